@@ -1,0 +1,30 @@
+#include "core/interrupt.hpp"
+
+#include <csignal>
+
+#include "core/error.hpp"
+
+namespace genretree {
+namespace {
+
+volatile std::sig_atomic_t received = 0;
+
+void on_signal(int signal) {
+  received = signal;
+  std::signal(signal, SIG_DFL);
+}
+
+}  // namespace
+
+void stop_on_signals() {
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+}
+
+bool stop_requested() noexcept { return received != 0; }
+
+void throw_if_stop_requested() {
+  if (received) throw Interrupted(fmt::format("stopped by signal {}; what was finished is saved: go on with --resume", int{received}));
+}
+
+}  // namespace genretree

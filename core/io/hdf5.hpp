@@ -1,0 +1,69 @@
+// HDF5 files through handles that close themselves. The library is not thread-safe, so every call here takes one lock.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace genretree {
+
+/// A data set read into memory.
+template <class T>
+struct Hdf5Array {
+  std::vector<std::size_t> shape;  ///< empty for a scalar
+  std::vector<T> values;           ///< row-major
+};
+
+/// An open HDF5 file. T below is float, double, std::int32_t, std::int64_t, std::uint64_t or std::string (variable-length UTF-8; fixed-length is read too).
+/// Group names in paths are made as needed: write("/a/b", …). Errors name the file and the object.
+class Hdf5File {
+ public:
+  /// A new file at `path` (use it inside write_whole).
+  static Hdf5File create(const std::filesystem::path& path);
+  /// An existing file, read-only. InputError if it is missing, cut off or no HDF5.
+  static Hdf5File open(const std::filesystem::path& path);
+  ~Hdf5File();
+  Hdf5File(Hdf5File&&) noexcept;
+  Hdf5File& operator=(Hdf5File&&) noexcept;
+
+  /// Closes a written file; throws if what is buffered cannot be written (a full disk). The destructor closes silently.
+  void close();
+
+  template <class T>
+  void write(const std::string& name, std::span<const T> values, const std::vector<std::size_t>& shape);
+  template <class T>
+  void write(const std::string& name, const std::vector<T>& values) {
+    write<T>(name, std::span<const T>(values), {values.size()});
+  }
+  template <class T>
+  Hdf5Array<T> read(const std::string& name) const;
+
+  /// Attributes of the object `name` ("/" is the file itself), scalar.
+  template <class T>
+  void set_attribute(const std::string& name, const std::string& attribute, const T& value);
+  template <class T>
+  T attribute(const std::string& name, const std::string& attribute) const;
+  /// A one-dimensional attribute (a scalar is a list of one).
+  template <class T>
+  std::vector<T> attribute_list(const std::string& name, const std::string& attribute) const;
+  bool has_attribute(const std::string& name, const std::string& attribute) const;
+
+  bool contains(const std::string& name) const;
+  bool is_group(const std::string& name) const;
+  /// Names of the members of a group, in alphabetical order.
+  std::vector<std::string> members(const std::string& group) const;
+  const std::filesystem::path& path() const;
+
+ private:
+  struct State;
+  explicit Hdf5File(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+/// "1.10.8", of the library that is loaded.
+std::string hdf5_version();
+
+}  // namespace genretree

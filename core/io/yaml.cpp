@@ -1,0 +1,108 @@
+#include "core/io/yaml.hpp"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+
+#include "core/error.hpp"
+#include "core/io/files.hpp"
+
+namespace genretree {
+namespace {
+
+YamlValue convert(const YAML::Node& node, const std::string& source) {
+  YamlValue value;
+  value.source = source;
+  value.line = node.Mark().line + 1;
+  value.column = node.Mark().column + 1;
+  switch (node.Type()) {
+    case YAML::NodeType::Undefined:
+    case YAML::NodeType::Null: break;
+    case YAML::NodeType::Scalar:
+      value.kind = YamlValue::Kind::scalar;
+      value.text = node.Scalar();
+      value.quoted = node.Tag() == "!";
+      break;
+    case YAML::NodeType::Sequence:
+      value.kind = YamlValue::Kind::sequence;
+      for (const YAML::Node& item : node) value.items.push_back(convert(item, source));
+      break;
+    case YAML::NodeType::Map:
+      value.kind = YamlValue::Kind::map;
+      for (const auto& entry : node) {
+        if (!entry.first.IsScalar()) reject("{}: a key must be a word", convert(entry.first, source).where());
+        const std::string key = entry.first.Scalar();
+        if (value.find(key)) reject("{}: the key '{}' stands twice; remove one", convert(entry.first, source).where(), key);
+        value.entries.emplace_back(key, convert(entry.second, source));
+        if (!entry.second.IsDefined() || entry.second.IsNull()) {  // an empty value has no position of its own
+          value.entries.back().second.line = entry.first.Mark().line + 1;
+          value.entries.back().second.column = entry.first.Mark().column + 1;
+        }
+      }
+      break;
+  }
+  return value;
+}
+
+}  // namespace
+
+std::string YamlValue::where() const { return line > 0 ? fmt::format("{}:{}:{}", source, line, column) : source; }
+
+const YamlValue* YamlValue::find(std::string_view key) const {
+  const auto entry = std::find_if(entries.begin(), entries.end(), [&](const auto& e) { return e.first == key; });
+  return entry == entries.end() ? nullptr : &entry->second;
+}
+
+std::string YamlValue::describe() const {
+  switch (kind) {
+    case Kind::null: return "nothing";
+    case Kind::scalar: return fmt::format("'{}'", text);
+    case Kind::sequence: return "a list";
+    case Kind::map: return "a group of keys";
+  }
+  return "";
+}
+
+YamlValue parse_yaml(std::string_view text, const std::string& source) {
+  try {
+    return convert(YAML::Load(std::string(text)), source);
+  } catch (const YAML::Exception& error) {
+    reject("{}:{}:{}: not valid YAML: {}", source, error.mark.line + 1, error.mark.column + 1, error.msg);
+  }
+}
+
+YamlValue parse_yaml_file(const std::filesystem::path& path) { return parse_yaml(read_text(path), path.string()); }
+
+void set_yaml_path(YamlValue& document, std::string_view assignment) {
+  const std::size_t equals = assignment.find('=');
+  if (equals == std::string_view::npos || equals == 0)
+    reject("--set {}: write it as key=value, for example --set training.batch=10", assignment);
+  const std::string path(assignment.substr(0, equals)), source = fmt::format("--set {}", path);
+
+  YamlValue value = parse_yaml(assignment.substr(equals + 1), source);
+  const auto forget_lines = [&](auto& self, YamlValue& v) -> void {
+    v.line = v.column = 0;
+    for (YamlValue& item : v.items) self(self, item);
+    for (auto& [key, entry] : v.entries) self(self, entry);
+  };
+  forget_lines(forget_lines, value);
+
+  YamlValue* node = &document;
+  for (std::size_t begin = 0; begin <= path.size();) {
+    const std::size_t end = std::min(path.find('.', begin), path.size());
+    const std::string key = path.substr(begin, end - begin);
+    if (key.empty()) reject("--set {}: the key has an empty part", assignment);
+    if (node->kind != YamlValue::Kind::map) {
+      *node = YamlValue{};
+      node->kind = YamlValue::Kind::map;
+      node->source = source;
+    }
+    auto entry = std::find_if(node->entries.begin(), node->entries.end(), [&](const auto& e) { return e.first == key; });
+    if (entry == node->entries.end()) entry = node->entries.insert(node->entries.end(), {key, YamlValue{}});
+    node = &entry->second;
+    begin = end + 1;
+  }
+  *node = std::move(value);
+}
+
+}  // namespace genretree

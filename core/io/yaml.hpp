@@ -1,0 +1,39 @@
+// YAML with positions: every value knows its file, line and column, so that an error can point at it.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace genretree {
+
+/// A node of a YAML document.
+struct YamlValue {
+  enum class Kind { null, scalar, sequence, map };
+  Kind kind = Kind::null;
+  std::string text;                                        ///< of a scalar
+  bool quoted = false;                                     ///< "5" in quotes is text, 5 is a number
+  std::vector<YamlValue> items;                            ///< of a sequence
+  std::vector<std::pair<std::string, YamlValue>> entries;  ///< of a map, in file order; keys are unique
+  std::string source;                                      ///< file name, or "--set training.batch"
+  int line = 0, column = 0;                                ///< from 1; 0 where the source has no lines
+
+  /// "sweep.yaml:12:5", or the source alone.
+  std::string where() const;
+  /// The entry of a map, or nullptr.
+  const YamlValue* find(std::string_view key) const;
+  /// What it is, for messages: "a list", "the text 'abc'", "the number 5" …
+  std::string describe() const;
+};
+
+/// Reads one YAML document. InputError with file:line:column on a syntax error or a key that stands twice.
+YamlValue parse_yaml(std::string_view text, const std::string& source);
+YamlValue parse_yaml_file(const std::filesystem::path& path);
+
+/// Applies one `--set a.b.c=value`, where value is YAML ("[5, 10]", "adam", "0.01"); maps on the way are made as needed.
+void set_yaml_path(YamlValue& document, std::string_view assignment);
+
+}  // namespace genretree

@@ -1,0 +1,46 @@
+// The ledger: one line of JSON for each finished result, appended and flushed; what a report is made from.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/ops.hpp"
+#include "models/trainer.hpp"
+
+namespace genretree {
+
+/// What was measured at one grid point in one trial.
+struct Result {
+  std::string run;            ///< id of the run: "e050-t2", or "s400-t2" for all snapshots of a trial
+  std::uint32_t epochs = 0;
+  std::uint32_t trial = 0;    ///< from 0
+  std::uint64_t seed = 0;
+  std::string spec_hash;
+  std::string commit;         ///< of the program
+  BackendInfo backend;
+  std::string machine;        ///< host name, processor, cores
+  double seconds = 0;         ///< wall time of the run up to this point, resumed parts included
+  Score train, validation, test;              ///< at the end
+  std::vector<EpochScores> history;           ///< of every epoch
+  std::vector<std::uint32_t> confusion;       ///< test set, [classes, classes], true class by row
+};
+
+std::string to_json_line(const Result& result);
+/// nullopt if the line is cut or no result.
+std::optional<Result> result_from_json_line(const std::string& line);
+
+/// Ledger files of a run's folder: ledger.<shard>.jsonl, shards from zero.
+std::filesystem::path ledger_path(const std::filesystem::path& folder, std::size_t shard);
+
+/// All results in one ledger file; a last line that was cut off is left out (and removed from the file if `repair`). A bad line before the last is an InputError
+/// with its number.
+std::vector<Result> read_ledger(const std::filesystem::path& path, bool repair);
+
+/// All results of the folders' ledgers, sorted by epochs and trial. InputError on two results for one cell that differ, or on mixed spec hashes or
+/// backends (unless `allow_mixed`).
+std::vector<Result> read_results(const std::vector<std::filesystem::path>& folders, bool allow_mixed);
+
+}  // namespace genretree

@@ -1,0 +1,62 @@
+// An experiment file as typed values. Every key has its default, its range and its line of documentation in one place: spec.cpp.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/io/yaml.hpp"
+#include "features/corpus.hpp"
+#include "features/spectral.hpp"
+#include "features/split.hpp"
+#include "kernels/backends.hpp"
+#include "models/classifier.hpp"
+
+namespace genretree {
+
+struct DatasetSpec {
+  std::string name = "gtzan";        ///< gtzan | built-in | any name for a folder of genres
+  std::string path;                  ///< folder of audio files, or a feature store (.h5); empty: GTZAN's usual places, or none for built-in
+  std::vector<std::string> genres;   ///< empty: all that the data set has
+  SplitConfig split;
+  CorpusConfig corpus;               ///< of the built-in data set
+};
+
+struct GridSpec {
+  std::vector<std::uint32_t> epochs = {5, 10, 20, 50, 100, 200, 400};
+  std::uint32_t trials = 4;
+  enum class Mode {
+    independent,  ///< each grid point and trial is a training of its own, as in the paper
+    snapshots,    ///< each trial is trained once to the largest grid point and evaluated at each
+  } mode = Mode::independent;
+};
+
+/// A whole experiment.
+struct Spec {
+  std::string experiment;
+  std::uint64_t seed = 2018;
+  DatasetSpec dataset;
+  FeatureConfig features;
+  std::string preset = "paper";  ///< paper | keras2018: sets the defaults of model and training
+  StackConfig stack;             ///< `inputs` follows from the features
+  TrainingConfig training;
+  GridSpec grid;
+  BackendConfig backend;
+};
+
+/// Reads a document strictly: an unknown key, a wrong type or a value out of range is an InputError with file:line:column and "did you mean".
+Spec parse_spec(const YamlValue& document);
+
+/// Reads a file and applies `--set key=value` assignments.
+Spec load_spec(const std::filesystem::path& path, const std::vector<std::string>& assignments);
+
+/// The fully resolved experiment as YAML that parse_spec reads back to the same Spec; with `documented`, each key with its line of documentation and what is
+/// allowed.
+std::string to_yaml(const Spec& spec, bool documented);
+
+/// 16 hex digits over everything that changes a result: seed, data set, split, features, model, training, grid mode. Not over the grid's points,
+/// trials or backend, so that a wider grid can go on from a narrower one's runs.
+std::string spec_hash(const Spec& spec);
+
+}  // namespace genretree

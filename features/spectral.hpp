@@ -1,0 +1,37 @@
+// From a feature configuration to the constant tables of the MFCC.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "kernels/ops.hpp"
+
+namespace genretree {
+
+/// Whose numbers the features match. librosa 0.10 and later pad the ends of a clip with zeros; 0.5 and 0.6, of the paper's time, mirror it.
+enum class Compat { librosa_1_0, librosa_0_6 };
+
+/// How a clip with fewer frames than wanted is filled: with zeros (in MFCC space: loud) or with copies of its last frame.
+enum class FramePadding { zero, edge };
+
+/// Everything that the features depend on, and nothing else: the key of the feature store.
+struct FeatureConfig {
+  std::size_t first_coefficient = 0;  ///< 1 leaves out C0, the clip's loudness
+  std::size_t coefficients = 13;
+  std::size_t frames = 1293;          ///< clips are cut or padded to this
+  FramePadding pad = FramePadding::edge;
+  Compat compat = Compat::librosa_1_0;
+  unsigned sample_rate = 22050;       ///< Hz
+  std::size_t n_fft = 2048, hop = 512, mels = 128;
+
+  bool operator==(const FeatureConfig&) const = default;
+};
+
+/// The configuration as JSON text with a fixed key order; equal texts mean equal features.
+std::string to_json(const FeatureConfig& config);
+FeatureConfig feature_config_from_json(const std::string& json);
+
+/// Periodic Hann window, Slaney mel filters, orthonormal DCT-II rows. Sources: librosa.filters.get_window("hann"), librosa.filters.mel, scipy.fft.dct.
+SpectralTables make_spectral_tables(const FeatureConfig& config);
+
+}  // namespace genretree

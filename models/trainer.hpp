@@ -1,0 +1,78 @@
+// Training of one run: epochs over a data set that stays on the device, evaluation after each, and everything needed to go on later.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "features/split.hpp"
+#include "features/store.hpp"
+#include "models/classifier.hpp"
+
+namespace genretree {
+
+/// A data set in a device's memory, shared read-only by all runs on it.
+class DeviceDataset {
+ public:
+  DeviceDataset(const FeatureStore& store, Backend& backend);
+  View<const float, 3> features() const;      ///< [N, T, F]
+  View<const std::int32_t, 1> labels() const; ///< [N]
+
+ private:
+  Buffer<float> features_;
+  Buffer<std::int32_t> labels_;
+  std::size_t clips_, frames_, coefficients_;
+};
+
+/// Sample-weighted means over a set.
+struct Score {
+  double loss = 0, accuracy = 0;
+};
+
+/// Result of an evaluation. confusion[true class][predicted class], row-major.
+struct Evaluation {
+  Score score;
+  std::vector<std::uint32_t> confusion;
+};
+
+/// After one epoch. Training is the running mean before each update, as Keras reports it.
+struct EpochScores {
+  Score train, validation, test;
+};
+
+/// What a checkpoint holds: with it, training goes on bit for bit as if it had never stopped.
+struct TrainerState {
+  std::int64_t step = 0;               ///< updates done
+  std::vector<EpochScores> history;    ///< one per finished epoch
+  std::vector<float> parameters;       ///< [P]
+  std::vector<float> moments;          ///< [2, P]
+};
+
+/// Trains one run. Uses its queue only from the thread that calls.
+class Trainer {
+ public:
+  /// `key` names the run's random numbers (seed, point, trial, node). An empty validation set is left out of the scores (NaN).
+  Trainer(Backend& backend, Queue& queue, const DeviceDataset& dataset, const Split& split, const ClassifierConfig& classifier,
+          const TrainingConfig& training, const RandomKey& key);
+  ~Trainer();
+
+  std::size_t epochs_done() const;
+  /// One pass over the shuffled training set in batches (the last may be partial), then validation and test. Looks for a stop request between batches and throws Interrupted;
+  /// the state is then that after the last whole epoch only if it is restored from one.
+  const EpochScores& train_epoch();
+  /// Scores and confusion matrix on a set of clips with the present weights.
+  Evaluation evaluate(std::span<const std::uint32_t> clips);
+  const std::vector<EpochScores>& history() const;
+
+  TrainerState state() const;
+  void restore(const TrainerState& state);
+  /// Device memory that this run holds.
+  std::size_t bytes() const;
+
+ private:
+  struct Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+}  // namespace genretree
