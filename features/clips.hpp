@@ -13,17 +13,22 @@ namespace genretree {
 /// One clip. `load(rate)` gives its samples, from a file or from the synthesiser, and throws InputError if it is bad.
 struct Clip {
   std::string genre;
-  std::string track;     ///< name without folder and extension, unique in the data set: "blues.00042"
-  std::string identity;  ///< changes when the clip does: path, size and modification time of a file; the recipe of a synthetic clip
+  std::string track;  ///< unique in the data set: the file's name without folder and extension, "blues.00042";
+                      ///< "blues/01" where two genres have a file 01
+  std::string identity;  ///< changes when the clip does: path, size and modification time of a file; the recipe of a
+                         ///< synthetic clip
   std::function<Audio(unsigned sample_rate)> load;
 };
 
-/// All audio files under `folder`, where each subfolder is a genre: any file names, any number of genres, any extension that libsndfile reads. Finds the
-/// genre folders also inside `genres/`, `genres_original/` or `Data/genres_original/`. Sorted by genre, then track. Hidden files ("._x.wav") are passed over.
-/// InputError if there is no audio, or two files of one genre have the same track name.
+/// All audio files under `folder`, where each subfolder is a genre: any file names, any number of genres, any extension
+/// that libsndfile reads; files deeper in a genre's folder count too. Finds the genre folders also inside `genres/`,
+/// `genres_original/` or `Data/genres_original/`. Sorted by genre, then track. Hidden files ("._x.wav") are passed
+/// over; a subfolder without audio is named in a warning. InputError if there is no audio, or two files of one genre
+/// have the same track name.
 std::vector<Clip> scan_audio_folder(const std::filesystem::path& folder);
 
-/// Keeps the clips of these genres, in the order of `genres`. InputError that names a genre which the data set lacks and lists those it has.
+/// Keeps the clips of these genres, in the order of `genres`. InputError that names a genre which the data set lacks
+/// and lists those it has.
 std::vector<Clip> select_genres(std::vector<Clip> clips, const std::vector<std::string>& genres);
 
 }  // namespace genretree
