@@ -3,35 +3,58 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "core/io/yaml.hpp"
 #include "kernels/ops.hpp"
 
 namespace genretree {
 
-/// Whose numbers the features match. librosa 0.10 and later pad the ends of a clip with zeros; 0.5 and 0.6, of the paper's time, mirror it.
+/// Whose numbers the features match. librosa 0.10 and later pad the ends of a clip with zeros; 0.5 and 0.6, of the
+/// paper's time, mirror it.
 enum class Compat { librosa_1_0, librosa_0_6 };
 
-/// How a clip with fewer frames than wanted is filled: with zeros (in MFCC space: loud) or with copies of its last frame.
+/// How a clip with fewer frames than wanted is filled: with zeros (in MFCC space: loud) or with copies of its last
+/// frame.
 enum class FramePadding { zero, edge };
 
 /// Everything that the features depend on, and nothing else: the key of the feature store.
 struct FeatureConfig {
   std::size_t first_coefficient = 0;  ///< 1 leaves out C0, the clip's loudness
   std::size_t coefficients = 13;
-  std::size_t frames = 1293;          ///< clips are cut or padded to this
+  std::size_t frames = 1293;  ///< clips are cut or padded to this
   FramePadding pad = FramePadding::edge;
   Compat compat = Compat::librosa_1_0;
-  unsigned sample_rate = 22050;       ///< Hz
+  unsigned sample_rate = 22050;  ///< Hz
   std::size_t n_fft = 2048, hop = 512, mels = 128;
 
   bool operator==(const FeatureConfig&) const = default;
 };
 
-/// The configuration as JSON text with a fixed key order; equal texts mean equal features.
+/// "librosa-1.0", "librosa-0.6"; "zero", "edge"
+std::string_view name_of(Compat compat);
+std::string_view name_of(FramePadding pad);
+
+/// The keys of the group `features:` in an experiment file and of `extract_features --set`: kind, coefficients, frames,
+/// pad, compat, sample_rate, n_fft, hop, mels.
+const std::vector<std::string>& feature_keys();
+
+/// Sets one of feature_keys(): `kind` must be mfcc, `coefficients` is [first, count]. InputError that says where, for
+/// an unknown key ("did you mean"), a wrong type or a value out of range. Values that must fit together are checked by
+/// `validate`.
+void set_feature(FeatureConfig& config, const std::string& key, const YamlValue& value);
+
+/// InputError for a configuration that cannot work: coefficients beyond the mel bands, n_fft no power of two, ….
+void validate(const FeatureConfig& config);
+
+/// The configuration as JSON text with a fixed key order; equal texts mean equal features. Reading is strict and
+/// validates: InputError.
 std::string to_json(const FeatureConfig& config);
 FeatureConfig feature_config_from_json(const std::string& json);
 
-/// Periodic Hann window, Slaney mel filters, orthonormal DCT-II rows. Sources: librosa.filters.get_window("hann"), librosa.filters.mel, scipy.fft.dct.
+/// Periodic Hann window, Slaney mel filters, orthonormal DCT-II rows. Sources: librosa.filters.get_window("hann"),
+/// librosa.filters.mel, scipy.fft.dct.
 SpectralTables make_spectral_tables(const FeatureConfig& config);
 
 }  // namespace genretree

@@ -1,0 +1,197 @@
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numbers>
+
+#include "core/error.hpp"
+#include "core/text.hpp"
+#include "features/spectral.hpp"
+
+namespace genretree {
+namespace {
+
+// ------------------------------------------------------------------------------------------------------------------
+// configuration
+
+/// A whole number of a `--set` or YAML scalar, within its range.
+std::size_t whole_number(const std::string& key, const YamlValue& value, std::size_t low, std::size_t high) {
+  std::size_t number = 0;
+  const char *begin = value.text.data(), *end = begin + value.text.size();
+  const auto [stop, error] = std::from_chars(begin, end, number);
+  const bool is_number =
+      value.kind == YamlValue::Kind::scalar && !value.quoted && begin != end && stop == end && error == std::errc();
+  if (!is_number || number < low || number > high)
+    reject("{}: {} is {}, but must be a whole number from {} to {}", value.where(), key, value.describe(), low, high);
+  return number;
+}
+
+/// The enumerator whose name_of is the text.
+template <class Enum>
+Enum named(const std::string& key, const YamlValue& value, const std::vector<Enum>& choices) {
+  std::vector<std::string> names;
+  for (const Enum choice : choices) {
+    names.emplace_back(name_of(choice));
+    if (value.kind == YamlValue::Kind::scalar && value.text == names.back()) return choice;
+  }
+  reject("{}: {} is {}, but must be one of: {}{}", value.where(), key, value.describe(), join(names),
+         did_you_mean(value.text, names));
+}
+
+constexpr std::size_t most_frames = 1'000'000, most_fft = 1 << 16, most_mels = 1024;
+constexpr unsigned lowest_rate = 1000, highest_rate = 384'000;
+
+void check_range(const char* key, std::size_t value, std::size_t low, std::size_t high) {
+  if (value < low || value > high) reject("features: {} is {}, but must be from {} to {}", key, value, low, high);
+}
+
+// -------------------------------------------------------------------------------------------------------------------------
+// tables
+
+// The Slaney mel scale: linear below 1 kHz, logarithmic above. Sources: librosa.hz_to_mel and librosa.mel_to_hz with
+// htk=False.
+constexpr double hz_per_mel = 200.0 / 3, break_hz = 1000, break_mel = break_hz / hz_per_mel;
+const double log_step = std::log(6.4) / 27;
+
+double mel_of(double hz) { return hz < break_hz ? hz / hz_per_mel : break_mel + std::log(hz / break_hz) / log_step; }
+double hz_of(double mel) {
+  return mel < break_mel ? mel * hz_per_mel : break_hz * std::exp(log_step * (mel - break_mel));
+}
+
+/// Source: librosa.filters.get_window("hann", n, fftbins=True).
+std::vector<double> periodic_hann(std::size_t n) {
+  std::vector<double> window(n);
+  for (std::size_t i = 0; i < n; ++i)
+    window[i] = 0.5 - 0.5 * std::cos(2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(n));
+  return window;
+}
+
+/// Triangles between neighbours of equally spaced mels from 0 to half the sample rate, each of area 1. Source:
+/// librosa.filters.mel with norm="slaney".
+std::vector<SpectralTables::Band> mel_bands(const FeatureConfig& config) {
+  const double top = mel_of(config.sample_rate / 2.0),
+               bin_hz = static_cast<double>(config.sample_rate) / static_cast<double>(config.n_fft);
+  const auto edge = [&](std::size_t i) {
+    return hz_of(top * static_cast<double>(i) / static_cast<double>(config.mels + 1));
+  };
+  std::vector<SpectralTables::Band> bands;
+  for (std::size_t m = 0; m < config.mels; ++m) {
+    const double left = edge(m), centre = edge(m + 1), right = edge(m + 2);
+    SpectralTables::Band band{0, {}};
+    for (std::size_t bin = 0; bin <= config.n_fft / 2; ++bin) {
+      const double hz = static_cast<double>(bin) * bin_hz;
+      const double height = std::min((hz - left) / (centre - left), (right - hz) / (right - centre));
+      if (height <= 0) continue;
+      if (band.weights.empty()) band.first_bin = bin;
+      band.weights.push_back(height * 2 / (right - left));
+    }
+    bands.push_back(std::move(band));
+  }
+  return bands;
+}
+
+/// Rows first … first + count - 1. Source: scipy.fft.dct(type=2, norm="ortho").
+std::vector<double> dct_rows(std::size_t first, std::size_t count, std::size_t bands) {
+  std::vector<double> rows;
+  const auto n = static_cast<double>(bands);
+  for (std::size_t k = first; k < first + count; ++k)
+    for (std::size_t m = 0; m < bands; ++m)
+      rows.push_back(std::sqrt((k == 0 ? 1 : 2) / n) *
+                     std::cos(std::numbers::pi * static_cast<double>(k) * (2 * static_cast<double>(m) + 1) / (2 * n)));
+  return rows;
+}
+
+}  // namespace
+
+std::string_view name_of(Compat compat) { return compat == Compat::librosa_1_0 ? "librosa-1.0" : "librosa-0.6"; }
+std::string_view name_of(FramePadding pad) { return pad == FramePadding::zero ? "zero" : "edge"; }
+
+const std::vector<std::string>& feature_keys() {
+  static const std::vector<std::string> keys = {"kind",        "coefficients", "frames", "pad", "compat",
+                                                "sample_rate", "n_fft",        "hop",    "mels"};
+  return keys;
+}
+
+void set_feature(FeatureConfig& config, const std::string& key, const YamlValue& value) {
+  if (key == "kind") {
+    if (value.text != "mfcc") reject("{}: kind is {}, but must be mfcc", value.where(), value.describe());
+  } else if (key == "coefficients") {
+    if (value.kind != YamlValue::Kind::sequence || value.items.size() != 2)
+      reject("{}: coefficients is {}, but must be [first, count], for example [1, 13]", value.where(),
+             value.describe());
+    config.first_coefficient = whole_number("the first coefficient", value.items[0], 0, most_mels);
+    config.coefficients = whole_number("the count of coefficients", value.items[1], 1, most_mels);
+  } else if (key == "frames") {
+    config.frames = whole_number(key, value, 1, most_frames);
+  } else if (key == "pad") {
+    config.pad = named<FramePadding>(key, value, {FramePadding::zero, FramePadding::edge});
+  } else if (key == "compat") {
+    config.compat = named<Compat>(key, value, {Compat::librosa_1_0, Compat::librosa_0_6});
+  } else if (key == "sample_rate") {
+    config.sample_rate = static_cast<unsigned>(whole_number(key, value, lowest_rate, highest_rate));
+  } else if (key == "n_fft") {
+    config.n_fft = whole_number(key, value, 1, most_fft);
+  } else if (key == "hop") {
+    config.hop = whole_number(key, value, 1, most_fft);
+  } else if (key == "mels") {
+    config.mels = whole_number(key, value, 1, most_mels);
+  } else {
+    reject("{}: features has no key '{}'{}. Keys: {}", value.where(), key, did_you_mean(key, feature_keys()),
+           join(feature_keys()));
+  }
+}
+
+void validate(const FeatureConfig& config) {
+  check_range("frames", config.frames, 1, most_frames);
+  check_range("sample_rate", config.sample_rate, lowest_rate, highest_rate);
+  check_range("n_fft", config.n_fft, 4, most_fft);
+  check_range("hop", config.hop, 1, most_fft);
+  check_range("mels", config.mels, 1, most_mels);
+  if ((config.n_fft & (config.n_fft - 1)) != 0)
+    reject("features: n_fft is {}, but must be a power of two, such as 2048", config.n_fft);
+  if (config.coefficients < 1 || config.first_coefficient + config.coefficients > config.mels)
+    reject("features: coefficients is [{}, {}], which must end within the {} mel bands: first + count at most {}",
+           config.first_coefficient, config.coefficients, config.mels, config.mels);
+}
+
+std::string to_json(const FeatureConfig& config) {
+  const nlohmann::ordered_json json = {
+      {"kind", "mfcc"},
+      {"coefficients", {config.first_coefficient, config.coefficients}},
+      {"frames", config.frames},
+      {"pad", name_of(config.pad)},
+      {"compat", name_of(config.compat)},
+      {"sample_rate", config.sample_rate},
+      {"n_fft", config.n_fft},
+      {"hop", config.hop},
+      {"mels", config.mels},
+  };
+  return json.dump();
+}
+
+FeatureConfig feature_config_from_json(const std::string& json) {
+  const YamlValue document = parse_yaml(json, "feature parameters");  // JSON is YAML
+  if (document.kind != YamlValue::Kind::map)
+    reject("feature parameters: expected a JSON object, but got {}", document.describe());
+  FeatureConfig config;
+  for (const std::string& key : feature_keys())
+    if (!document.find(key)) reject("feature parameters: the key '{}' is missing", key);
+  for (const auto& [key, value] : document.entries) set_feature(config, key, value);
+  validate(config);
+  return config;
+}
+
+SpectralTables make_spectral_tables(const FeatureConfig& config) {
+  validate(config);
+  SpectralTables tables;
+  tables.n_fft = config.n_fft;
+  tables.hop = config.hop;
+  tables.padding = config.compat == Compat::librosa_0_6 ? EdgePadding::reflect : EdgePadding::zero;
+  tables.window = periodic_hann(config.n_fft);
+  tables.mel = mel_bands(config);
+  tables.dct = dct_rows(config.first_coefficient, config.coefficients, config.mels);
+  tables.coefficients = config.coefficients;
+  return tables;
+}
+
+}  // namespace genretree

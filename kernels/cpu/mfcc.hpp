@@ -1,0 +1,18 @@
+// MFCCs in vector code: as many frames side by side as a vector has lanes.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "kernels/ops.hpp"
+
+namespace genretree::cpu {
+
+/// The tables in single precision and scratch memory, for the instruction set that is chosen now (Highway's dispatch).
+/// The scratch memory grows to the longest clip that is seen.
+std::unique_ptr<SpectralState> make_mfcc_state(const SpectralTables& tables);
+
+/// Backend::mfcc. A clip's result does not depend on the clips beside it.
+void mfcc(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths, View<float, 2> out);
+
+}  // namespace genretree::cpu
