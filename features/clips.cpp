@@ -21,10 +21,7 @@ const std::set<std::string> audio_extensions = {".au",  ".snd", ".wav",  ".flac"
 bool is_hidden(const fs::path& path) { return path.filename().string().starts_with('.'); }
 
 bool is_audio_file(const fs::directory_entry& entry) {
-  std::string extension = entry.path().extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return entry.is_regular_file() && !is_hidden(entry.path()) && audio_extensions.contains(extension);
+  return entry.is_regular_file() && !is_hidden(entry.path()) && has_audio_extension(entry.path());
 }
 
 /// The folder whose subfolders are the genres: GTZAN's archive calls it genres, Kaggle's copy Data/genres_original.
@@ -69,6 +66,13 @@ void make_tracks_unique(std::vector<Clip>& clips) {
 }
 
 }  // namespace
+
+bool has_audio_extension(const fs::path& file) {
+  std::string extension = file.extension().string();
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  return audio_extensions.contains(extension);
+}
 
 std::vector<Clip> scan_audio_folder(const fs::path& folder) {
   if (!fs::is_directory(folder))

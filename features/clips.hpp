@@ -13,12 +13,16 @@ namespace genretree {
 /// One clip. `load(rate)` gives its samples, from a file or from the synthesiser, and throws InputError if it is bad.
 struct Clip {
   std::string genre;
-  std::string track;  ///< unique in the data set: the file's name without folder and extension, "blues.00042";
-                      ///< "blues/01" where two genres have a file 01
+  std::string track;     ///< unique in the data set: the file's name without folder and extension, "blues.00042";
+                         ///< "blues/01" where two genres have a file 01
   std::string identity;  ///< changes when the clip does: path, size and modification time of a file; the recipe of a
                          ///< synthetic clip
   std::function<Audio(unsigned sample_rate)> load;
 };
+
+/// True for names that end in an extension of a format that libsndfile reads (.au, .wav, .flac, .ogg, .mp3, …), in any
+/// case.
+bool has_audio_extension(const std::filesystem::path& file);
 
 /// All audio files under `folder`, where each subfolder is a genre: any file names, any number of genres, any extension
 /// that libsndfile reads; files deeper in a genre's folder count too. Finds the genre folders also inside `genres/`,

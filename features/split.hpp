@@ -13,27 +13,44 @@ namespace genretree {
 /// How a data set is divided.
 struct SplitConfig {
   enum class Kind {
-    by_index,  ///< per genre by track order: test first, then validation, then training (the code that the paper builds on: 00000-00009 test,
-               ///< 00010-00029 validation, 00030-00099 training)
-    random,    ///< per genre, drawn anew for each trial
-    lists,     ///< files that list the tracks of each set
+    by_index,  ///< per genre by track order: test first, then validation, then training (the code that the paper builds
+               ///< on: 00000-00009 test, 00010-00029 validation, 00030-00099 training)
+    random,  ///< per genre, drawn anew for each trial
+    lists,   ///< files that list the tracks of each set
   } kind = Kind::by_index;
   std::string name = "paper-420-120-60";  ///< as shown in the report
-  /// Tracks of each genre: a count (≥ 1) or, with `fractions`, a share of the genre's tracks. Training takes what is left when `train` is 0.
+  /// Tracks of each genre: a count or, with `fractions`, a share of the genre's tracks. Training takes what is left
+  /// when `train` is 0.
   double train = 70, validation = 20, test = 10;
   bool fractions = false;
-  std::filesystem::path train_list, validation_list, test_list;  ///< lines like "blues/blues.00012.wav" or "./blues_00012.wav<TAB>blues"
+  /// Lines like "blues/blues.00012.wav" or "./blues_00012.wav<TAB>blues"; blank lines and lines that begin with # count
+  /// for nothing. An empty validation_list leaves the validation set empty.
+  std::filesystem::path train_list, validation_list, test_list;
 };
+
+/// "paper-420-120-60" (by index) or "random-420-120-60" (drawn for each trial): 70, 20 and 10 tracks of each genre,
+/// which makes 420, 120 and 60 of the paper's six. InputError that lists both for any other name.
+SplitConfig named_split(const std::string& name);
 
 /// Indices of clips. Each set is sorted.
 struct Split {
   std::vector<std::uint32_t> train, validation, test;
-  std::vector<std::string> missing;  ///< listed or expected tracks that the data set lacks ("jazz.00054")
+  std::vector<std::string> missing;  ///< listed or expected tracks that the data set lacks ("jazz.00054"), or "folk: 97
+                                     ///< of 100 tracks" where tracks have no numbers
 };
 
-/// Divides the clips. `random` draws with the key (seed, trial). A genre with fewer tracks than by_index expects (99 of 100) goes on without the missing ones, which are
-/// named in Split::missing; with `strict` that is an InputError. InputError if a genre has no training or no test clip, if fewer than two genres are left, or if a
-/// track stands in two lists.
-Split make_split(const FeatureStore& dataset, const SplitConfig& config, std::uint64_t seed, std::uint32_t trial, bool strict);
+/// Divides the clips.
+/// - by_index: where all of a genre's tracks are named like "jazz.00054", a track's number is its place, so that a
+/// missing one does not shift the others; else its place
+///   in alphabetical order is.
+/// - random: each track draws a number from (seed, trial, its name), and the genre's tracks are taken in the order of
+/// these numbers: whether other tracks or genres are
+///   there hardly changes where a track goes. Missing tracks are made up for from training.
+/// - lists: a listed track of a genre that the data set does not have is passed over.
+/// Tracks that are expected (by_index, random: by the counts) or listed, but not there, are named in Split::missing;
+/// with `strict` that is an InputError. InputError also if a genre has no training or no test clip, if there are fewer
+/// than two genres, or if a track is listed twice.
+Split make_split(const FeatureStore& dataset, const SplitConfig& config, std::uint64_t seed, std::uint32_t trial,
+                 bool strict);
 
 }  // namespace genretree
