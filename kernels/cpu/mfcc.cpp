@@ -3,11 +3,10 @@
 //
 // What is done for a block of frames:
 //   1. Samples are turned into columns: row r of column c is sample c · hop + r of the padded clip. Frame f begins at
-//   row 0 of column f, so sample i of all
-//      frames of the block is one load from row i % hop, at column f + i / hop. Each sample is moved once, however much
-//      the frames overlap.
+//      row 0 of column f, so sample i of all frames of the block is one load from row i % hop, at column f + i / hop.
+//      Each sample is moved once, however much the frames overlap.
 //   2. The real signal of n_fft samples is transformed as n_fft / 2 complex ones (even samples real, odd ones
-//   imaginary), window and first pass in one.
+//      imaginary), window and first pass in one.
 //   3. The halves are taken apart again into the power of bins 0 … n_fft / 2.
 //   4. Sparse mel bands, logarithm, and the clip's maximum so far.
 // Once the clip's maximum is known, a second sweep applies the floor and the cosine transform.
@@ -24,11 +23,12 @@
 #define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/mfcc.cpp"
-#include <hwy/contrib/math/math-inl.h>
-#include <hwy/foreach_target.h>
+// clang-format off
+#include <hwy/foreach_target.h>  // must come first: it includes this file once per target
 #include <hwy/highway.h>
-
+#include <hwy/contrib/math/math-inl.h>
 #include "kernels/cpu/fft-inl.hpp"
+// clang-format on
 
 #ifndef GENRETREE_KERNELS_CPU_MFCC_ONCE
 #define GENRETREE_KERNELS_CPU_MFCC_ONCE
