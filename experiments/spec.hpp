@@ -1,4 +1,5 @@
-// An experiment file as typed values. Every key has its default, its range and its line of documentation in one place: spec.cpp.
+// An experiment file as typed values. Every key has its default, its range and its line of documentation in one place:
+// spec.cpp.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +17,12 @@
 namespace genretree {
 
 struct DatasetSpec {
-  std::string name = "gtzan";        ///< gtzan | built-in | any name for a folder of genres
-  std::string path;                  ///< folder of audio files, or a feature store (.h5); empty: GTZAN's usual places, or none for built-in
-  std::vector<std::string> genres;   ///< empty: all that the data set has
+  std::string name = "gtzan";  ///< gtzan | built-in | any name for a folder of genres
+  std::filesystem::path
+      path;  ///< folder of audio files, or a feature store (.h5); empty: GTZAN's usual places, or none for built-in
+  std::vector<std::string> genres;  ///< empty: all that the data set has
   SplitConfig split;
-  CorpusConfig corpus;               ///< of the built-in data set
+  CorpusConfig corpus;  ///< of the built-in data set
 };
 
 struct GridSpec {
@@ -45,18 +47,21 @@ struct Spec {
   BackendConfig backend;
 };
 
-/// Reads a document strictly: an unknown key, a wrong type or a value out of range is an InputError with file:line:column and "did you mean".
+/// Reads a document strictly: an unknown key, a wrong type or a value out of range is an InputError with
+/// file:line:column and "did you mean".
 Spec parse_spec(const YamlValue& document);
 
 /// Reads a file and applies `--set key=value` assignments.
 Spec load_spec(const std::filesystem::path& path, const std::vector<std::string>& assignments);
 
-/// The fully resolved experiment as YAML that parse_spec reads back to the same Spec; with `documented`, each key with its line of documentation and what is
-/// allowed.
+/// The fully resolved experiment as YAML that parse_spec reads back to the same Spec; with `documented`, each key with
+/// its line of documentation and what is allowed.
 std::string to_yaml(const Spec& spec, bool documented);
 
-/// 16 hex digits over everything that changes a result: seed, data set, split, features, model, training, grid mode. Not over the grid's points,
-/// trials or backend, so that a wider grid can go on from a narrower one's runs.
+/// 16 hex digits over everything that changes a result: seed, data set, split (the content of list files), features,
+/// model, training, grid mode. Not over the grid's points, trials or backend, so that a wider grid can go on from a
+/// narrower one's runs; but over the largest grid point of `snapshots`, whose random numbers depend on it. Not over
+/// paths, so that it is the same on every machine: whoever resumes compares the data themselves.
 std::string spec_hash(const Spec& spec);
 
 }  // namespace genretree

@@ -22,7 +22,8 @@ std::size_t whole_number(const std::string& key, const YamlValue& value, std::si
   const bool is_number =
       value.kind == YamlValue::Kind::scalar && !value.quoted && begin != end && stop == end && error == std::errc();
   if (!is_number || number < low || number > high)
-    reject("{}: {} is {}, but must be a whole number from {} to {}", value.where(), key, value.describe(), low, high);
+    reject("{}: features.{} is {}, but must be a whole number from {} to {}", value.where(), key, value.describe(), low,
+           high);
   return number;
 }
 
@@ -34,7 +35,7 @@ Enum named(const std::string& key, const YamlValue& value, const std::vector<Enu
     names.emplace_back(name_of(choice));
     if (value.kind == YamlValue::Kind::scalar && value.text == names.back()) return choice;
   }
-  reject("{}: {} is {}, but must be one of: {}{}", value.where(), key, value.describe(), join(names),
+  reject("{}: features.{} is {}, but must be one of: {}{}", value.where(), key, value.describe(), join(names),
          did_you_mean(value.text, names));
 }
 
@@ -114,13 +115,13 @@ const std::vector<std::string>& feature_keys() {
 
 void set_feature(FeatureConfig& config, const std::string& key, const YamlValue& value) {
   if (key == "kind") {
-    if (value.text != "mfcc") reject("{}: kind is {}, but must be mfcc", value.where(), value.describe());
+    if (value.text != "mfcc") reject("{}: features.kind is {}, but must be mfcc", value.where(), value.describe());
   } else if (key == "coefficients") {
     if (value.kind != YamlValue::Kind::sequence || value.items.size() != 2)
-      reject("{}: coefficients is {}, but must be [first, count], for example [1, 13]", value.where(),
+      reject("{}: features.coefficients is {}, but must be [first, count], for example [1, 13]", value.where(),
              value.describe());
-    config.first_coefficient = whole_number("the first coefficient", value.items[0], 0, most_mels);
-    config.coefficients = whole_number("the count of coefficients", value.items[1], 1, most_mels);
+    config.first_coefficient = whole_number("coefficients[0]", value.items[0], 0, most_mels);
+    config.coefficients = whole_number("coefficients[1]", value.items[1], 1, most_mels);
   } else if (key == "frames") {
     config.frames = whole_number(key, value, 1, most_frames);
   } else if (key == "pad") {

@@ -34,6 +34,8 @@ YamlValue convert(const YAML::Node& node, const std::string& source) {
         const std::string key = entry.first.Scalar();
         if (value.find(key)) reject("{}: the key '{}' stands twice; remove one", convert(entry.first, source).where(), key);
         value.entries.emplace_back(key, convert(entry.second, source));
+        value.entries.back().second.key_line = entry.first.Mark().line + 1;
+        value.entries.back().second.key_column = entry.first.Mark().column + 1;
         if (!entry.second.IsDefined() || entry.second.IsNull()) {  // an empty value has no position of its own
           value.entries.back().second.line = entry.first.Mark().line + 1;
           value.entries.back().second.column = entry.first.Mark().column + 1;
@@ -48,6 +50,10 @@ YamlValue convert(const YAML::Node& node, const std::string& source) {
 
 std::string YamlValue::where() const { return line > 0 ? fmt::format("{}:{}:{}", source, line, column) : source; }
 
+std::string YamlValue::where_key() const {
+  return key_line > 0 ? fmt::format("{}:{}:{}", source, key_line, key_column) : where();
+}
+
 const YamlValue* YamlValue::find(std::string_view key) const {
   const auto entry = std::find_if(entries.begin(), entries.end(), [&](const auto& e) { return e.first == key; });
   return entry == entries.end() ? nullptr : &entry->second;
@@ -56,7 +62,7 @@ const YamlValue* YamlValue::find(std::string_view key) const {
 std::string YamlValue::describe() const {
   switch (kind) {
     case Kind::null: return "nothing";
-    case Kind::scalar: return fmt::format("'{}'", text);
+    case Kind::scalar: return quoted ? fmt::format("the text '{}'", text) : fmt::format("'{}'", text);
     case Kind::sequence: return "a list";
     case Kind::map: return "a group of keys";
   }
@@ -81,7 +87,7 @@ void set_yaml_path(YamlValue& document, std::string_view assignment) {
 
   YamlValue value = parse_yaml(assignment.substr(equals + 1), source);
   const auto forget_lines = [&](auto& self, YamlValue& v) -> void {
-    v.line = v.column = 0;
+    v.line = v.column = v.key_line = v.key_column = 0;
     for (YamlValue& item : v.items) self(self, item);
     for (auto& [key, entry] : v.entries) self(self, entry);
   };

@@ -20,9 +20,12 @@ struct YamlValue {
   std::vector<std::pair<std::string, YamlValue>> entries;  ///< of a map, in file order; keys are unique
   std::string source;                                      ///< file name, or "--set training.batch"
   int line = 0, column = 0;                                ///< from 1; 0 where the source has no lines
+  int key_line = 0, key_column = 0;                        ///< of its key, where it is an entry of a map
 
   /// "sweep.yaml:12:5", or the source alone.
   std::string where() const;
+  /// The same for its key: what to point at if the key itself is wrong.
+  std::string where_key() const;
   /// The entry of a map, or nullptr.
   const YamlValue* find(std::string_view key) const;
   /// What it is, for messages: "a list", "the text 'abc'", "the number 5" …

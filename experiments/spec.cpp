@@ -1,0 +1,478 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "core/error.hpp"
+#include "core/io/files.hpp"
+#include "core/text.hpp"
+#include "experiments/fields.hpp"
+#include "experiments/spec.hpp"
+#include "features/gtzan.hpp"
+
+namespace genretree {
+namespace {
+
+// ------------------------------------------------------------------------------------------------------------ data set
+
+constexpr const char *by_index_name = "paper-420-120-60", *random_name = "random-420-120-60";
+
+/// A split's name for the report; the paper's two have names of their own.
+std::string split_name(const SplitConfig& split) {
+  if (split.kind == SplitConfig::Kind::lists)
+    return fmt::format("lists {}, {}, {}", split.train_list.filename().string(),
+                       split.validation_list.filename().string(), split.test_list.filename().string());
+  const bool random = split.kind == SplitConfig::Kind::random;
+  if (split.train == 70 && split.validation == 20 && split.test == 10) return random ? random_name : by_index_name;
+  const auto share = [&](double value) {
+    return split.fractions ? fmt::format("{} %", 100 * value) : fmt::format("{}", value);
+  };
+  return fmt::format("{} {} / {} / {} of each genre", random ? "random" : "by-index",
+                     split.train > 0 ? share(split.train) : "rest", share(split.validation), share(split.test));
+}
+
+void check_shares(Fields& fields, SplitConfig& split) {
+  const auto is_count = [](double share) { return share == std::floor(share); };
+  const bool counts = is_count(split.train) && is_count(split.validation) && is_count(split.test);
+  fields.require(split.test > 0, "test", "without test tracks there is nothing to report; give a count or a fraction");
+  for (const auto& [key, share] :
+       {std::pair{"train", split.train}, {"validation", split.validation}, {"test", split.test}})
+    fields.require(counts || share < 1, key,
+                   fmt::format("{} cannot stand beside the split's other values: give whole numbers of tracks in all "
+                               "three, or fractions below 1 in all three (0: none)",
+                               share));
+  fields.require(counts || split.kind == SplitConfig::Kind::random, "kind",
+                 "by-index counts tracks: give whole numbers, or kind: random");
+  fields.require(
+      counts || split.train + split.validation + split.test <= 1 + 1e-9, "train",
+      fmt::format("the fractions add up to {:.6g}, more than 1", split.train + split.validation + split.test));
+  if (fields.reading()) split.fractions = !counts;
+}
+
+void describe_split_group(Fields& fields, SplitConfig& split) {
+  using Kind = SplitConfig::Kind;
+  if (fields.reading()) split.train = split.validation = split.test = 0;
+  fields.key(
+      choice<Kind>("kind", split.kind, {{"by-index", Kind::by_index}, {"random", Kind::random}, {"lists", Kind::lists}},
+                   "by-index: in the order of the track numbers, test first, then validation, then training; random: "
+                   "drawn anew for each trial; lists: files that name the tracks of each set."));
+  if (split.kind == Kind::lists) {
+    const char* documentation = "A file with one track a line, e.g. blues/blues.00012.wav; relative to this file.";
+    fields.key(path("train", split.train_list, documentation));
+    fields.key(path("validation", split.validation_list, documentation));
+    fields.key(path("test", split.test_list, documentation));
+    fields.require(!split.train_list.empty(), "train", "kind: lists needs a file of training tracks");
+    fields.require(!split.test_list.empty(), "test", "kind: lists needs a file of test tracks");
+  } else {
+    const auto share = [&](const char* key, double& value, const char* documentation) {
+      Field field = real(key, value, {0, 1e6}, documentation);
+      field.allowed = "a whole number of tracks, or a fraction below 1";
+      fields.key(field);
+    };
+    share("train", split.train, "Training tracks of each genre, a number or a fraction; 0 takes all that are left.");
+    share("validation", split.validation, "Validation tracks of each genre; 0 goes without.");
+    share("test", split.test, "Test tracks of each genre.");
+    check_shares(fields, split);
+  }
+  if (fields.reading()) split.name = split_name(split);
+}
+
+void describe_split(Fields& fields, SplitConfig& split) {
+  const bool is_named = split.name == by_index_name || split.name == random_name;
+  if (fields.holds("split", YamlValue::Kind::map, !is_named)) {
+    fields.group("split", "How the tracks of each genre are divided; no track is ever in two sets.",
+                 [&] { describe_split_group(fields, split); });
+    return;
+  }
+  Field name = choice<std::string>(
+      "split", split.name, {{by_index_name, by_index_name}, {random_name, random_name}},
+      "Training, validation and test tracks. paper-420-120-60: 70, 20 and 10 of each genre by track number "
+      "(00000-00009 "
+      "test, 00010-00029 validation, the rest training), as in the code that the paper builds on; random-420-120-60: "
+      "as "
+      "many, drawn anew for each trial, as the paper's words say. Or a group, such as {kind: random, train: 0.6, "
+      "validation: 0.2, test: 0.2}, {kind: by-index, train: 70, validation: 20, test: 10}, or {kind: lists, train: "
+      "FILE, validation: FILE, test: FILE}.");
+  name.allowed += " | a group {kind: by-index | random | lists, train: …, validation: …, test: …}";
+  fields.key(name);
+  if (fields.reading()) split = named_split(split.name);
+}
+
+void describe_dataset(Fields& fields, DatasetSpec& dataset) {
+  Field name = text("name", dataset.name, "gtzan | built-in | a name of your own, with dataset.path",
+                    "gtzan: 1000 clips of 30 s in ten genres, read from dataset.path; built-in: synthetic music that "
+                    "the program makes itself; any other name: audio files of your own in dataset.path, a folder for "
+                    "each genre. `dataset: built-in` alone is short for {name: built-in}.");
+  name.choices = {"gtzan", "built-in"};
+  fields.key(name);
+  const bool built_in = dataset.name == "built-in", ten_genres = built_in || dataset.name == "gtzan";
+  fields.only_if(!built_in, "data from files, not dataset.name: built-in", [&] {
+    fields.key(path(
+        "path", dataset.path,
+        "Folder with a subfolder for each genre, or a feature store (.h5) of extract_features; a relative path starts "
+        "at this file's folder (given by --set: at the current one). Empty: where GTZAN usually lies."));
+  });
+  fields.require(ten_genres || !dataset.path.empty(), "name",
+                 fmt::format("'{}' is neither gtzan nor built-in, so dataset.path must say where its audio files are{}",
+                             dataset.name, did_you_mean(dataset.name, name.choices)));
+
+  const std::vector<std::string> known = ten_genres ? gtzan_genres() : std::vector<std::string>{};
+  Field genres = list<std::string>(
+      "genres", dataset.genres,
+      known.empty() ? "a list of distinct genres" : fmt::format("a list of distinct genres of {}", join(known)),
+      "The genres to tell apart, at least two; an empty list takes all that the data set has.",
+      [&](const YamlValue& item, std::string& genre) {
+        genre = item.text;
+        return item.kind == YamlValue::Kind::scalar && !genre.empty() &&
+               (known.empty() || std::find(known.begin(), known.end(), genre) != known.end());
+      },
+      yaml_text);
+  genres.choices = known;
+  fields.key(genres);
+  fields.require(dataset.genres.size() != 1, "genres",
+                 "a single genre cannot be told from anything; name two or more, or none for all");
+
+  describe_split(fields, dataset.split);
+  fields.only_if(built_in, "dataset.name: built-in", [&] {
+    fields.key(
+        whole("clips_per_genre", dataset.corpus.clips_per_genre, 3, 100'000, "Clips that are made of each genre."));
+    fields.key(real("seconds", dataset.corpus.seconds, {1, 600}, "Length of each clip."));
+    fields.key(whole("corpus_seed", dataset.corpus.seed, 0, std::numeric_limits<std::uint64_t>::max(),
+                     "The corpus is a pure function of this number."));
+  });
+}
+
+// ------------------------------------------------------------------------------------------------------------ features
+
+/// What features/spectral.hpp reads and checks, with the words for the user.
+struct FeatureKey {
+  const char *key, *allowed, *documentation;
+};
+constexpr FeatureKey feature_documentation[] = {
+    {"kind", "mfcc", "Mel-frequency cepstral coefficients, frame by frame."},
+    {"coefficients", "[first, count]",
+     "Which coefficients: [1, 13] is C1 to C13, the paper's; first = 1 leaves out C0, the loudness."},
+    {"frames", "a whole number from 1",
+     "Frames of each clip; longer clips are cut, shorter ones are filled. 1293 is 30 s."},
+    {"pad", "zero | edge",
+     "Short clips are filled with copies of their last frame, or with zeros (which here mean: loud)."},
+    {"compat", "librosa-1.0 | librosa-0.6",
+     "Whose numbers to match: today's librosa (a clip goes on in zeros beyond its ends) or the one of the paper's time "
+     "(mirrored)."},
+    {"sample_rate", "Hz", "Everything is resampled to this rate."},
+    {"n_fft", "a power of two", "Samples of the window: 2048 at 22050 Hz is 93 ms."},
+    {"hop", "a whole number from 1",
+     "Samples from one frame to the next: 512 at 22050 Hz is 23 ms, the paper's rounded 25 ms."},
+    {"mels", "a whole number from 1", "Mel bands."},
+};
+
+std::string feature_value(const FeatureConfig& features, const char* key) {
+  const nlohmann::json value = nlohmann::json::parse(to_json(features)).at(key);
+  if (value.is_string()) return yaml_text(value.get<std::string>());
+  return value.is_array() ? fmt::format("[{}, {}]", value[0].dump(), value[1].dump()) : value.dump();
+}
+
+void describe_features(Fields& fields, FeatureConfig& features) {
+  for (const FeatureKey& row : feature_documentation)
+    fields.key({row.key,
+                row.documentation,
+                row.allowed,
+                {},
+                [&](const YamlValue& value) -> const YamlValue* {
+                  set_feature(features, row.key, value);
+                  return nullptr;
+                },
+                [&] { return feature_value(features, row.key); }});
+  try {
+    validate(features);
+  } catch (const InputError& error) {
+    fields.require(false, "", error.what());
+  }
+}
+
+// --------------------------------------------------------------------------------------------------- model and
+// training
+
+/// paper: the LSTM of Eq. (1). Eq. (1) writes the output as σ(h·W) without a bias; since the paper reports a
+/// categorical loss, the output here is Keras's Dense softmax with a bias, under cross-entropy, in both presets.
+/// keras2018: the code that the paper builds on, with Keras 2's hard sigmoid and both dropouts.
+void apply_preset(Spec& spec) {
+  const bool keras2018 = spec.preset == "keras2018";
+  spec.stack.gate = keras2018 ? Gate::hard_sigmoid : Gate::sigmoid;
+  spec.stack.dropout = keras2018 ? 0.05 : 0;
+  spec.stack.recurrent_dropout = keras2018 ? 0.35 : 0;
+}
+
+Field describe_layers(std::vector<std::size_t>& units) {
+  return {"layers",
+          "From the input up: LSTM layers with their units, then the dense softmax layer over the genres.",
+          "a list such as [{lstm: 128}, {lstm: 32}, {dense: softmax}]: one to eight lstm layers of 1 to 4096 units, "
+          "then dense: softmax",
+          {},
+          [&units](const YamlValue& yaml) -> const YamlValue* {
+            if (yaml.kind != YamlValue::Kind::sequence || yaml.items.size() < 2 || yaml.items.size() > 9) return &yaml;
+            std::vector<std::size_t> read;
+            for (const YamlValue& layer : yaml.items) {
+              const bool last = &layer == &yaml.items.back();
+              const YamlValue* value = layer.entries.size() == 1 ? layer.find(last ? "dense" : "lstm") : nullptr;
+              if (!value) return &layer;
+              std::uint64_t count = 0;
+              if (last ? value->text != "softmax" : !read_whole(*value, 1, 4096, count)) return value;
+              if (!last) read.push_back(count);
+            }
+            units = std::move(read);
+            return nullptr;
+          },
+          [&units] {
+            std::string layers;
+            for (const std::size_t count : units) layers += fmt::format("{{lstm: {}}}, ", count);
+            return fmt::format("[{}{{dense: softmax}}]", layers);
+          }};
+}
+
+void describe_model(Fields& fields, Spec& spec) {
+  fields.key(choice<std::string>(
+      "preset", spec.preset, {{"paper", "paper"}, {"keras2018", "keras2018"}},
+      "Sets what gate, dropout and recurrent_dropout are unless they are given. paper: the standard LSTM of Eq. (1), "
+      "no dropout "
+      "(Eq. (1) writes the output as σ(h·W); since the paper reports a categorical loss, it is softmax with a bias and "
+      "cross-entropy here). keras2018: the code that the paper builds on, hard_sigmoid, dropout 0.05, recurrent "
+      "dropout 0.35."));
+  if (fields.reading()) apply_preset(spec);
+  fields.key(describe_layers(spec.stack.units));
+  fields.key(
+      choice<Gate>("gate", spec.stack.gate,
+                   {{"sigmoid", Gate::sigmoid},
+                    {"hard_sigmoid", Gate::hard_sigmoid},
+                    {"hard_sigmoid_keras3", Gate::hard_sigmoid_keras3}},
+                   "Activation of the gates. hard_sigmoid: clip(0.2 x + 0.5, 0, 1) as in Keras 2; hard_sigmoid_keras3: "
+                   "relu6(x + 3) / 6."));
+  fields.key(real("dropout", spec.stack.dropout, {0, 1, true, false},
+                  "Share of each layer's inputs that is dropped in training."));
+  fields.key(real("recurrent_dropout", spec.stack.recurrent_dropout, {0, 1, true, false},
+                  "Share of each layer's fed-back outputs that is dropped in training."));
+}
+
+Optimiser keras_defaults(Optimiser::Kind kind) {
+  switch (kind) {
+    case Optimiser::Kind::adam:
+      return {kind, 0.001, 0.9, 0.999, 1e-7};
+    case Optimiser::Kind::rmsprop:
+      return {kind, 0.001, 0, 0.9, 1e-7};
+    case Optimiser::Kind::sgd:
+      return {kind, 0.01, 0, 0, 0};
+  }
+  return {};
+}
+
+void describe_optimiser(Fields& fields, Optimiser& optimiser) {
+  using Kind = Optimiser::Kind;
+  const Range rate = {0, 1, true, false}, positive = {0, 1, false};
+  fields.key(choice<Kind>("optimizer", optimiser.kind,
+                          {{"adam", Kind::adam}, {"rmsprop", Kind::rmsprop}, {"sgd", Kind::sgd}},
+                          "How a gradient becomes a step. The constants below have Keras's defaults for each."));
+  if (fields.reading()) optimiser = keras_defaults(optimiser.kind);
+  const bool adam = optimiser.kind == Kind::adam, rmsprop = optimiser.kind == Kind::rmsprop,
+             sgd = optimiser.kind == Kind::sgd;
+  fields.key(real("learning_rate", optimiser.learning_rate, {0, 1000, false}, "Size of a step."));
+  fields.only_if(adam, "training.optimizer: adam", [&] {
+    fields.key(real("beta1", optimiser.beta1, rate, "Share of the running mean of gradients that is kept at a step."));
+    fields.key(
+        real("beta2", optimiser.beta2, rate, "Share of the running mean of squared gradients that is kept at a step."));
+  });
+  fields.only_if(rmsprop, "training.optimizer: rmsprop", [&] {
+    fields.key(
+        real("rho", optimiser.beta2, rate, "Share of the running mean of squared gradients that is kept at a step."));
+  });
+  fields.only_if(sgd, "training.optimizer: sgd", [&] {
+    fields.key(real("momentum", optimiser.beta1, rate, "Share of the last step that is kept in the next."));
+  });
+  fields.only_if(!sgd, "training.optimizer: adam or rmsprop", [&] {
+    fields.key(real("epsilon", optimiser.epsilon, positive,
+                    "Added to the root of the mean square, against division by zero."));
+  });
+}
+
+void describe_training(Fields& fields, TrainingConfig& training) {
+  describe_optimiser(fields, training.optimiser);
+  fields.key(
+      whole("batch", training.batch, 1, 100'000, "Clips of one step; the last batch of an epoch may be smaller."));
+  fields.key(choice<Loss>(
+      "loss", training.loss, {{"clipped", Loss::clipped}, {"logits", Loss::logits}},
+      "Cross-entropy. clipped: of probabilities clipped to 1e-7, as in Keras 2 (no clip costs more than 16.118); "
+      "logits: exact, as in Keras 3."));
+  fields.key(choice<bool>("shuffle", training.shuffle, {{"true", true}, {"false", false}},
+                          "A new order of the training clips in each epoch."));
+}
+
+// ------------------------------------------------------------------------------------------------------ grid and
+// backend
+
+void describe_grid(Fields& fields, GridSpec& grid) {
+  constexpr std::uint32_t most_epochs = 1'000'000;
+  fields.key(list<std::uint32_t>(
+      "epochs", grid.epochs,
+      fmt::format("a list of distinct whole numbers from 1 to {}, such as [5, 10, 20]", most_epochs),
+      "The grid's points: how many epochs to train before the final evaluation.",
+      [](const YamlValue& item, std::uint32_t& epochs) {
+        std::uint64_t number = 0;
+        const bool good = read_whole(item, 1, most_epochs, number);
+        epochs = static_cast<std::uint32_t>(number);
+        return good;
+      },
+      [](const std::uint32_t& epochs) { return fmt::format("{}", epochs); }));
+  fields.require(!grid.epochs.empty(), "epochs", "the list is empty; give at least one number of epochs");
+  std::sort(grid.epochs.begin(), grid.epochs.end());
+  fields.key(
+      whole("trials", grid.trials, 1, 10'000, "Trainings of each grid point, each with random numbers of its own."));
+  fields.key(choice<GridSpec::Mode>(
+      "mode", grid.mode, {{"independent", GridSpec::Mode::independent}, {"snapshots", GridSpec::Mode::snapshots}},
+      "independent: each grid point and trial is a training of its own, as in the paper; snapshots: each trial is "
+      "trained once to "
+      "the largest grid point and evaluated at each, for about half the work."));
+}
+
+void describe_backend(Fields& fields, BackendConfig& backend) {
+  const auto word = [&](const char* key, std::string& value, const std::vector<std::string>& words,
+                        const char* documentation) {
+    std::vector<std::pair<std::string, std::string>> choices;
+    for (const std::string& name : words) choices.emplace_back(name, name);
+    fields.key(choice(key, value, choices, documentation));
+  };
+  word("device", backend.device, {"auto", "cpu", "cuda"}, "What computes. What auto chose stands in the report.");
+  word("lstm", backend.lstm, {"auto", "interleaved"},
+       "Algorithm of the LSTM. interleaved: all layers of a time step in turn (cpu).");
+  word("precision", backend.precision, {"fp32"}, "Of weights and arithmetic.");
+  fields.key(text("target", backend.target, "auto, or an instruction set such as avx2, avx3, avx3_dl, neon",
+                  "Vector instructions of the cpu; pin it for the same last bits on different processors."));
+}
+
+void describe(Fields& fields, Spec& spec) {
+  const auto name_character = [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-' || c == '.'; };
+  const auto good_name = [&](const std::string& name) {
+    return !name.empty() && name[0] != '.' && std::all_of(name.begin(), name.end(), name_character);
+  };
+  fields.key(text("experiment", spec.experiment, "a name of letters, digits, '_', '-' and '.'",
+                  "Its name, and that of its folder under runs/; the file's own name if it is left out.", good_name));
+  fields.require(good_name(spec.experiment), "experiment",
+                 "the file's name cannot name the experiment; give a name of letters, digits, '_', '-' and '.'");
+  fields.key(whole("seed", spec.seed, 0, std::numeric_limits<std::uint64_t>::max(),
+                   "All random numbers follow from it: splits, initial weights, order of clips, dropout."));
+  fields.group("dataset", "What is learnt from.", [&] { describe_dataset(fields, spec.dataset); });
+  fields.group("features", "What the classifier hears of each clip.",
+               [&] { describe_features(fields, spec.features); });
+  fields.group("model", "The classifier.", [&] { describe_model(fields, spec); });
+  fields.group("training", "How it is trained.", [&] { describe_training(fields, spec.training); });
+  fields.group("grid", "What is repeated.", [&] { describe_grid(fields, spec.grid); });
+  fields.group("backend", "What computes it. Every choice but auto is kept to or refused, never replaced.",
+               [&] { describe_backend(fields, spec.backend); });
+}
+
+std::vector<FieldRow> rows_of(Spec spec) {
+  return collect_fields([&](Fields& fields) { describe(fields, spec); });
+}
+
+/// The spec with nothing given but what other defaults depend on.
+Spec defaults_beside(const Spec& spec) {
+  YamlValue document;
+  for (const FieldRow& row : rows_of(spec))
+    for (const char* key : {"dataset.name", "dataset.path", "model.preset", "training.optimizer"})
+      if (row.path == key && row.value != "\"\"") set_yaml_path(document, fmt::format("{}={}", row.path, row.value));
+  document.source = fmt::format("{}.yaml", spec.experiment);
+  return parse_spec(document);
+}
+
+/// "# " and the text, in lines of at most 100 characters.
+std::string comment(const std::string& text, const std::string& indent) {
+  std::string lines, line;
+  const auto end_line = [&] { lines += fmt::format("{}# {}\n", indent, line), line.clear(); };
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find(' ', begin), text.size());
+    if (!line.empty() && indent.size() + 3 + line.size() + end - begin > 100) end_line();
+    line.append(line.empty() ? "" : " ").append(text, begin, end - begin);
+    begin = end + 1;
+  }
+  end_line();
+  return lines;
+}
+
+/// `dataset: built-in` is `dataset: {name: built-in}`.
+void expand_shorthand(YamlValue& document) {
+  for (auto& [key, value] : document.entries) {
+    if (key != "dataset" || value.kind != YamlValue::Kind::scalar) continue;
+    YamlValue group = value;
+    group.kind = YamlValue::Kind::map;
+    group.entries = {{"name", value}};
+    value = std::move(group);
+  }
+}
+
+/// FNV-1a, 64 bits.
+std::uint64_t fnv1a(const std::string& text) {
+  std::uint64_t hash = 0xcbf29ce484222325ull;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
+  return hash;
+}
+
+}  // namespace
+
+Spec parse_spec(const YamlValue& given) {
+  YamlValue document = given;
+  expand_shorthand(document);
+  Spec spec;
+  spec.experiment = std::filesystem::path(document.source).stem().string();
+  spec.stack.units = {128, 32};
+  read_fields(document, [&](Fields& fields) { describe(fields, spec); });
+  spec.stack.inputs = spec.features.coefficients;
+  return spec;
+}
+
+Spec load_spec(const std::filesystem::path& path, const std::vector<std::string>& assignments) {
+  YamlValue document = parse_yaml_file(path);
+  for (const std::string& assignment : assignments) {
+    expand_shorthand(document);
+    set_yaml_path(document, assignment);
+  }
+  document.source = path.string();
+  return parse_spec(document);
+}
+
+std::string to_yaml(const Spec& spec, bool documented) {
+  std::vector<FieldRow> defaults;
+  if (documented) defaults = rows_of(defaults_beside(spec));
+  std::string yaml = documented ? "# A key without a line \"default\" has its default value.\n" : "";
+  for (const FieldRow& row : rows_of(spec)) {
+    const std::string indent(2 * row.depth, ' '), key = row.path.substr(row.path.rfind('.') + 1);
+    if (documented) {
+      const auto same_key = [&](const FieldRow& other) { return other.path == row.path && !row.is_group; };
+      const auto usual = std::find_if(defaults.begin(), defaults.end(), same_key);
+      if (row.depth == 0) yaml += "\n";
+      yaml += comment(row.documentation, indent);
+      if (!row.is_group) yaml += comment(fmt::format("  allowed: {}", row.allowed), indent);
+      if (usual != defaults.end() && usual->value != row.value)
+        yaml += comment(fmt::format("  default: {}", usual->value), indent);
+    }
+    yaml += fmt::format("{}{}:{}{}\n", indent, key, row.is_group ? "" : " ", row.value);
+  }
+  return yaml;
+}
+
+std::string spec_hash(const Spec& spec) {
+  std::string canonical;
+  for (const FieldRow& row : rows_of(spec)) {
+    const auto starts_with = [&](const char* prefix) { return row.path.rfind(prefix, 0) == 0; };
+    const bool of_no_matter = row.path == "experiment" || row.path == "dataset.path" || row.path == "model.preset" ||
+                              row.path == "grid.epochs" || row.path == "grid.trials" || starts_with("backend.");
+    const bool is_list_file = spec.dataset.split.kind == SplitConfig::Kind::lists && starts_with("dataset.split.") &&
+                              row.path != "dataset.split.kind";
+    if (!of_no_matter && !row.is_group && !is_list_file) canonical += fmt::format("{}={}\n", row.path, row.value);
+  }
+  if (spec.dataset.split.kind == SplitConfig::Kind::lists)
+    for (const auto& list :
+         {spec.dataset.split.train_list, spec.dataset.split.validation_list, spec.dataset.split.test_list})
+      canonical += list.empty() ? "none\n" : read_text(list).append("\n");
+  if (spec.grid.mode == GridSpec::Mode::snapshots) canonical += fmt::format("largest={}\n", spec.grid.epochs.back());
+  return fmt::format("{:016x}", fnv1a(canonical));
+}
+
+}  // namespace genretree
