@@ -1,10 +1,10 @@
 // The frame of every program: errors become a message and an exit code.
 #pragma once
 
-#include <fmt/format.h>
-
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <fmt/format.h>
 #include <new>
 
 #include "core/error.hpp"
@@ -27,6 +27,19 @@ int run_program(Body main_body) {
     fmt::print(stderr, "error: {}\n", error.what());
   }
   return static_cast<int>(ExitCode::failure);
+}
+
+/// Reads the command line. True if --help was asked for, which is printed; InputError if an option is wrong.
+inline bool asked_for_help(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+    return false;
+  } catch (const CLI::CallForHelp&) {
+    fmt::print("{}", app.help());
+    return true;
+  } catch (const CLI::ParseError& error) {
+    reject("{}. See {} --help", error.what(), app.get_name());
+  }
 }
 
 }  // namespace genretree
