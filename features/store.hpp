@@ -4,7 +4,8 @@
 //   /genres     strings                                    /tracks  strings [clips]
 //   /lengths    int32 [clips], frames before padding or cutting
 //   /checksums  uint64 [clips], of the decoded samples (Audio::checksum)
-//   attributes of the root: format = 1, parameters = the FeatureConfig as JSON, complete = 1, source = where the audio came from
+//   attributes of the root: format = 1, parameters = the FeatureConfig as JSON, complete = 1, source = where the audio
+//   came from
 #pragma once
 
 #include <cstdint>
@@ -22,11 +23,11 @@ struct FeatureStore {
   FeatureConfig config;
   std::string source;
   std::vector<std::string> genres;
-  std::vector<std::string> tracks;      ///< [clips]
-  std::vector<std::int32_t> labels;     ///< [clips]
-  std::vector<std::int32_t> lengths;    ///< [clips]
-  std::vector<std::uint64_t> checksums; ///< [clips]
-  std::vector<float> features;          ///< [clips, frames, coefficients]
+  std::vector<std::string> tracks;       ///< [clips]
+  std::vector<std::int32_t> labels;      ///< [clips]
+  std::vector<std::int32_t> lengths;     ///< [clips]
+  std::vector<std::uint64_t> checksums;  ///< [clips]
+  std::vector<float> features;           ///< [clips, frames, coefficients]
 
   std::size_t clips() const { return tracks.size(); }
   View<const float, 3> view() const { return view_of(features.data(), clips(), config.frames, config.coefficients); }
@@ -38,7 +39,8 @@ void write_store(const std::filesystem::path& path, const FeatureStore& store);
 /// InputError if the file is missing, cut off, of another format, or inconsistent.
 FeatureStore read_store(const std::filesystem::path& path);
 
-/// The part of a store that belongs to these genres; labels become indices into `genres`. InputError that names a genre without clips.
+/// The part of a store that belongs to these genres; labels become indices into `genres`. InputError that names a genre
+/// without clips.
 FeatureStore select_genres(const FeatureStore& store, const std::vector<std::string>& genres);
 
 }  // namespace genretree

@@ -1,6 +1,7 @@
 // MFCCs in vector code: as many frames side by side as a vector has lanes.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 
@@ -8,8 +9,11 @@
 
 namespace genretree::cpu {
 
-/// The tables in single precision and scratch memory, for the instruction set that is chosen now (Highway's dispatch).
-/// The scratch memory grows to the longest clip that is seen.
+/// The tables in single precision and scratch memory, for one instruction set of kernels/cpu/target.hpp. The scratch
+/// memory grows to the longest clip that is seen.
+std::unique_ptr<SpectralState> make_mfcc_state(const SpectralTables& tables, std::int64_t target);
+
+/// The same for the best instruction set of this machine.
 std::unique_ptr<SpectralState> make_mfcc_state(const SpectralTables& tables);
 
 /// Backend::mfcc. A clip's result does not depend on the clips beside it.

@@ -1,0 +1,166 @@
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <unordered_map>
+
+#include "core/error.hpp"
+#include "core/interrupt.hpp"
+#include "core/io/files.hpp"
+#include "core/text.hpp"
+#include "core/worker_pool.hpp"
+#include "features/extract.hpp"
+#include "features/journal.hpp"
+
+namespace genretree {
+namespace fs = std::filesystem;
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// Everything that a clip's features depend on besides the clip.
+std::string journal_header(const FeatureConfig& config, const BackendInfo& backend) {
+  return fmt::format("{} {} {} {} {}", to_json(config), backend.backend, backend.device, backend.target,
+                     backend.libraries);
+}
+
+std::string journal_key(const Clip& clip) { return fmt::format("{}/{}\n{}", clip.genre, clip.track, clip.identity); }
+
+/// Cuts to the wanted frames, or fills with zeros or copies of the last frame.
+std::vector<float> fitted(std::vector<float> features, const FeatureConfig& config) {
+  const std::size_t width = config.coefficients, wanted = config.frames * width;
+  const std::vector<float> last(features.end() - static_cast<std::ptrdiff_t>(width), features.end());
+  std::size_t filled = std::min(features.size(), wanted);
+  features.resize(wanted);
+  for (; config.pad == FramePadding::edge && filled < wanted; filled += width)
+    std::copy(last.begin(), last.end(), features.begin() + static_cast<std::ptrdiff_t>(filled));
+  return features;
+}
+
+/// Throws InputError for a clip that cannot be used.
+FinishedClip extract_clip(const Clip& clip, const FeatureConfig& config, const SpectralTables& tables, Backend& backend,
+                          SpectralState& state, Queue& queue) {
+  const Audio audio = clip.load(config.sample_rate);
+  const std::size_t samples = audio.samples.size();
+  if (tables.padding == EdgePadding::reflect && samples <= config.n_fft / 2)
+    reject(
+        "{} has {} at {} Hz, but compat {} mirrors the ends of a clip and needs more than {}. Use compat {}, or remove "
+        "it",
+        clip.track, count_of(samples, "sample"), config.sample_rate, name_of(config.compat), config.n_fft / 2,
+        name_of(Compat::librosa_1_0));
+  const std::size_t frames = tables.frames(samples);
+  std::vector<float> features(frames * config.coefficients);
+  Buffer<float> input(backend.device(), samples), output(backend.device(), features.size());
+  input.copy_in(audio.samples, queue);
+  backend.mfcc(state, std::as_const(input).view(samples), std::span(&samples, 1),
+               output.view(frames, config.coefficients), queue);
+  output.copy_out(features, queue);
+  queue.synchronize();
+  return {journal_key(clip), static_cast<std::int32_t>(frames), audio.checksum, fitted(std::move(features), config)};
+}
+
+/// The finished and the bad clips, by their place in the list. Each entry is written by one worker.
+struct Results {
+  std::vector<std::unique_ptr<FinishedClip>> finished;
+  std::vector<std::string> reasons;  ///< empty: not bad
+};
+
+FeatureStore gather_store(const std::vector<Clip>& clips, const FeatureConfig& config, const std::string& source,
+                          Results& results) {
+  FeatureStore store;
+  store.config = config;
+  store.source = source;
+  std::map<std::string, std::int32_t> labels;
+  for (std::size_t i = 0; i < clips.size(); ++i) {
+    const std::unique_ptr<FinishedClip> clip = std::move(results.finished[i]);
+    if (!clip) continue;
+    const auto [label, is_new] = labels.emplace(clips[i].genre, static_cast<std::int32_t>(labels.size()));
+    if (is_new) store.genres.push_back(clips[i].genre);
+    store.tracks.push_back(clips[i].track);
+    store.labels.push_back(label->second);
+    store.lengths.push_back(clip->length);
+    store.checksums.push_back(clip->checksum);
+    store.features.insert(store.features.end(), clip->features.begin(), clip->features.end());
+  }
+  return store;
+}
+
+std::vector<std::pair<std::string, std::string>> find_duplicates(const FeatureStore& store) {
+  std::vector<std::pair<std::string, std::string>> duplicates;
+  std::unordered_map<std::uint64_t, std::string> first;
+  for (std::size_t i = 0; i < store.clips(); ++i) {
+    const auto [same, is_new] = first.emplace(store.checksums[i], store.tracks[i]);
+    if (!is_new) duplicates.emplace_back(same->second, store.tracks[i]);
+  }
+  return duplicates;
+}
+
+}  // namespace
+
+ExtractSummary extract_features(const std::vector<Clip>& clips, const FeatureConfig& config, const std::string& source,
+                                Backend& backend, const fs::path& path, const ExtractOptions& options) {
+  const auto start = Clock::now();
+  const SpectralTables tables = make_spectral_tables(config);
+  make_writable_folder(path.has_parent_path() ? path.parent_path() : ".");
+
+  ExtractSummary summary;
+  Results results{std::vector<std::unique_ptr<FinishedClip>>(clips.size()), std::vector<std::string>(clips.size())};
+  std::unordered_map<std::string, std::size_t> index_of;
+  for (std::size_t i = 0; i < clips.size(); ++i) index_of.emplace(journal_key(clips[i]), i);
+  const fs::path partial = path.string() + ".partial";
+  Journal journal(partial, journal_header(config, backend.info()), [&](FinishedClip clip) {
+    const auto known = index_of.find(clip.key);
+    if (known == index_of.end()) return;  // the clip has changed since, or is gone
+    summary.resumed += !results.finished[known->second];
+    results.finished[known->second] = std::make_unique<FinishedClip>(std::move(clip));
+  });
+
+  std::vector<std::size_t> open;
+  for (std::size_t i = 0; i < clips.size(); ++i)
+    if (!results.finished[i]) open.push_back(i);
+  std::atomic<std::size_t> done{0};
+  std::vector<std::unique_ptr<SpectralState>> states(options.jobs);
+  run_on_workers(backend.device(), options.jobs, open.size(), [&](std::size_t item, Worker& worker) {
+    const std::size_t i = open[item];
+    std::unique_ptr<SpectralState>& state = states[worker.index];
+    if (!state) state = backend.make_spectral_state(tables);
+    try {
+      auto clip = std::make_unique<FinishedClip>(extract_clip(clips[i], config, tables, backend, *state, worker.queue));
+      journal.append(*clip);
+      results.finished[i] = std::move(clip);
+    } catch (const InputError& error) {
+      if (options.strict) throw;
+      results.reasons[i] = error.what();
+    }
+    const std::size_t finished = ++done;
+    if (options.progress) {
+      const double per_second = static_cast<double>(finished) / seconds_since(start);
+      options.progress->show(
+          0, fmt::format("features: {}/{} clips, {:.1f} clips/s, {} left", summary.resumed + finished, clips.size(),
+                         per_second, duration(static_cast<double>(open.size() - finished) / per_second)));
+    }
+  });
+  if (options.progress) options.progress->clear(0);
+  if (done < open.size())
+    throw Interrupted(fmt::format("{} of {} are finished and kept in {}. Give the same command again to go on",
+                                  summary.resumed + done, count_of(clips.size(), "clip"), partial.string()));
+
+  for (std::size_t i = 0; i < clips.size(); ++i)
+    if (!results.reasons[i].empty()) summary.bad.push_back({clips[i].track, results.reasons[i]});
+  const FeatureStore store = gather_store(clips, config, source, results);
+  if (store.clips() == 0)
+    reject("none of the {} can be used{}", count_of(clips.size(), "clip"),
+           summary.bad.empty() ? "" : "; the first: " + summary.bad[0].reason);
+  write_store(path, store);
+  journal.remove();
+  summary.clips = store.clips();
+  summary.duplicates = find_duplicates(store);
+  summary.seconds = seconds_since(start);
+  return summary;
+}
+
+}  // namespace genretree
