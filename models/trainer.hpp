@@ -1,4 +1,5 @@
-// Training of one run: epochs over a data set that stays on the device, evaluation after each, and everything needed to go on later.
+// Training of one run: epochs over a data set that stays on the device, evaluation after each, and everything needed to
+// go on later.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +17,8 @@ namespace genretree {
 class DeviceDataset {
  public:
   DeviceDataset(const FeatureStore& store, Backend& backend);
-  View<const float, 3> features() const;      ///< [N, T, F]
-  View<const std::int32_t, 1> labels() const; ///< [N]
+  View<const float, 3> features() const;       ///< [N, T, F]
+  View<const std::int32_t, 1> labels() const;  ///< [N]
 
  private:
   Buffer<float> features_;
@@ -43,23 +44,25 @@ struct EpochScores {
 
 /// What a checkpoint holds: with it, training goes on bit for bit as if it had never stopped.
 struct TrainerState {
-  std::int64_t step = 0;               ///< updates done
-  std::vector<EpochScores> history;    ///< one per finished epoch
-  std::vector<float> parameters;       ///< [P]
-  std::vector<float> moments;          ///< [2, P]
+  std::int64_t step = 0;             ///< updates done
+  std::vector<EpochScores> history;  ///< one per finished epoch
+  std::vector<float> parameters;     ///< [P]
+  std::vector<float> moments;        ///< [2, P]
 };
 
 /// Trains one run. Uses its queue only from the thread that calls.
 class Trainer {
  public:
-  /// `key` names the run's random numbers (seed, point, trial, node). An empty validation set is left out of the scores (NaN).
-  Trainer(Backend& backend, Queue& queue, const DeviceDataset& dataset, const Split& split, const ClassifierConfig& classifier,
-          const TrainingConfig& training, const RandomKey& key);
+  /// `key` names the run's random numbers (seed, point, trial, node). An empty validation set is left out of the scores
+  /// (NaN).
+  Trainer(Backend& backend, Queue& queue, const DeviceDataset& dataset, const Split& split,
+          const ClassifierConfig& classifier, const TrainingConfig& training, const RandomKey& key);
   ~Trainer();
 
   std::size_t epochs_done() const;
-  /// One pass over the shuffled training set in batches (the last may be partial), then validation and test. Looks for a stop request between batches and throws Interrupted;
-  /// the state is then that after the last whole epoch only if it is restored from one.
+  /// One pass over the shuffled training set in batches (the last may be partial), then validation and test. Looks for
+  /// a stop request between batches and throws Interrupted; the state is then that after the last whole epoch only if
+  /// it is restored from one.
   const EpochScores& train_epoch();
   /// Scores and confusion matrix on a set of clips with the present weights.
   Evaluation evaluate(std::span<const std::uint32_t> clips);

@@ -1,0 +1,311 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/error.hpp"
+#include "core/interrupt.hpp"
+#include "models/trainer.hpp"
+
+namespace genretree {
+namespace {
+
+/// Rows of an evaluation batch: large enough that the weights are read rarely, a multiple of the 7 rows that a register
+/// tile of the CPU holds.
+constexpr std::size_t evaluation_batch = 70;
+
+/// Clips on the device in the order in which they are taken, and what is measured on each batch of them.
+struct ClipList {
+  std::size_t size = 0, batch = 0;
+  Buffer<std::int32_t> clips;    ///< [batches, batch], the end of the last batch undefined
+  Buffer<double> loss;           ///< [batches] sums over the rows
+  Buffer<std::int32_t> correct;  ///< [batches]
+  std::vector<std::int32_t> host_clips, host_correct;
+  std::vector<double> host_loss;
+
+  ClipList(std::span<const std::uint32_t> indices, std::size_t rows_of_batch, Device& device)
+      : size(indices.size()),
+        batch(rows_of_batch),
+        clips(device, batches() * batch),
+        loss(device, batches()),
+        correct(device, batches()),
+        host_clips(batches() * batch, 0),
+        host_correct(batches()),
+        host_loss(batches()) {
+    std::ranges::copy(indices, host_clips.begin());
+  }
+
+  std::size_t batches() const { return (size + batch - 1) / batch; }
+  std::uint32_t rows(std::size_t index) const {
+    return static_cast<std::uint32_t>(std::min(batch, size - index * batch));
+  }
+  std::size_t bytes() const { return clips.bytes() + loss.bytes() + correct.bytes(); }
+
+  /// Sample-weighted means over all batches; waits for the queue.
+  Score score(Queue& queue) {
+    if (size == 0) return {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::quiet_NaN()};
+    loss.copy_out(host_loss, queue);
+    correct.copy_out(host_correct, queue);
+    queue.synchronize();
+    double sum = 0;
+    std::int64_t right = 0;
+    for (std::size_t i = 0; i < batches(); ++i) sum += host_loss[i], right += host_correct[i];
+    const double count = static_cast<double>(size);
+    return {sum / count, static_cast<double>(right) / count};
+  }
+};
+
+/// Memory for one batch and all that is computed from it.
+struct BatchMemory {
+  Group group;
+  Buffer<float> x, h, probabilities;  ///< [1, T, B, F], [1, B, H], [1, B, C]
+  Buffer<std::int32_t> y;             ///< [1, B]
+  std::unique_ptr<StackState> state;
+
+  BatchMemory(Backend& backend, const ClassifierConfig& classifier, std::size_t frames, std::size_t batch, Mode mode)
+      : group{1,
+              batch,
+              frames,
+              classifier.classes,
+              {static_cast<std::uint32_t>(batch)},
+              {static_cast<std::uint32_t>(classifier.classes)}},
+        x(backend.device(), frames * batch * classifier.stack.inputs),
+        h(backend.device(), batch * classifier.stack.outputs()),
+        probabilities(backend.device(), batch * classifier.classes),
+        y(backend.device(), batch),
+        state(backend.make_stack_state(classifier.stack, group, mode)) {}
+
+  std::size_t bytes() const { return x.bytes() + h.bytes() + probabilities.bytes() + y.bytes() + state->bytes(); }
+};
+
+}  // namespace
+
+DeviceDataset::DeviceDataset(const FeatureStore& store, Backend& backend)
+    : features_(backend.device(), store.features.size()),
+      labels_(backend.device(), store.labels.size()),
+      clips_(store.clips()),
+      frames_(store.config.frames),
+      coefficients_(store.config.coefficients) {
+  const std::unique_ptr<Queue> queue = backend.device().make_queue();
+  features_.copy_in(store.features, *queue);
+  labels_.copy_in(store.labels, *queue);
+  queue->synchronize();
+}
+
+View<const float, 3> DeviceDataset::features() const { return features_.view(clips_, frames_, coefficients_); }
+View<const std::int32_t, 1> DeviceDataset::labels() const { return labels_.view(clips_); }
+
+struct Trainer::Implementation {
+  Backend& backend;
+  Queue& queue;
+  const DeviceDataset& dataset;
+  ClassifierConfig classifier;
+  TrainingConfig training;
+  RandomKey key;
+  ParameterLayout layout;
+
+  std::vector<std::int32_t> train_clips;  ///< in the order of the split, from which each epoch is shuffled anew
+  ClipList train, validation, test;
+  BatchMemory training_batch, evaluation;
+  Buffer<float> parameters, gradients, moments;  ///< [1, P], [1, P], [1, 2, P]
+  Buffer<float> masks, dh;                       ///< [1, D] (none without dropout), [1, B, H]
+  std::int64_t step = 0;
+  std::vector<EpochScores> history;
+
+  Implementation(Backend& backend_, Queue& queue_, const DeviceDataset& dataset_, const Split& split,
+                 const ClassifierConfig& classifier_, const TrainingConfig& training_, const RandomKey& key_)
+      : backend(backend_),
+        queue(queue_),
+        dataset(dataset_),
+        classifier(classifier_),
+        training(training_),
+        key(key_),
+        layout(classifier.stack, classifier.classes),
+        train_clips(split.train.begin(), split.train.end()),
+        train(split.train, training.batch, backend.device()),
+        validation(split.validation, evaluation_rows(split), backend.device()),
+        test(split.test, evaluation_rows(split), backend.device()),
+        training_batch(backend, classifier, frames(), training.batch, Mode::training),
+        evaluation(backend, classifier, frames(), evaluation_rows(split), Mode::inference),
+        parameters(backend.device(), layout.size),
+        gradients(backend.device(), layout.size),
+        moments(backend.device(), 2 * layout.size),
+        masks(backend.device(), classifier.stack.has_dropout() ? MaskLayout(classifier.stack, training.batch).size : 0),
+        dh(backend.device(), training.batch * classifier.stack.outputs()) {
+    if (train.size == 0) reject("the training set is empty. Give it at least one clip");
+    validation.clips.copy_in(validation.host_clips, queue);
+    test.clips.copy_in(test.host_clips, queue);
+    moments.zero(queue);
+    parameters.copy_in(initial_parameters(classifier, key), queue);
+    queue.synchronize();
+  }
+
+  static std::size_t evaluation_rows(const Split& split) {
+    return std::clamp<std::size_t>(std::max(split.validation.size(), split.test.size()), 1, evaluation_batch);
+  }
+
+  std::size_t frames() const { return dataset.features().shape[1]; }
+
+  RandomKey key_for(RandomUse use, std::size_t batch) const {
+    RandomKey result = key;
+    result.epoch = static_cast<std::uint32_t>(history.size());
+    result.batch = static_cast<std::uint32_t>(batch);
+    result.use = use;
+    return result;
+  }
+
+  View<float, 2> parameter_view() { return parameters.view(1, layout.size); }
+
+  /// Batch `index` of `list`, gathered into memory.x and memory.y.
+  void gather(ClipList& list, std::size_t index, BatchMemory& memory) {
+    const Group& group = memory.group;
+    memory.group.rows[0] = list.rows(index);
+    backend.gather(group, dataset.features(), dataset.labels(),
+                   view_of(std::as_const(list.clips).data() + index * list.batch, 1, list.batch), x_view(memory),
+                   memory.y.view(1, group.batch), queue);
+  }
+
+  View<float, 4> x_view(BatchMemory& memory) const {
+    return memory.x.view(1, memory.group.frames, memory.group.batch, classifier.stack.inputs);
+  }
+
+  /// From memory.h to the loss and hits of batch `index`; with `dh_view`, also to the gradients.
+  void classify(ClipList& list, std::size_t index, BatchMemory& memory, View<float, 3> dh_view) {
+    const Group& group = memory.group;
+    backend.classify_loss(classifier.stack, group, training.loss, parameter_view(),
+                          memory.h.view(1, group.batch, classifier.stack.outputs()), memory.y.view(1, group.batch),
+                          memory.probabilities.view(1, group.batch, classifier.classes),
+                          view_of(list.loss.data() + index, 1), view_of(list.correct.data() + index, 1), dh_view,
+                          gradients.view(1, layout.size), queue);
+  }
+
+  void shuffle() {
+    std::ranges::copy(train_clips, train.host_clips.begin());
+    if (training.shuffle) Random(key_for(RandomUse::shuffle, 0)).shuffle(std::span(train.host_clips).first(train.size));
+    train.clips.copy_in(train.host_clips, queue);
+  }
+
+  void train_batch(std::size_t index) {
+    BatchMemory& memory = training_batch;
+    const Group& group = memory.group;
+    const StackConfig& stack = classifier.stack;
+    gather(train, index, memory);
+    View<float, 2> mask_view;
+    if (stack.has_dropout()) {
+      mask_view = masks.view(1, masks.size());
+      const RandomKey mask_key = key_for(RandomUse::dropout, index);
+      backend.dropout_masks(stack, group, {&mask_key, 1}, mask_view, queue);
+    }
+    const View<float, 3> h = memory.h.view(1, group.batch, stack.outputs()),
+                         dh_view = dh.view(1, group.batch, stack.outputs());
+    const View<float, 2> gradient_view = gradients.view(1, layout.size);
+    backend.stack_forward(stack, group, parameter_view(), x_view(memory), mask_view, Mode::training, *memory.state, h,
+                          queue);
+    classify(train, index, memory, dh_view);
+    backend.stack_backward(stack, group, parameter_view(), x_view(memory), mask_view, dh_view, *memory.state,
+                           gradient_view, queue);
+    ++step;
+    backend.update(training.optimiser, group, {&step, 1}, parameter_view(), gradient_view,
+                   moments.view(1, 2, layout.size), queue);
+  }
+
+  void evaluate_batch(ClipList& list, std::size_t index) {
+    BatchMemory& memory = evaluation;
+    gather(list, index, memory);
+    backend.stack_forward(classifier.stack, memory.group, parameter_view(), x_view(memory), {}, Mode::inference,
+                          *memory.state, memory.h.view(1, memory.group.batch, classifier.stack.outputs()), queue);
+    classify(list, index, memory, {});
+  }
+
+  Score score(ClipList& list) {
+    for (std::size_t i = 0; i < list.batches(); ++i) {
+      throw_if_stop_requested();
+      evaluate_batch(list, i);
+    }
+    return list.score(queue);
+  }
+
+  /// Adds the rows of the batch in `evaluation` to the confusion matrix.
+  void count_predictions(std::vector<std::uint32_t>& confusion) {
+    const std::size_t classes = classifier.classes;
+    std::vector<float> probabilities(evaluation.probabilities.size());
+    std::vector<std::int32_t> labels(evaluation.y.size());
+    evaluation.probabilities.copy_out(probabilities, queue);
+    evaluation.y.copy_out(labels, queue);
+    queue.synchronize();
+    for (std::size_t row = 0; row < evaluation.group.rows[0]; ++row) {
+      const auto first = probabilities.begin() + static_cast<std::ptrdiff_t>(row * classes);
+      const auto predicted = std::max_element(first, first + static_cast<std::ptrdiff_t>(classes)) - first;
+      ++confusion[static_cast<std::size_t>(labels[row]) * classes + static_cast<std::size_t>(predicted)];
+    }
+  }
+};
+
+Trainer::Trainer(Backend& backend, Queue& queue, const DeviceDataset& dataset, const Split& split,
+                 const ClassifierConfig& classifier, const TrainingConfig& training, const RandomKey& key)
+    : implementation_(std::make_unique<Implementation>(backend, queue, dataset, split, classifier, training, key)) {}
+
+Trainer::~Trainer() = default;
+
+std::size_t Trainer::epochs_done() const { return implementation_->history.size(); }
+const std::vector<EpochScores>& Trainer::history() const { return implementation_->history; }
+
+const EpochScores& Trainer::train_epoch() {
+  Implementation& run = *implementation_;
+  run.shuffle();
+  for (std::size_t i = 0; i < run.train.batches(); ++i) {
+    throw_if_stop_requested();
+    run.train_batch(i);
+  }
+  EpochScores scores;
+  scores.train = run.train.score(run.queue);
+  scores.validation = run.score(run.validation);
+  scores.test = run.score(run.test);
+  return run.history.emplace_back(scores);
+}
+
+Evaluation Trainer::evaluate(std::span<const std::uint32_t> clips) {
+  Implementation& run = *implementation_;
+  ClipList list(clips, run.evaluation.group.batch, run.backend.device());
+  list.clips.copy_in(list.host_clips, run.queue);
+  Evaluation result;
+  result.confusion.assign(run.classifier.classes * run.classifier.classes, 0);
+  for (std::size_t i = 0; i < list.batches(); ++i) {
+    run.evaluate_batch(list, i);
+    run.count_predictions(result.confusion);
+  }
+  result.score = list.score(run.queue);
+  return result;
+}
+
+TrainerState Trainer::state() const {
+  const Implementation& run = *implementation_;
+  TrainerState state{run.step, run.history, std::vector<float>(run.parameters.size()),
+                     std::vector<float>(run.moments.size())};
+  run.parameters.copy_out(state.parameters, run.queue);
+  run.moments.copy_out(state.moments, run.queue);
+  run.queue.synchronize();
+  return state;
+}
+
+void Trainer::restore(const TrainerState& state) {
+  Implementation& run = *implementation_;
+  if (state.parameters.size() != run.parameters.size() || state.moments.size() != run.moments.size())
+    reject(
+        "the saved state has {} parameters and {} moments, but this network needs {} and {}: it belongs to another "
+        "model",
+        state.parameters.size(), state.moments.size(), run.parameters.size(), run.moments.size());
+  run.step = state.step;
+  run.history = state.history;
+  run.parameters.copy_in(state.parameters, run.queue);
+  run.moments.copy_in(state.moments, run.queue);
+  run.queue.synchronize();
+}
+
+std::size_t Trainer::bytes() const {
+  const Implementation& run = *implementation_;
+  return run.train.bytes() + run.validation.bytes() + run.test.bytes() + run.training_batch.bytes() +
+         run.evaluation.bytes() + run.parameters.bytes() + run.gradients.bytes() + run.moments.bytes() +
+         run.masks.bytes() + run.dh.bytes();
+}
+
+}  // namespace genretree

@@ -1,0 +1,221 @@
+#include <cmath>
+#include <numeric>
+
+#include "core/error.hpp"
+#include "core/io/hdf5.hpp"
+#include "kernels/backends.hpp"
+#include "models/trainer.hpp"
+#include "tests/support/support.hpp"
+#include "tests/support/tiny_store.hpp"
+
+namespace genretree {
+namespace {
+
+/// A backend, a data set on it, and a queue: what every trainer needs.
+struct Bench {
+  FeatureStore store;
+  std::unique_ptr<Backend> backend = make_backend({});
+  DeviceDataset dataset;
+  std::unique_ptr<Queue> queue = backend->device().make_queue();
+  Split split;
+
+  /// Of every ten clips the first is for test, the second for validation, the rest for training.
+  explicit Bench(FeatureStore features = test::tiny_store()) : store(std::move(features)), dataset(store, *backend) {
+    for (std::uint32_t clip = 0; clip < store.clips(); ++clip)
+      (clip % 10 == 0 ? split.test : clip % 10 == 1 ? split.validation : split.train).push_back(clip);
+  }
+  ClassifierConfig network() const {
+    return {.stack = {.inputs = store.config.coefficients, .units = {6, 4}}, .classes = store.genres.size()};
+  }
+  Trainer trainer(const ClassifierConfig& classifier, const TrainingConfig& training,
+                  const RandomKey& key = {.seed = 3}) {
+    return Trainer(*backend, *queue, dataset, split, classifier, training, key);
+  }
+};
+
+TrainingConfig quick(Optimiser::Kind kind = Optimiser::Kind::adam) {
+  return {.optimiser = {.kind = kind, .learning_rate = 0.02},
+          .batch = 7};  // 24 training clips: 3 batches of 7 and one of 3
+}
+
+TEST_CASE("a trainer learns genres that can be told apart") {
+  Bench bench(test::tiny_store({.separation = 2.0}));
+  Trainer trainer = bench.trainer(bench.network(), quick());
+  const double first = trainer.train_epoch().train.loss;
+  while (trainer.epochs_done() < 40) trainer.train_epoch();
+  CHECK(first > 0.7);
+  CHECK(trainer.history().back().train.loss < 0.1);
+  CHECK(trainer.history().back().train.accuracy == 1.0);
+  CHECK(trainer.history().back().test.accuracy == 1.0);
+  CHECK(trainer.history().size() == 40);
+}
+
+TEST_CASE("a restored trainer goes on bit for bit") {
+  const auto kind = GENERATE(Optimiser::Kind::adam, Optimiser::Kind::rmsprop, Optimiser::Kind::sgd);
+  Bench bench;
+  ClassifierConfig network = bench.network();
+  network.stack.dropout = 0.1;
+  network.stack.recurrent_dropout = 0.3;
+  Trainer whole = bench.trainer(network, quick(kind)), first = bench.trainer(network, quick(kind)),
+          second = bench.trainer(network, quick(kind));
+  for (int epoch = 0; epoch < 5; ++epoch) whole.train_epoch();
+  for (int epoch = 0; epoch < 2; ++epoch) first.train_epoch();
+  second.restore(first.state());
+  CHECK(second.epochs_done() == 2);
+  for (int epoch = 2; epoch < 5; ++epoch) second.train_epoch();
+
+  const TrainerState expected = whole.state(), got = second.state();
+  CHECK(got.step == 5 * 4);
+  CHECK(got.step == expected.step);
+  CHECK(got.parameters == expected.parameters);
+  CHECK(got.moments == expected.moments);
+  REQUIRE(got.history.size() == 5);
+  for (std::size_t epoch = 0; epoch < 5; ++epoch) {
+    CHECK(got.history[epoch].train.loss == expected.history[epoch].train.loss);
+    CHECK(got.history[epoch].validation.loss == expected.history[epoch].validation.loss);
+    CHECK(got.history[epoch].test.accuracy == expected.history[epoch].test.accuracy);
+  }
+}
+
+TEST_CASE("runs with other keys differ, runs with the same key do not") {
+  Bench bench;
+  Trainer one = bench.trainer(bench.network(), quick()), same = bench.trainer(bench.network(), quick()),
+          other = bench.trainer(bench.network(), quick(), {.seed = 3, .trial = 1});
+  one.train_epoch(), same.train_epoch(), other.train_epoch();
+  CHECK(one.state().parameters == same.state().parameters);
+  CHECK(one.history()[0].train.loss != other.history()[0].train.loss);
+}
+
+TEST_CASE("the order of the training set changes with each epoch, and only with shuffle") {
+  Bench bench;
+  TrainingConfig training = quick();
+  training.optimiser = {.kind = Optimiser::Kind::sgd,
+                        .learning_rate = 0,
+                        .beta1 = 0};  // frozen weights: a batch's loss depends on its clips alone
+  training.batch = 24;
+  Trainer frozen = bench.trainer(bench.network(), training);
+  frozen.train_epoch(), frozen.train_epoch();
+  CHECK(frozen.history()[0].train.loss ==
+        Approx(frozen.history()[1].train.loss).epsilon(1e-6));  // every clip is taken once in an epoch
+
+  training = quick();
+  Trainer shuffled = bench.trainer(bench.network(), training);
+  training.shuffle = false;
+  Trainer in_order = bench.trainer(bench.network(), training);
+  CHECK(shuffled.train_epoch().train.loss != in_order.train_epoch().train.loss);
+}
+
+TEST_CASE("dropout changes training and leaves evaluation alone") {
+  Bench bench;
+  ClassifierConfig with_dropout = bench.network();
+  with_dropout.stack.recurrent_dropout = 0.35;
+  TrainingConfig frozen = quick();
+  frozen.optimiser.learning_rate = 0;
+  Trainer plain = bench.trainer(bench.network(), frozen), dropped = bench.trainer(with_dropout, frozen);
+  const EpochScores a = plain.train_epoch(), b = dropped.train_epoch();
+  CHECK(a.train.loss != b.train.loss);
+  CHECK(a.test.loss == b.test.loss);
+  CHECK(dropped.train_epoch().train.loss != b.train.loss);  // new masks in each epoch
+}
+
+TEST_CASE("evaluation: means over the clips, whatever their number, and the confusion matrix beside them") {
+  Bench bench(test::tiny_store({.clips_per_genre = 60}));  // 180 clips are more than one batch
+  Trainer trainer = bench.trainer(bench.network(), quick());
+  trainer.train_epoch();
+  std::vector<std::uint32_t> all(bench.store.clips());
+  std::iota(all.begin(), all.end(), 0u);
+  const Evaluation whole = trainer.evaluate(all);
+  double loss = 0, accuracy = 0;
+  for (std::uint32_t clip : all) {
+    const Evaluation one = trainer.evaluate({&clip, 1});
+    loss += one.score.loss, accuracy += one.score.accuracy;
+  }
+  const double count = static_cast<double>(all.size());
+  CHECK(whole.score.loss == Approx(loss / count).epsilon(1e-6));
+  CHECK(whole.score.accuracy == Approx(accuracy / count));
+
+  REQUIRE(whole.confusion.size() == 9);
+  for (std::size_t genre = 0; genre < 3; ++genre)
+    CHECK(whole.confusion[genre * 3] + whole.confusion[genre * 3 + 1] + whole.confusion[genre * 3 + 2] == 60);
+  CHECK((whole.confusion[0] + whole.confusion[4] + whole.confusion[8]) / count == Approx(whole.score.accuracy));
+
+  CHECK(trainer.evaluate(bench.split.test).score.loss == trainer.history().back().test.loss);
+}
+
+TEST_CASE("an empty validation set has no scores, an empty training set is refused") {
+  Bench bench;
+  bench.split.validation.clear();
+  Trainer trainer = bench.trainer(bench.network(), quick());
+  const EpochScores scores = trainer.train_epoch();
+  CHECK(std::isnan(scores.validation.loss));
+  CHECK(std::isnan(scores.validation.accuracy));
+  CHECK(std::isfinite(scores.test.loss));
+  bench.split.train.clear();
+  CHECK_THROWS_AS(bench.trainer(bench.network(), quick()), InputError);
+}
+
+TEST_CASE("the state of another network is refused") {
+  Bench bench;
+  ClassifierConfig larger = bench.network();
+  larger.stack.units = {8};
+  Trainer one = bench.trainer(bench.network(), quick()), other = bench.trainer(larger, quick());
+  CHECK_THROWS_AS(other.restore(one.state()), InputError);
+}
+
+// Keras's own fit(shuffle=False) and evaluate: 12 clips in batches of 5, 5 and 2, validation on 7, four epochs of Adam.
+// The initial weights are those of the fixture's other cases.
+TEST_CASE("the history of a training is that of Keras") {
+  const std::filesystem::path path = test::shared("fixtures/keras_lstm.h5");
+  if (path.empty()) SKIP_TEST("needs the shared Keras fixtures");
+  const Hdf5File file = Hdf5File::open(path);
+  FeatureStore store;
+  store.config.frames = 20, store.config.coefficients = 6;
+  store.genres = {"a", "b", "c"};
+  Split split;
+  for (const std::string set : {"", "V"}) {
+    const std::vector<float> x = file.read<float>("/fit_float32/X" + set).values,
+                             y = file.read<float>("/fit_float32/Y" + set).values;
+    store.features.insert(store.features.end(), x.begin(), x.end());
+    for (std::size_t row = 0; row < y.size(); row += 3) {
+      (set.empty() ? split.train : split.validation).push_back(static_cast<std::uint32_t>(store.tracks.size()));
+      store.labels.push_back(static_cast<std::int32_t>(std::max_element(&y[row], &y[row] + 3) - &y[row]));
+      store.tracks.push_back(std::to_string(store.tracks.size()));
+    }
+  }
+  split.test = split.validation;
+  const ClassifierConfig network{.stack = {.inputs = 6, .units = {8, 4}}, .classes = 3};
+  const TrainingConfig training{
+      .optimiser = {.learning_rate = 0.03}, .batch = 5, .loss = Loss::clipped, .shuffle = false};
+  const auto weights = [&](const std::string& group) {
+    std::vector<float> parameters;
+    for (const std::string name : {"lstm/kernel", "lstm/recurrent_kernel", "lstm/bias", "lstm_1/kernel",
+                                   "lstm_1/recurrent_kernel", "lstm_1/bias", "dense/kernel", "dense/bias"}) {
+      const std::vector<float> values = file.read<float>(group + name).values;
+      parameters.insert(parameters.end(), values.begin(), values.end());
+    }
+    return parameters;
+  };
+
+  const std::unique_ptr<Backend> backend = make_backend({});
+  const DeviceDataset dataset(store, *backend);
+  const std::unique_ptr<Queue> queue = backend->device().make_queue();
+  Trainer trainer(*backend, *queue, dataset, split, network, training, {});
+  TrainerState state = trainer.state();
+  state.parameters = weights("/sigmoid_float32/w0/");
+  trainer.restore(state);
+  const auto history = [&](const char* name) {
+    return file.read<double>(std::string("/fit_float32/history/") + name).values;
+  };
+  for (std::size_t epoch = 0; epoch < 4; ++epoch) {
+    const EpochScores scores = trainer.train_epoch();
+    CHECK(scores.train.loss == Approx(history("loss")[epoch]).epsilon(1e-5));
+    CHECK(scores.train.accuracy == Approx(history("accuracy")[epoch]).epsilon(1e-6));
+    CHECK(scores.validation.loss == Approx(history("val_loss")[epoch]).epsilon(1e-5));
+    CHECK(scores.validation.accuracy == Approx(history("val_accuracy")[epoch]).epsilon(1e-6));
+  }
+  const std::vector<float> trained = trainer.state().parameters, expected = weights("/fit_float32/w_final/");
+  CHECK(test::relative_difference<float, float>(trained, expected) < 1e-4);
+}
+
+}  // namespace
+}  // namespace genretree
