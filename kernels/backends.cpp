@@ -1,0 +1,30 @@
+#include <array>
+
+#include "core/error.hpp"
+#include "core/text.hpp"
+#include "kernels/backends.hpp"
+#include "kernels/cpu/backend.hpp"
+
+namespace genretree {
+
+std::vector<std::string> built_backends() { return {"cpu"}; }
+
+std::unique_ptr<Backend> make_backend(const BackendConfig& config) {
+  const std::string built = join(built_backends());
+  if (config.device == "cuda")
+    reject(
+        "backend device 'cuda' is not in this build, which has: {}. Use device: auto, or build where CUDA is installed",
+        built);
+  if (config.device != "auto" && config.device != "cpu") {
+    static const std::array<std::string, 3> devices{"auto", "cpu", "cuda"};
+    reject("backend device '{}' is unknown{}. Use auto or one that this build has: {}", config.device,
+           did_you_mean(config.device, devices), built);
+  }
+  if (config.lstm != "auto" && config.lstm != "interleaved")
+    reject("backend lstm '{}' cannot run on the cpu backend. Use auto or interleaved", config.lstm);
+  if (config.precision != "fp32")
+    reject("backend precision '{}' is not in this build's cpu backend. Use fp32", config.precision);
+  return cpu::make_backend(config.target);
+}
+
+}  // namespace genretree

@@ -1,0 +1,118 @@
+// Sigmoid and tanh of vectors, within a few units in the last place, for each target (no include guard of the common
+// kind: Highway includes this once for each).
+#if defined(GENRETREE_ACTIVATIONS_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef GENRETREE_ACTIVATIONS_INL
+#undef GENRETREE_ACTIVATIONS_INL
+#else
+#define GENRETREE_ACTIVATIONS_INL
+#endif
+
+#include "kernels/cpu/target.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace genretree::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// e^x = scale · (1 + rest), scale a power of two.
+template <class V>
+struct Exponential {
+  V scale, rest;
+};
+
+/// For |x| ≤ 87. x·log2(e) = n + f with n whole and |f| ≤ 1/2; rest = 2^f - 1 = f·p(f), where p interpolates (2^f -
+/// 1)/f at the six Chebyshev nodes (error of 2^f: 7e-9). Adding 1.5·2^23 rounds to a whole number and leaves n in the
+/// low bits.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE Exponential<V> exponential(D d, V x) {
+  const hn::RebindToSigned<D> di;
+  const V log2_e = hn::Set(d, 1.44269504f), magic = hn::Set(d, 12582912.0f);
+  const V shifted = hn::MulAdd(x, log2_e, magic);
+  const V f = hn::MulSub(x, log2_e, hn::Sub(shifted, magic));
+  V p = hn::MulAdd(f, hn::Set(d, 1.545316294e-4f), hn::Set(d, 1.339086336e-3f));
+  p = hn::MulAdd(f, p, hn::Set(d, 9.618082557e-3f));
+  p = hn::MulAdd(f, p, hn::Set(d, 5.550357114e-2f));
+  p = hn::MulAdd(f, p, hn::Set(d, 2.402265076e-1f));
+  p = hn::MulAdd(f, p, hn::Set(d, 6.931471880e-1f));
+  const auto exponent = hn::Add(hn::ShiftLeft<23>(hn::BitCast(di, shifted)), hn::Set(di, 0x3F800000));
+  return {hn::BitCast(d, exponent), hn::Mul(f, p)};
+}
+
+/// 1 / x for x ≥ 1. AVX-512's 14-bit estimate and one step of Newton's method cost a third of its division.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V reciprocal(D d, V x) {
+  const V one = hn::Set(d, 1.0f);
+#if HWY_TARGET <= HWY_AVX3
+  const V estimate = hn::ApproximateReciprocal(x);
+  return hn::MulAdd(estimate, hn::NegMulAdd(x, estimate, one), estimate);
+#else
+  return hn::Div(one, x);
+#endif
+}
+
+/// x cut to low … high. x is the second operand because x86 returns that one when it is NaN: a NaN must stay one.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V limit(D d, V x, float low, float high) {
+  return hn::Min(hn::Set(d, high), hn::Max(hn::Set(d, low), x));
+}
+
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V sigmoid(D d, V x) {
+  const V one = hn::Set(d, 1.0f);
+  const auto [scale, rest] = exponential(d, limit(d, hn::Neg(x), -87.0f, 87.0f));
+  return reciprocal(d, hn::Add(one, hn::MulAdd(scale, rest, scale)));
+}
+
+/// tanh(x) = e / (e + 2) with e = e^{2x} - 1, which keeps its digits near 0. Beyond ±10 the result is ±1 in single
+/// precision.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V tanh(D d, V x) {
+  const auto [scale, rest] = exponential(d, limit(d, hn::Add(x, x), -20.0f, 20.0f));
+  const V e = hn::MulAdd(scale, rest, hn::Sub(scale, hn::Set(d, 1.0f)));
+  return hn::Mul(e, reciprocal(d, hn::Add(e, hn::Set(d, 2.0f))));
+}
+
+/// The three gates: how z is activated, and the slope of that written with the activated value. A hard gate at its
+/// limits has none.
+struct SigmoidGate {
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE V activate(D d, V z) {
+    return sigmoid(d, z);
+  }
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE V slope(D, V activated) {
+    return hn::NegMulAdd(activated, activated, activated);
+  }
+};
+
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V hard_slope(D d, V activated, float slope) {
+  const auto inside = hn::And(hn::Gt(activated, hn::Zero(d)), hn::Lt(activated, hn::Set(d, 1.0f)));
+  return hn::IfThenElseZero(inside, hn::Set(d, slope));
+}
+
+struct HardSigmoidGate {
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE V activate(D d, V z) {
+    return limit(d, hn::MulAdd(z, hn::Set(d, 0.2f), hn::Set(d, 0.5f)), 0.0f, 1.0f);
+  }
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE V slope(D d, V activated) {
+    return hard_slope(d, activated, 0.2f);
+  }
+};
+
+struct HardSigmoidKeras3Gate {
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE V activate(D d, V z) {
+    return hn::Mul(limit(d, hn::Add(z, hn::Set(d, 3.0f)), 0.0f, 6.0f), hn::Set(d, 1.0f / 6));
+  }
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE V slope(D d, V activated) {
+    return hard_slope(d, activated, 1.0f / 6);
+  }
+};
+
+}  // namespace genretree::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif

@@ -1,0 +1,99 @@
+#include <fmt/format.h>
+#include <fstream>
+#include <hwy/highway.h>
+
+#include "kernels/cpu/backend.hpp"
+#include "kernels/cpu/classify_loss.hpp"
+#include "kernels/cpu/denormals.hpp"
+#include "kernels/cpu/dropout_masks.hpp"
+#include "kernels/cpu/gather.hpp"
+#include "kernels/cpu/lstm_stack.hpp"
+#include "kernels/cpu/mfcc.hpp"
+#include "kernels/cpu/target.hpp"
+#include "kernels/cpu/update.hpp"
+
+namespace genretree::cpu {
+namespace {
+
+/// "model name" of /proc/cpuinfo; Arm's has none, and gives numbers for the implementer and the part.
+std::string processor_model() {
+  std::ifstream file("/proc/cpuinfo");
+  std::string implementer, part;
+  for (std::string line; std::getline(file, line);) {
+    const std::size_t colon = line.find(": ");
+    if (colon == std::string::npos) continue;
+    const std::string value = line.substr(colon + 2);
+    if (line.starts_with("model name")) return value;
+    if (line.starts_with("CPU implementer")) implementer = value;
+    if (line.starts_with("CPU part")) part = value;
+  }
+  return part.empty() ? "unknown processor" : fmt::format("implementer {} part {}", implementer, part);
+}
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(std::int64_t target) : target_(target) {}
+
+  BackendInfo info() const override {
+    return {"cpu",
+            processor_model(),
+            target_name(target_),
+            "interleaved",
+            "fp32",
+            fmt::format("highway {}.{}.{}", HWY_MAJOR, HWY_MINOR, HWY_PATCH)};
+  }
+  Device& device() override { return host_device(); }
+
+  std::unique_ptr<SpectralState> make_spectral_state(const SpectralTables& tables) override {
+    return make_mfcc_state(tables, target_);
+  }
+  void mfcc(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths,
+            View<float, 2> out, Queue&) override {
+    cpu::mfcc(state, samples, lengths, out);
+  }
+  std::unique_ptr<StackState> make_stack_state(const StackConfig& config, const Group& largest, Mode mode) override {
+    return cpu::make_stack_state(target_, config, largest, mode);
+  }
+  void dropout_masks(const StackConfig& config, const Group& group, std::span<const RandomKey> keys,
+                     View<float, 2> masks, Queue&) override {
+    cpu::dropout_masks(config, group, keys, masks);
+  }
+  void stack_forward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
+                     View<const float, 4> x, View<const float, 2> masks, Mode mode, StackState& state, View<float, 3> h,
+                     Queue&) override {
+    const FlushDenormals flush;
+    cpu::stack_forward(config, group, parameters, x, masks, mode, state, h);
+  }
+  void stack_backward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
+                      View<const float, 4>, View<const float, 2> masks, View<const float, 3> dh, StackState& state,
+                      View<float, 2> gradients, Queue&) override {
+    const FlushDenormals flush;
+    cpu::stack_backward(config, group, parameters, masks, dh, state, gradients);
+  }
+  void classify_loss(const StackConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
+                     View<const float, 3> h, View<const std::int32_t, 2> labels, View<float, 3> probabilities,
+                     View<double, 1> loss, View<std::int32_t, 1> correct, View<float, 3> dh, View<float, 2> gradients,
+                     Queue&) override {
+    cpu::classify_loss(config, group, kind, parameters, h, labels, probabilities, loss, correct, dh, gradients);
+  }
+  void update(const Optimiser& optimiser, const Group& group, std::span<const std::int64_t> step,
+              View<float, 2> parameters, View<const float, 2> gradients, View<float, 3> moments, Queue&) override {
+    const FlushDenormals flush;
+    cpu::update(target_, optimiser, group, step, parameters, gradients, moments);
+  }
+  void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 1> labels,
+              View<const std::int32_t, 2> clips, View<float, 4> x, View<std::int32_t, 2> y, Queue&) override {
+    cpu::gather(group, features, labels, clips, x, y);
+  }
+
+ private:
+  std::int64_t target_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_backend(const std::string& target) {
+  return std::make_unique<CpuBackend>(find_target(target));
+}
+
+}  // namespace genretree::cpu

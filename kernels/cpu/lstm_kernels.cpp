@@ -1,0 +1,212 @@
+#include "kernels/cpu/lstm_kernels.hpp"
+#include "kernels/cpu/target.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/lstm_kernels.cpp"
+// clang-format off
+#include <hwy/foreach_target.h>  // must come first: it includes this file once per target
+#include <hwy/highway.h>
+#include "kernels/cpu/activations-inl.hpp"
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace genretree::cpu::HWY_NAMESPACE {
+namespace {
+
+using Float = hn::ScalableTag<float>;
+using Vector = hn::Vec<Float>;
+
+// ------------------------------------------------------------------------------------------------------------------
+// matrix product
+
+/// Rows of a register tile of four vectors: as many sums as leave room for four vectors of the panel and one of the
+/// operand.
+constexpr std::size_t max_tile_rows = HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON ? 6 : 3;
+
+/// Rows `row` … `row` + Rows - 1 of a product of Columns vectors, all sums in registers.
+template <std::size_t Rows, std::size_t Columns, bool PerGate>
+void multiply_tile(const Product& p, std::size_t row) {
+  const Float d;
+  const std::size_t lanes = hn::Lanes(d);
+  Vector sum[Rows][Columns];
+  const float* start = p.start + row * p.start_row;
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < Rows; ++r)
+#pragma GCC unroll 4
+    for (std::size_t c = 0; c < Columns; ++c)
+      sum[r][c] = p.start ? hn::LoadU(d, start + r * p.start_row + c * lanes) : hn::Zero(d);
+
+  const float* a = p.a + row * p.a_row;
+  const float* HWY_RESTRICT panel = p.panel;
+  const std::size_t a_row = p.a_row, a_depth = p.a_depth, a_gate = p.a_gate;
+  for (std::size_t k = 0; k < p.depth; ++k) {
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < Rows; ++r)
+#pragma GCC unroll 4
+      for (std::size_t c = 0; c < Columns; ++c)
+        sum[r][c] = hn::MulAdd(hn::Set(d, a[r * a_row + (PerGate ? c * a_gate : 0)]), hn::LoadU(d, panel + c * lanes),
+                               sum[r][c]);
+    a += a_depth;
+    panel += Columns * lanes;
+  }
+
+  float* out = p.out + row * p.out_row;
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < Rows; ++r)
+#pragma GCC unroll 4
+    for (std::size_t c = 0; c < Columns; ++c) hn::StoreU(sum[r][c], d, out + r * p.out_row + c * lanes);
+}
+
+/// The rows are shared out evenly over as few tiles as possible, so that none is much smaller than the others.
+template <std::size_t Columns, bool PerGate>
+void multiply_columns(const Product& p) {
+  const std::size_t tiles = (p.rows + max_tile_rows - 1) / max_tile_rows;
+  for (std::size_t tile = 0; tile < tiles; ++tile) {
+    const std::size_t row = tile * p.rows / tiles, end = (tile + 1) * p.rows / tiles;
+    switch (end - row) {
+      case 1:
+        multiply_tile<1, Columns, PerGate>(p, row);
+        break;
+      case 2:
+        multiply_tile<2, Columns, PerGate>(p, row);
+        break;
+      case 3:
+        multiply_tile<3, Columns, PerGate>(p, row);
+        break;
+      case 4:
+        multiply_tile<4, Columns, PerGate>(p, row);
+        break;
+      case 5:
+        multiply_tile<5, Columns, PerGate>(p, row);
+        break;
+      case 6:
+        multiply_tile<6, Columns, PerGate>(p, row);
+        break;
+    }
+  }
+}
+
+void multiply(const Product& p) {
+  switch (p.vectors) {
+    case 1:
+      return multiply_columns<1, false>(p);
+    case 2:
+      return multiply_columns<2, false>(p);
+    case 3:
+      return multiply_columns<3, false>(p);
+    case 4:
+      return p.a_gate ? multiply_columns<4, true>(p) : multiply_columns<4, false>(p);
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------------------------
+// the cell
+
+template <class GateKind>
+void cell_forward_with(const CellForward& p) {
+  const Float d;
+  const std::size_t lanes = hn::Lanes(d);
+  for (std::size_t r = 0; r < p.rows; ++r) {
+    float* gates = p.gates + r * 4 * lanes;
+    const Vector i = GateKind::activate(d, hn::LoadU(d, gates));
+    const Vector f = GateKind::activate(d, hn::LoadU(d, gates + lanes));
+    const Vector g = tanh(d, hn::LoadU(d, gates + 2 * lanes));
+    const Vector o = GateKind::activate(d, hn::LoadU(d, gates + 3 * lanes));
+    const Vector c = hn::MulAdd(f, hn::LoadU(d, p.cell_before + r * lanes), hn::Mul(i, g));
+    const Vector h = hn::Mul(o, tanh(d, c));
+    hn::StoreU(i, d, gates);
+    hn::StoreU(f, d, gates + lanes);
+    hn::StoreU(g, d, gates + 2 * lanes);
+    hn::StoreU(o, d, gates + 3 * lanes);
+    hn::StoreU(c, d, p.cell_after + r * lanes);
+    hn::StoreU(h, d, p.h + r * p.h_row);
+    if (p.h_above) hn::StoreU(h, d, p.h_above + r * p.h_above_row);
+  }
+}
+
+template <class GateKind>
+void cell_backward_with(const CellBackward& p) {
+  const Float d;
+  const std::size_t lanes = hn::Lanes(d);
+  const Vector one = hn::Set(d, 1.0f);
+  for (std::size_t r = 0; r < p.rows; ++r) {
+    const float* gates = p.gates + r * 4 * lanes;
+    const Vector i = hn::LoadU(d, gates), f = hn::LoadU(d, gates + lanes);
+    const Vector g = hn::LoadU(d, gates + 2 * lanes), o = hn::LoadU(d, gates + 3 * lanes);
+    const Vector tanh_c = tanh(d, hn::LoadU(d, p.cell_after + r * lanes));
+    Vector dh = hn::LoadU(d, p.dh + r * p.dh_row);
+    if (p.dh_above) dh = hn::Add(dh, hn::LoadU(d, p.dh_above + r * p.dh_above_row));
+    const Vector dtanh = hn::Mul(dh, o);
+    const Vector dc = hn::MulAdd(dtanh, hn::NegMulAdd(tanh_c, tanh_c, one), hn::LoadU(d, p.dcell + r * lanes));
+    float* dz = p.dz + r * 4 * lanes;
+    hn::StoreU(hn::Mul(hn::Mul(dc, g), GateKind::slope(d, i)), d, dz);
+    hn::StoreU(hn::Mul(hn::Mul(dc, hn::LoadU(d, p.cell_before + r * lanes)), GateKind::slope(d, f)), d, dz + lanes);
+    hn::StoreU(hn::Mul(hn::Mul(dc, i), hn::NegMulAdd(g, g, one)), d, dz + 2 * lanes);
+    hn::StoreU(hn::Mul(hn::Mul(dh, tanh_c), GateKind::slope(d, o)), d, dz + 3 * lanes);
+    hn::StoreU(hn::Mul(dc, f), d, p.dcell + r * lanes);
+  }
+}
+
+void cell_forward(const CellForward& p) {
+  switch (p.gate) {
+    case Gate::sigmoid:
+      return cell_forward_with<SigmoidGate>(p);
+    case Gate::hard_sigmoid:
+      return cell_forward_with<HardSigmoidGate>(p);
+    case Gate::hard_sigmoid_keras3:
+      return cell_forward_with<HardSigmoidKeras3Gate>(p);
+  }
+}
+
+void cell_backward(const CellBackward& p) {
+  switch (p.gate) {
+    case Gate::sigmoid:
+      return cell_backward_with<SigmoidGate>(p);
+    case Gate::hard_sigmoid:
+      return cell_backward_with<HardSigmoidGate>(p);
+    case Gate::hard_sigmoid_keras3:
+      return cell_backward_with<HardSigmoidKeras3Gate>(p);
+  }
+}
+
+// -------------------------------------------------------------------------------------------------------------------
+// dropout masks
+
+void mask_gates(const MaskGates& p) {
+  const Float d;
+  const std::size_t lanes = hn::Lanes(d);
+  for (std::size_t q = 0; q < 4; ++q)
+    for (std::size_t r = 0; r < p.rows; ++r) {
+      const float* a = p.a + r * p.width;
+      const float* mask = p.masks + (q * p.batch + r % p.batch) * p.width;
+      float* out = p.out + q * p.out_gate + r * p.width;
+      for (std::size_t k = 0; k < p.width; k += lanes)
+        hn::StoreU(hn::Mul(hn::LoadU(d, a + k), hn::LoadU(d, mask + k)), d, out + k);
+    }
+}
+
+void mask_sum(const MaskSum& p) {
+  const Float d;
+  for (std::size_t e = 0; e < p.size; e += hn::Lanes(d)) {
+    Vector sum = hn::Zero(d);
+    for (std::size_t q = 0; q < 4; ++q)
+      sum = hn::MulAdd(hn::LoadU(d, p.products + q * p.size + e), hn::LoadU(d, p.masks + q * p.size + e), sum);
+    hn::StoreU(sum, d, p.out + e);
+  }
+}
+
+LstmKernels kernels() { return {hn::Lanes(Float()), multiply, cell_forward, cell_backward, mask_gates, mask_sum}; }
+
+}  // namespace
+}  // namespace genretree::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace genretree::cpu {
+
+HWY_EXPORT(kernels);
+
+LstmKernels lstm_kernels(std::int64_t target) { return entry_for(target, HWY_DISPATCH_TABLE(kernels))(); }
+
+}  // namespace genretree::cpu
+#endif

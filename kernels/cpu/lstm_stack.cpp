@@ -1,0 +1,460 @@
+// How a stack of LSTM layers runs through its sequences on one core. The runs of a group go one after another.
+//
+// Forward, for each time step, for each layer (so that all layers' weights stay in the second-level cache):
+//   operand  [B, 1 + H + in] = [1, h_{t-1}, input], one row for each clip
+//   z        [B, 4H]         = operand · weights, weights [1 + H + in, 4H] = [bias; recurrent kernel; kernel], one
+//   vector of units at a time cell                       activates the gates and writes h into the layer's own next
+//   operand and into that of the layer above
+// Training keeps operands, activated gates and cells of all steps.
+//
+// Backward, from the last step to the first, for each layer from the top:
+//   cell                       turns dh and dc into dz [B, 4H], one vector of units at a time, while
+//   doperand [B, H + in]     += dz · transposed weights; its parts are dh of step t - 1 and dh of the layer below at
+//   step t
+// and once in a few steps, while their dz are still in the first-level cache,
+//   gradient [1 + H + in, 4H] += operandᵀ · dz, which the leading 1 makes the bias's gradient too.
+// The gradient with respect to the first layer's input is never computed.
+#include <algorithm>
+#include <cstring>
+
+#include "core/error.hpp"
+#include "kernels/cpu/lstm_kernels.hpp"
+#include "kernels/cpu/lstm_stack.hpp"
+
+namespace genretree::cpu {
+namespace {
+
+/// dz of this many bytes of one vector of units are collected before they are multiplied into the weights' gradient:
+/// they and the operands share a first-level cache of 32 KiB or more.
+constexpr std::size_t block_bytes = 28 * 1024;
+/// Widest register tile, in vectors.
+constexpr std::size_t max_panel_vectors = 4;
+
+std::size_t round_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+/// Length of one row of operands: a whole number of cache lines, and an odd one, so that a column of rows spreads over
+/// all sets of the cache.
+std::size_t operand_row(std::size_t depth) {
+  constexpr std::size_t line = 16;
+  return (round_up(depth, line) / line | 1) * line;
+}
+
+/// Steps whose dz are collected, for a batch of `rows`.
+std::size_t block_steps(std::size_t rows, std::size_t lanes) {
+  return std::max<std::size_t>(1, block_bytes / (rows * 4 * lanes * sizeof(float)));
+}
+
+/// A panel of transposed weights: `vectors` columns of [4 · padded units, vectors · lanes].
+struct Panel {
+  std::size_t first_vector, vectors;
+};
+
+/// `vectors` columns shared out evenly over panels.
+std::vector<Panel> split_into_panels(std::size_t vectors) {
+  const std::size_t count = (vectors + max_panel_vectors - 1) / max_panel_vectors;
+  std::vector<Panel> panels;
+  for (std::size_t p = 0; p < count; ++p) {
+    const std::size_t first = p * vectors / count;
+    panels.push_back({first, (p + 1) * vectors / count - first});
+  }
+  return panels;
+}
+
+/// One layer of one run: sizes, packed weights, what training keeps, and scratch.
+struct Layer {
+  std::size_t inputs, units, lanes;
+  std::size_t vectors;        // of units
+  std::size_t depth;          // 1 + units + inputs
+  std::size_t row;            // length of an operand's row ≥ depth
+  std::size_t doperand_row;   // [padded units][padded inputs]; the first layer has no second part
+  std::vector<Panel> panels;  // of the transposed weights
+
+  Buffer<float> weights;   // [vectors][depth][4][lanes]
+  Buffer<float> operands;  // [steps + 1 or 2][B][row]
+  Buffer<float> gates;     // [steps or 1][vectors][B][4][lanes]
+  Buffer<float> cells;     // [steps + 1 or 1][vectors][B][lanes]
+
+  Buffer<float> transposed;    // panels of [vectors · 4 · lanes][panel vectors · lanes]
+  Buffer<float> dz;            // [vectors][block's rows][4][lanes]
+  Buffer<float> doperands[2];  // [B][doperand_row] of this step and of the one after it
+  Buffer<float> dcells;        // [vectors][B][lanes]
+  Buffer<float> gradient;      // like weights
+
+  Buffer<float> operand_masks;    // [4][B][row]
+  Buffer<float> doperand_masks;   // [4][B][doperand_row]
+  Buffer<float> masked_operands;  // [4][block's rows][row]
+  Buffer<float> products;         // [4][B][doperand_row]
+
+  std::size_t vector_columns() const { return 4 * lanes; }
+  std::size_t padded_units() const { return vectors * lanes; }
+};
+
+/// Memory of one run, laid out anew by each forward pass for the rows of its batch.
+struct Run {
+  std::vector<Layer> layers;
+  Buffer<float> output_gradient;  // [B][padded units of the last layer]
+};
+
+struct CpuStackState final : StackState {
+  LstmKernels kernels;
+  Mode mode;
+  std::vector<Run> runs;
+  std::size_t held = 0;
+
+  std::size_t bytes() const override { return held; }
+  Buffer<float> zeros(std::size_t size) {
+    Buffer<float> buffer(host_device(), size);
+    std::fill_n(buffer.data(), size, 0.0f);
+    held += buffer.bytes();
+    return buffer;
+  }
+};
+
+Layer make_layer(CpuStackState& state, const StackConfig& config, std::size_t index, const Group& largest) {
+  Layer layer;
+  const std::size_t lanes = layer.lanes = state.kernels.lanes, batch = largest.batch;
+  layer.inputs = config.layer_inputs(index), layer.units = config.units[index];
+  layer.vectors = (layer.units + lanes - 1) / lanes;
+  layer.depth = 1 + layer.units + layer.inputs;
+  const std::size_t input_vectors = index == 0 ? 0 : (layer.inputs + lanes - 1) / lanes;
+  // h is written in whole vectors: the last one may reach beyond its part of the operand, into what is written after it
+  // or beyond the end
+  layer.row = operand_row(std::max({layer.depth, 1 + layer.padded_units(), 1 + layer.units + input_vectors * lanes}));
+  layer.doperand_row = (layer.vectors + input_vectors) * lanes;
+  layer.panels = split_into_panels(layer.vectors);
+  for (const Panel& panel : split_into_panels(input_vectors))
+    layer.panels.push_back({layer.vectors + panel.first_vector, panel.vectors});
+
+  const bool training = state.mode == Mode::training;
+  const std::size_t steps = training ? largest.frames : 1,
+                    packed = layer.vectors * layer.depth * layer.vector_columns();
+  layer.weights = state.zeros(packed);
+  layer.operands = state.zeros((steps + 1) * batch * layer.row);
+  layer.gates = state.zeros(steps * layer.vectors * batch * layer.vector_columns());
+  layer.cells = state.zeros((steps + 1) * layer.vectors * batch * lanes);
+  for (std::size_t r = 0; r < (steps + 1) * batch; ++r) layer.operands.data()[r * layer.row] = 1;
+  if (!training) return layer;
+
+  // a smaller batch collects more steps, but never more bytes than the block's or than one step of the largest batch
+  const std::size_t block_rows = std::max(batch, block_bytes / (layer.vector_columns() * sizeof(float)));
+  layer.transposed = state.zeros(layer.vectors * layer.vector_columns() * layer.doperand_row);
+  layer.dz = state.zeros(layer.vectors * block_rows * layer.vector_columns());
+  for (Buffer<float>& doperand : layer.doperands) doperand = state.zeros(batch * layer.doperand_row);
+  layer.dcells = state.zeros(layer.vectors * batch * lanes);
+  layer.gradient = state.zeros(packed);
+  if (!config.has_dropout()) return layer;
+
+  layer.operand_masks = state.zeros(4 * batch * layer.row);
+  layer.doperand_masks = state.zeros(4 * batch * layer.doperand_row);
+  layer.masked_operands = state.zeros(4 * block_rows * layer.row);
+  layer.products = state.zeros(4 * batch * layer.doperand_row);
+  return layer;
+}
+
+// -------------------------------------------------------------------------------------------------------------------------
+// packing
+
+/// Row k of the packed weights in Keras's layout: bias, recurrent kernel, kernel; [4 · units].
+template <class T>
+T* canonical_row(const Layer& layer, const ParameterLayout::Layer& place, T* parameters, std::size_t k) {
+  if (k == 0) return parameters + place.bias.offset;
+  if (k <= layer.units) return parameters + place.recurrent.offset + (k - 1) * 4 * layer.units;
+  return parameters + place.kernel.offset + (k - 1 - layer.units) * 4 * layer.units;
+}
+
+/// Calls copy(packed offset, row k, first canonical column, columns) for every run of neighbours in both layouts.
+template <class Copy>
+void for_each_piece(const Layer& layer, Copy copy) {
+  for (std::size_t v = 0; v < layer.vectors; ++v) {
+    const std::size_t first = v * layer.lanes, count = std::min(layer.lanes, layer.units - first);
+    for (std::size_t k = 0; k < layer.depth; ++k)
+      for (std::size_t q = 0; q < 4; ++q)
+        copy(((v * layer.depth + k) * 4 + q) * layer.lanes, k, q * layer.units + first, count);
+  }
+}
+
+void pack_weights(Layer& layer, const ParameterLayout::Layer& place, const float* parameters) {
+  for_each_piece(layer, [&](std::size_t packed, std::size_t k, std::size_t column, std::size_t count) {
+    std::copy_n(canonical_row(layer, place, parameters, k) + column, count, layer.weights.data() + packed);
+  });
+}
+
+void unpack_gradient(const Layer& layer, const ParameterLayout::Layer& place, float* gradients) {
+  for_each_piece(layer, [&](std::size_t packed, std::size_t k, std::size_t column, std::size_t count) {
+    std::copy_n(layer.gradient.data() + packed, count, canonical_row(layer, place, gradients, k) + column);
+  });
+}
+
+/// Start of a panel within the transposed weights.
+float* panel_of(Layer& layer, const Panel& panel) {
+  return layer.transposed.data() + panel.first_vector * layer.lanes * layer.vectors * layer.vector_columns();
+}
+
+void pack_transposed(Layer& layer, const ParameterLayout::Layer& place, const float* parameters) {
+  const std::size_t lanes = layer.lanes, padded = layer.padded_units();
+  for (const Panel& panel : layer.panels) {
+    const bool recurrent = panel.first_vector < layer.vectors;
+    const std::size_t first =
+        panel.first_vector * lanes - (recurrent ? 0 : padded);  // among the units, or among the inputs
+    const std::size_t width = panel.vectors * lanes, limit = recurrent ? layer.units : layer.inputs;
+    for (std::size_t c = 0; c < width && first + c < limit; ++c) {
+      const float* row = canonical_row(layer, place, parameters, 1 + (recurrent ? 0 : layer.units) + first + c);
+      for (std::size_t u = 0; u < layer.units; ++u)
+        for (std::size_t q = 0; q < 4; ++q)
+          panel_of(layer, panel)[((u / lanes * 4 + q) * lanes + u % lanes) * width + c] = row[q * layer.units + u];
+    }
+  }
+}
+
+/// The masks of the first `rows` rows in the shapes of operands and of their gradients.
+void pack_masks(Layer& layer, const MaskLayout::Layer& place, const float* masks, std::size_t batch, std::size_t rows) {
+  for (std::size_t q = 0; q < 4; ++q)
+    for (std::size_t b = 0; b < rows; ++b) {
+      const float* input = masks + place.input_offset + (q * batch + b) * layer.inputs;
+      const float* recurrent = masks + place.recurrent_offset + (q * batch + b) * layer.units;
+      float* operand = layer.operand_masks.data() + (q * rows + b) * layer.row;
+      operand[0] = 1;
+      std::copy_n(recurrent, layer.units, operand + 1);
+      std::copy_n(input, layer.inputs, operand + 1 + layer.units);
+      if (layer.doperand_masks.size() == 0) continue;
+      float* doperand = layer.doperand_masks.data() + (q * rows + b) * layer.doperand_row;
+      std::copy_n(recurrent, layer.units, doperand);
+      if (layer.doperand_row > layer.padded_units()) std::copy_n(input, layer.inputs, doperand + layer.padded_units());
+    }
+}
+
+// -------------------------------------------------------------------------------------------------------------------------
+// forward
+
+/// One run's sequences in one call: what all its loops need to know.
+struct Pass {
+  const LstmKernels& kernels;
+  const StackConfig& config;
+  Run& run;
+  std::size_t frames, rows;
+  bool masked;
+  Mode mode;
+
+  // Where step t lies. Inference alternates between two operands and keeps one set of gates and cells.
+  bool training() const { return mode == Mode::training; }
+  float* operand(Layer& layer, std::size_t t) const {
+    return layer.operands.data() + (training() ? t : t % 2) * rows * layer.row;
+  }
+  float* gates(Layer& layer, std::size_t t, std::size_t v) const {
+    return layer.gates.data() + ((training() ? t : 0) * layer.vectors + v) * rows * layer.vector_columns();
+  }
+  /// c_{t-1}
+  float* cells(Layer& layer, std::size_t t, std::size_t v) const {
+    return layer.cells.data() + ((training() ? t : 0) * layer.vectors + v) * rows * layer.lanes;
+  }
+};
+
+void forward_step(const Pass& pass, std::size_t index, std::size_t t) {
+  Layer& layer = pass.run.layers[index];
+  Layer* const above = index + 1 < pass.run.layers.size() ? &pass.run.layers[index + 1] : nullptr;
+  const float* a = pass.operand(layer, t);
+  std::size_t a_gate = 0;
+  if (pass.masked) {
+    a_gate = pass.rows * layer.row;
+    pass.kernels.mask_gates(
+        {pass.rows, pass.rows, layer.row, a, layer.operand_masks.data(), layer.masked_operands.data(), a_gate});
+    a = layer.masked_operands.data();
+  }
+  for (std::size_t v = 0; v < layer.vectors; ++v) {
+    const float* bias = layer.weights.data() + v * layer.depth * layer.vector_columns();
+    float* z = pass.gates(layer, t, v);
+    pass.kernels.multiply({.rows = pass.rows,
+                           .depth = layer.depth - 1,
+                           .vectors = 4,
+                           .a = a + 1,
+                           .a_row = layer.row,
+                           .a_depth = 1,
+                           .panel = bias + layer.vector_columns(),
+                           .start = bias,
+                           .start_row = 0,
+                           .out = z,
+                           .out_row = layer.vector_columns(),
+                           .a_gate = a_gate});
+    float* h = pass.operand(layer, t + 1) + 1 + v * layer.lanes;
+    float* h_above = above ? pass.operand(*above, t) + 1 + above->units + v * layer.lanes : nullptr;
+    pass.kernels.cell_forward({pass.config.gate, pass.rows, z, pass.cells(layer, t, v), pass.cells(layer, t + 1, v), h,
+                               layer.row, h_above, above ? above->row : 0});
+  }
+}
+
+void forward_run(const Pass& pass, const ParameterLayout& layout, const float* parameters, View<const float, 3> x,
+                 float* h) {
+  for (std::size_t l = 0; l < pass.run.layers.size(); ++l) {
+    Layer& layer = pass.run.layers[l];
+    pack_weights(layer, layout.layers[l], parameters);
+    for (std::size_t b = 0; b < pass.rows; ++b)
+      std::fill_n(pass.operand(layer, 0) + b * layer.row + 1, layer.units, 0.0f);
+    std::fill_n(pass.cells(layer, 0, 0), layer.vectors * pass.rows * layer.lanes, 0.0f);
+  }
+  Layer& first = pass.run.layers.front();
+  for (std::size_t t = 0; t < pass.frames; ++t) {
+    for (std::size_t b = 0; b < pass.rows; ++b)
+      std::copy_n(&x(t, b, 0), first.inputs, pass.operand(first, t) + b * first.row + 1 + first.units);
+    for (std::size_t l = 0; l < pass.run.layers.size(); ++l) forward_step(pass, l, t);
+  }
+  Layer& last = pass.run.layers.back();
+  for (std::size_t b = 0; b < pass.rows; ++b)
+    std::copy_n(pass.operand(last, pass.frames) + b * last.row + 1, last.units, h + b * last.units);
+}
+
+// ------------------------------------------------------------------------------------------------------------------------
+// backward
+
+/// doperand += dz of unit vector v · its rows of the transposed weights.
+void multiply_transposed(const Pass& pass, Layer& layer, std::size_t v, const float* dz, float* doperand) {
+  const std::size_t columns = layer.vector_columns();
+  for (const Panel& panel : layer.panels) {
+    const std::size_t width = panel.vectors * layer.lanes;
+    const auto product = [&](std::size_t first, std::size_t depth, float* out) {
+      out += panel.first_vector * layer.lanes;
+      pass.kernels.multiply({.rows = pass.rows,
+                             .depth = depth,
+                             .vectors = panel.vectors,
+                             .a = dz + first,
+                             .a_row = columns,
+                             .a_depth = 1,
+                             .panel = panel_of(layer, panel) + (v * columns + first) * width,
+                             .start = v == 0 ? nullptr : out,
+                             .start_row = v == 0 ? 0 : layer.doperand_row,
+                             .out = out,
+                             .out_row = layer.doperand_row});
+    };
+    if (!pass.masked) {
+      product(0, columns, doperand);
+    } else {  // each gate has a mask of its own, so its products are kept apart until the last unit
+      for (std::size_t q = 0; q < 4; ++q)
+        product(q * layer.lanes, layer.lanes, layer.products.data() + q * pass.rows * layer.doperand_row);
+    }
+  }
+}
+
+void backward_step(const Pass& pass, std::size_t index, std::size_t t, std::size_t steps) {
+  Layer& layer = pass.run.layers[index];
+  const std::size_t columns = layer.vector_columns();
+  const float* from_next = layer.doperands[(t + 1) % 2].data();
+  float* doperand = layer.doperands[t % 2].data();
+  // from above: the layer above at this step, or, after the last step, the loss
+  const float* from_above = nullptr;
+  std::size_t above_row = 0;
+  if (index + 1 < pass.run.layers.size()) {
+    const Layer& above = pass.run.layers[index + 1];
+    from_above = above.doperands[t % 2].data() + above.padded_units(), above_row = above.doperand_row;
+  } else if (t + 1 == pass.frames) {
+    from_above = pass.run.output_gradient.data(), above_row = layer.padded_units();
+  }
+  for (std::size_t v = 0; v < layer.vectors; ++v) {
+    float* dz = layer.dz.data() + (v * steps + t % steps) * pass.rows * columns;
+    pass.kernels.cell_backward({pass.config.gate, pass.rows, pass.gates(layer, t, v), pass.cells(layer, t, v),
+                                pass.cells(layer, t + 1, v), from_next + v * layer.lanes, layer.doperand_row,
+                                from_above ? from_above + v * layer.lanes : nullptr, above_row,
+                                layer.dcells.data() + v * pass.rows * layer.lanes, dz});
+    multiply_transposed(pass, layer, v, dz, doperand);
+  }
+  if (pass.masked)
+    pass.kernels.mask_sum(
+        {pass.rows * layer.doperand_row, layer.products.data(), layer.doperand_masks.data(), doperand});
+}
+
+/// gradient += operandᵀ · dz over the block of steps that begins with t.
+void add_weight_gradient(const Pass& pass, Layer& layer, std::size_t t, std::size_t steps) {
+  const std::size_t columns = layer.vector_columns(), rows = std::min(steps, pass.frames - t) * pass.rows;
+  const float* a = pass.operand(layer, t);
+  std::size_t a_gate = 0;
+  if (pass.masked) {
+    a_gate = rows * layer.row;
+    pass.kernels.mask_gates(
+        {rows, pass.rows, layer.row, a, layer.operand_masks.data(), layer.masked_operands.data(), a_gate});
+    a = layer.masked_operands.data();
+  }
+  for (std::size_t v = 0; v < layer.vectors; ++v) {
+    float* gradient = layer.gradient.data() + v * layer.depth * columns;
+    pass.kernels.multiply({.rows = layer.depth,
+                           .depth = rows,
+                           .vectors = 4,
+                           .a = a,
+                           .a_row = 1,
+                           .a_depth = layer.row,
+                           .panel = layer.dz.data() + v * steps * pass.rows * columns,
+                           .start = gradient,
+                           .start_row = columns,
+                           .out = gradient,
+                           .out_row = columns,
+                           .a_gate = a_gate});
+  }
+}
+
+void backward_run(const Pass& pass, const ParameterLayout& layout, const float* parameters, const float* dh,
+                  float* gradients) {
+  for (std::size_t l = 0; l < pass.run.layers.size(); ++l) {
+    Layer& layer = pass.run.layers[l];
+    pack_transposed(layer, layout.layers[l], parameters);
+    std::fill_n(layer.doperands[pass.frames % 2].data(), pass.rows * layer.doperand_row, 0.0f);
+    std::fill_n(layer.dcells.data(), layer.vectors * pass.rows * layer.lanes, 0.0f);
+    std::fill_n(layer.gradient.data(), layer.gradient.size(), 0.0f);
+  }
+  const Layer& last = pass.run.layers.back();
+  for (std::size_t b = 0; b < pass.rows; ++b)
+    std::copy_n(dh + b * last.units, last.units, pass.run.output_gradient.data() + b * last.padded_units());
+
+  const std::size_t steps = block_steps(pass.rows, last.lanes);
+  for (std::size_t t = pass.frames; t-- > 0;) {
+    for (std::size_t l = pass.run.layers.size(); l-- > 0;) backward_step(pass, l, t, steps);
+    if (t % steps == 0)
+      for (Layer& layer : pass.run.layers) add_weight_gradient(pass, layer, t, steps);
+  }
+  for (std::size_t l = 0; l < pass.run.layers.size(); ++l)
+    unpack_gradient(pass.run.layers[l], layout.layers[l], gradients);
+}
+
+}  // namespace
+
+std::unique_ptr<StackState> make_stack_state(std::int64_t target, const StackConfig& config, const Group& largest,
+                                             Mode mode) {
+  auto state = std::make_unique<CpuStackState>();
+  state->kernels = lstm_kernels(target);
+  state->mode = mode;
+  state->runs.resize(largest.runs);
+  for (Run& run : state->runs) {
+    for (std::size_t l = 0; l < config.layers(); ++l) run.layers.push_back(make_layer(*state, config, l, largest));
+    if (mode == Mode::training) run.output_gradient = state->zeros(largest.batch * run.layers.back().padded_units());
+  }
+  return state;
+}
+
+void stack_forward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
+                   View<const float, 4> x, View<const float, 2> masks, Mode mode, StackState& state, View<float, 3> h) {
+  CpuStackState& cpu = static_cast<CpuStackState&>(state);
+  if (cpu.mode == Mode::inference && (mode == Mode::training || !masks.empty()))
+    fail("a stack state made for inference cannot train. Make it with Mode::training");
+  const ParameterLayout layout(config, group.classes);
+  for (std::size_t r = 0; r < group.runs; ++r) {
+    const std::size_t rows = group.rows[r];
+    if (rows == 0) continue;
+    const Pass pass{cpu.kernels, config, cpu.runs[r], group.frames, rows, !masks.empty(), mode};
+    if (pass.masked) {
+      const MaskLayout mask_layout(config, group.batch);
+      for (std::size_t l = 0; l < config.layers(); ++l)
+        pack_masks(pass.run.layers[l], mask_layout.layers[l], masks[r].data, group.batch, rows);
+    }
+    forward_run(pass, layout, parameters[r].data, x[r], h[r].data);
+  }
+}
+
+void stack_backward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
+                    View<const float, 2> masks, View<const float, 3> dh, StackState& state, View<float, 2> gradients) {
+  CpuStackState& cpu = static_cast<CpuStackState&>(state);
+  const ParameterLayout layout(config, group.classes);
+  for (std::size_t r = 0; r < group.runs; ++r) {
+    const std::size_t rows = group.rows[r];
+    if (rows == 0) continue;
+    const Pass pass{cpu.kernels, config, cpu.runs[r], group.frames, rows, !masks.empty(), Mode::training};
+    backward_run(pass, layout, parameters[r].data, dh[r].data, gradients[r].data);
+  }
+}
+
+}  // namespace genretree::cpu

@@ -1,0 +1,14 @@
+// One step of an optimiser in vector code.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/ops.hpp"
+
+namespace genretree::cpu {
+
+/// Backend::update for one instruction set.
+void update(std::int64_t target, const Optimiser& optimiser, const Group& group, std::span<const std::int64_t> step,
+            View<float, 2> parameters, View<const float, 2> gradients, View<float, 3> moments);
+
+}  // namespace genretree::cpu

@@ -1,0 +1,184 @@
+#include <algorithm>
+
+#include "kernels/reference/backend.hpp"
+#include "kernels/reference/classify_loss.hpp"
+#include "kernels/reference/dropout_masks.hpp"
+#include "kernels/reference/gather.hpp"
+#include "kernels/reference/lstm_stack.hpp"
+#include "kernels/reference/mfcc.hpp"
+#include "kernels/reference/update.hpp"
+
+namespace genretree::reference {
+namespace {
+
+std::vector<double> widen(std::span<const float> values) { return {values.begin(), values.end()}; }
+
+void narrow(std::span<const double> from, std::span<float> to) {
+  std::transform(from.begin(), from.end(), to.begin(), [](double value) { return static_cast<float>(value); });
+}
+
+/// The first `rows` of [T, B, F] as doubles.
+std::vector<double> widen_rows(View<const float, 3> x, std::size_t rows) {
+  std::vector<double> values;
+  for (std::size_t t = 0; t < x.shape[0]; ++t)
+    for (std::size_t b = 0; b < rows; ++b)
+      for (const float value : x[t][b].flat()) values.push_back(value);
+  return values;
+}
+
+/// Masks laid out for B rows, as doubles laid out for the first `rows`.
+std::vector<double> widen_masks(const StackConfig& config, std::span<const float> masks, std::size_t batch,
+                                std::size_t rows) {
+  std::vector<double> values;
+  const auto append = [&](std::size_t offset, std::size_t width) {
+    for (std::size_t q = 0; q < 4; ++q) {
+      const auto begin = masks.begin() + static_cast<std::ptrdiff_t>(offset + q * batch * width);
+      values.insert(values.end(), begin, begin + static_cast<std::ptrdiff_t>(rows * width));
+    }
+  };
+  if (masks.empty()) return values;
+  const MaskLayout layout(config, batch);
+  for (std::size_t layer = 0; layer < config.layers(); ++layer) {
+    append(layout.layers[layer].input_offset, config.layer_inputs(layer));
+    append(layout.layers[layer].recurrent_offset, config.units[layer]);
+  }
+  return values;
+}
+
+struct ReferenceSpectralState final : SpectralState {
+  explicit ReferenceSpectralState(const SpectralTables& t) : tables(t) {}
+  SpectralTables tables;
+};
+
+struct ReferenceStackState final : StackState {
+  std::vector<StackTrace> runs;
+  std::size_t bytes() const override {
+    std::size_t values = 0;
+    for (const StackTrace& run : runs)
+      for (const LayerTrace& layer : run.layers)
+        values += layer.inputs.size() + layer.gates.size() + layer.cells.size() + layer.outputs.size();
+    return values * sizeof(double);
+  }
+};
+
+class ReferenceBackend final : public Backend {
+ public:
+  BackendInfo info() const override { return {"reference", "host", "double", "definition", "fp64", ""}; }
+  Device& device() override { return host_device(); }
+
+  std::unique_ptr<SpectralState> make_spectral_state(const SpectralTables& tables) override {
+    return std::make_unique<ReferenceSpectralState>(tables);
+  }
+
+  void mfcc(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths,
+            View<float, 2> out, Queue&) override {
+    const SpectralTables& tables = static_cast<ReferenceSpectralState&>(state).tables;
+    std::size_t sample = 0, value = 0;
+    for (const std::size_t length : lengths) {
+      std::vector<double> clip(tables.frames(length) * tables.coefficients);
+      reference::mfcc(tables, samples.flat().subspan(sample, length), clip);
+      narrow(clip, out.flat().subspan(value, clip.size()));
+      sample += length, value += clip.size();
+    }
+  }
+
+  std::unique_ptr<StackState> make_stack_state(const StackConfig&, const Group&, Mode) override {
+    return std::make_unique<ReferenceStackState>();
+  }
+
+  void dropout_masks(const StackConfig& config, const Group& group, std::span<const RandomKey> keys,
+                     View<float, 2> masks, Queue&) override {
+    for (std::size_t r = 0; r < group.runs; ++r) {
+      std::vector<double> values(masks.shape[1]);
+      reference::dropout_masks(config, group.batch, keys[r], values);
+      narrow(values, masks[r].flat());
+    }
+  }
+
+  void stack_forward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
+                     View<const float, 4> x, View<const float, 2> masks, Mode, StackState& state, View<float, 3> h,
+                     Queue&) override {
+    std::vector<StackTrace>& runs = static_cast<ReferenceStackState&>(state).runs;
+    runs.assign(group.runs, {});
+    for (std::size_t r = 0; r < group.runs; ++r) {
+      const std::size_t rows = group.rows[r];
+      if (rows == 0) continue;
+      const std::vector<double> inputs = widen_rows(x[r], rows);
+      runs[r] = reference::stack_forward(config, widen(parameters[r].flat()),
+                                         view_of(inputs.data(), group.frames, rows, config.inputs),
+                                         widen_masks(config, masks[r].flat(), group.batch, rows));
+      narrow(runs[r].output(), h[r].flat());
+    }
+  }
+
+  void stack_backward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
+                      View<const float, 4>, View<const float, 2> masks, View<const float, 3> dh, StackState& state,
+                      View<float, 2> gradients, Queue&) override {
+    for (std::size_t r = 0; r < group.runs; ++r) {
+      const std::size_t rows = group.rows[r];
+      if (rows == 0) continue;
+      const StackTrace& trace = static_cast<ReferenceStackState&>(state).runs[r];
+      std::vector<double> result(ParameterLayout(config, 0).size);
+      reference::stack_backward(config, widen(parameters[r].flat()),
+                                widen_masks(config, masks[r].flat(), group.batch, rows), trace,
+                                widen(dh[r].flat().first(rows * config.outputs())), result);
+      narrow(result, gradients[r].flat());
+    }
+  }
+
+  void classify_loss(const StackConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
+                     View<const float, 3> h, View<const std::int32_t, 2> labels, View<float, 3> probabilities,
+                     View<double, 1> loss, View<std::int32_t, 1> correct, View<float, 3> dh, View<float, 2> gradients,
+                     Queue&) override {
+    const ParameterLayout layout(config, group.classes);
+    for (std::size_t r = 0; r < group.runs; ++r) {
+      const std::size_t rows = group.rows[r], units = config.outputs(), classes = group.class_counts[r];
+      loss[r] = 0, correct[r] = 0;
+      if (rows == 0) continue;
+      const std::vector<double> outputs = widen(h[r].flat().first(rows * units));
+      std::vector<double> kernel, bias = widen(parameters[r].flat().subspan(layout.dense_bias.offset, classes));
+      for (std::size_t u = 0; u < units; ++u)
+        for (std::size_t c = 0; c < classes; ++c)
+          kernel.push_back(parameters(r, layout.dense_kernel.offset + u * group.classes + c));
+      const Classification result =
+          reference::classify_loss(kind, view_of(outputs.data(), rows, units), view_of(kernel.data(), units, classes),
+                                   bias, labels[r].flat().first(rows));
+      loss[r] = result.loss, correct[r] = result.correct;
+      for (std::size_t b = 0; b < rows; ++b)
+        for (std::size_t c = 0; c < group.classes; ++c)
+          probabilities(r, b, c) = c < classes ? static_cast<float>(result.probabilities[b * classes + c]) : 0;
+      if (dh.empty()) continue;
+      narrow(result.dh, dh[r].flat());
+      for (std::size_t c = 0; c < group.classes; ++c) {
+        const bool used = c < classes;
+        for (std::size_t u = 0; u < units; ++u)
+          gradients(r, layout.dense_kernel.offset + u * group.classes + c) =
+              used ? static_cast<float>(result.dkernel[u * classes + c]) : 0;
+        gradients(r, layout.dense_bias.offset + c) = used ? static_cast<float>(result.dbias[c]) : 0;
+      }
+    }
+  }
+
+  void update(const Optimiser& optimiser, const Group& group, std::span<const std::int64_t> step,
+              View<float, 2> parameters, View<const float, 2> gradients, View<float, 3> moments, Queue&) override {
+    for (std::size_t r = 0; r < group.runs; ++r) {
+      if (group.rows[r] == 0) continue;
+      std::vector<double> p = widen(parameters[r].flat()), m = widen(moments[r][0].flat()),
+                          v = widen(moments[r][1].flat());
+      reference::update(optimiser, step[r], p, widen(gradients[r].flat()), m, v);
+      narrow(p, parameters[r].flat()), narrow(m, moments[r][0].flat()), narrow(v, moments[r][1].flat());
+    }
+  }
+
+  void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 1> labels,
+              View<const std::int32_t, 2> clips, View<float, 4> x, View<std::int32_t, 2> y, Queue&) override {
+    for (std::size_t r = 0; r < group.runs; ++r)
+      reference::gather(group.rows[r], features, labels, clips[r], x[r], y[r]);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_backend() { return std::make_unique<ReferenceBackend>(); }
+
+}  // namespace genretree::reference

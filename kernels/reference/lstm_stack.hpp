@@ -1,0 +1,40 @@
+// A stack of LSTM layers over whole sequences, forward and backward through time, in double precision: the definition.
+// One run at a time; shapes as in kernels/ops.hpp.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "kernels/ops.hpp"
+
+namespace genretree::reference {
+
+/// What the forward pass of one layer leaves for the backward pass.
+struct LayerTrace {
+  std::vector<double> inputs;   ///< [T, B, in]
+  std::vector<double> gates;    ///< [T, B, 4, H] activated: i, f, g = tanh(z_c), o
+  std::vector<double> cells;    ///< [T + 1, B, H]; cells[0] = 0, cells[t + 1] = c_t
+  std::vector<double> outputs;  ///< [T + 1, B, H]; outputs[0] = 0, outputs[t + 1] = h_t
+};
+
+struct StackTrace {
+  std::size_t frames = 0, batch = 0;
+  std::vector<LayerTrace> layers;
+
+  /// [B, H] of the last layer after the last frame.
+  std::span<const double> output() const;
+};
+
+/// c_t = f·c_{t-1} + i·g and h_t = o·tanh(c_t), with z_q = (x_t ⊙ m_q)·W_q + (h_{t-1} ⊙ r_q)·U_q + b_q for q = i, f, c,
+/// o. Source: Keras, LSTMCell.call.
+///   parameters  [P];  x [T, B, F];  masks [D] or empty
+StackTrace stack_forward(const StackConfig& config, std::span<const double> parameters, View<const double, 3> x,
+                         std::span<const double> masks);
+
+/// The gradient of the loss with respect to the stack's part of the parameters.
+///   dh         [B, H] gradient with respect to output()
+///   gradients  [P] the stack's part is overwritten
+void stack_backward(const StackConfig& config, std::span<const double> parameters, std::span<const double> masks,
+                    const StackTrace& trace, std::span<const double> dh, std::span<double> gradients);
+
+}  // namespace genretree::reference

@@ -1,0 +1,15 @@
+// One step of an optimiser, in double precision.
+#pragma once
+
+#include <span>
+
+#include "kernels/ops.hpp"
+
+namespace genretree::reference {
+
+/// In place: parameters, m and v, all of one length. `step` counts from 1. Sources: keras.optimizers.Adam, RMSprop and
+/// SGD (their update_step).
+void update(const Optimiser& optimiser, std::int64_t step, std::span<double> parameters,
+            std::span<const double> gradients, std::span<double> m, std::span<double> v);
+
+}  // namespace genretree::reference
