@@ -113,35 +113,39 @@ void check_is_file(const fs::path& path) {
     reject_file(path, "the file is empty (0 bytes). Fetch or copy it again");
 }
 
+/// For the formats whose length libsndfile does tell.
+void check_decoded_length(const fs::path& path, const SF_INFO& info, std::size_t decoded) {
+  if (decoded == 0) reject_file(path, "it holds no samples. Fetch it again, or remove it");
+  if (info.frames == SF_COUNT_MAX)  // Ogg without the page that ends it
+    reject_file(path, "cut off: its end is missing after {} samples. Fetch or copy it again", decoded);
+  const bool exact = (info.format & SF_FORMAT_TYPEMASK) != SF_FORMAT_MPEG;  // MPEG's length is an estimate
+  if (exact && decoded < static_cast<std::size_t>(info.frames))
+    reject_file(
+        path, "cut off or damaged: its header promises {} samples, but only {} can be decoded. Fetch or copy it again",
+        info.frames, decoded);
+}
+
 /// All samples, channels interleaved.
 std::vector<float> read_samples(const fs::path& path, SF_INFO& info) {
   const std::unique_ptr<SNDFILE, CloseSound> file(sf_open(path.c_str(), SFM_READ, &info));
   if (!file)
-    reject_file(path, "no audio that {} knows ({}). Convert it to .wav, .au, .flac or .ogg, or remove it",
+    reject_file(path, "it holds no audio that {} can read ({}) Convert it to .wav, .au, .flac or .ogg, or remove it",
                 sf_version_string(), sf_strerror(nullptr));
   if (info.samplerate < lowest_rate || info.samplerate > highest_rate)
     reject_file(path,
                 "its sample rate is {} Hz, but must be from {} to {}. The header is damaged: fetch or convert it again",
                 info.samplerate, lowest_rate, highest_rate);
   const auto channels = static_cast<std::size_t>(info.channels);
-  constexpr std::size_t chunk_frames = 1 << 16;
+  constexpr std::size_t chunk_frames = 1 << 16, most_reserved = 1 << 24;  // a header may promise anything
   std::vector<float> samples;
-  samples.reserve(
-      std::min<std::size_t>(static_cast<std::size_t>(std::max<sf_count_t>(info.frames, 0)), 64 * chunk_frames) *
-      channels);
+  samples.reserve(std::min(static_cast<std::size_t>(std::max<sf_count_t>(info.frames, 0)), most_reserved));
   for (std::size_t frames = chunk_frames; frames == chunk_frames;) {
     const std::size_t before = samples.size();
     samples.resize(before + chunk_frames * channels);
     frames = static_cast<std::size_t>(sf_readf_float(file.get(), samples.data() + before, chunk_frames));
     samples.resize(before + frames * channels);
   }
-  const std::size_t frames = samples.size() / channels;
-  if (frames == 0) reject_file(path, "it holds no samples. Fetch it again, or remove it");
-  const bool exact = (info.format & SF_FORMAT_TYPEMASK) != SF_FORMAT_MPEG;  // MPEG's length is an estimate
-  if (exact && frames < static_cast<std::size_t>(info.frames))
-    reject_file(
-        path, "cut off or damaged: its header promises {} samples, but only {} can be decoded. Fetch or copy it again",
-        info.frames, frames);
+  check_decoded_length(path, info, samples.size() / channels);
   return samples;
 }
 

@@ -12,8 +12,8 @@ namespace genretree {
 struct Audio {
   std::vector<float> samples;
   unsigned sample_rate = 0;  ///< Hz
-  std::uint64_t checksum =
-      0;  ///< XXH3-64 of the decoded samples before mixing and resampling: equal for bit-exact copies in any container
+  /// XXH3-64 of the decoded samples before mixing and resampling: equal for bit-exact copies in any container.
+  std::uint64_t checksum = 0;
 };
 
 /// Decodes a file with libsndfile (.au with any data offset, .wav, .flac, .ogg; .mp3 where the library has it), takes

@@ -1,0 +1,120 @@
+// extract_features AUDIO_DIR -o features.h5: the MFCCs of a whole data set, as one file.
+#include <filesystem>
+
+#include "core/progress.hpp"
+#include "core/text.hpp"
+#include "core/worker_pool.hpp"
+#include "features/extract.hpp"
+#include "kernels/backends.hpp"
+#include "tools/program.hpp"
+
+namespace fs = std::filesystem;
+using namespace genretree;
+
+namespace {
+
+struct Options {
+  fs::path audio, store;
+  FeatureConfig config;
+  std::string backend = "auto";
+  std::size_t jobs = available_cores();
+  bool strict = false, force = false;
+};
+
+/// Applies --set key=value, with or without `features.` before the key.
+void apply_assignment(FeatureConfig& config, std::string assignment) {
+  if (assignment.starts_with("features.")) assignment.erase(0, std::string("features.").size());
+  YamlValue document;
+  document.kind = YamlValue::Kind::map;
+  set_yaml_path(document, assignment);
+  for (const auto& [key, value] : document.entries) set_feature(config, key, value);
+}
+
+/// "hop is 441 there and 512 here, ..." for the keys that differ.
+std::string differences(const FeatureConfig& there, const FeatureConfig& here) {
+  const YamlValue theirs = parse_yaml(to_json(there), "there"), ours = parse_yaml(to_json(here), "here");
+  const auto text_of = [](const YamlValue& value) {
+    std::vector<std::string> items;
+    for (const YamlValue& item : value.items) items.push_back(item.text);
+    return items.empty() ? value.text : fmt::format("[{}]", join(items));
+  };
+  std::vector<std::string> parts;
+  for (const auto& [key, value] : theirs.entries) {
+    const std::string old_text = text_of(value), new_text = text_of(*ours.find(key));
+    if (old_text != new_text) parts.push_back(fmt::format("{} is {} there and {} here", key, old_text, new_text));
+  }
+  return join(parts);
+}
+
+/// True if the store is there already and needs no work; InputError if another one is in its place.
+bool is_done(const Options& options) {
+  if (!fs::exists(options.store)) return false;
+  const std::string name = options.store.string();
+  const FeatureStore store = [&] {
+    try {
+      return read_store(options.store);
+    } catch (const InputError& error) {
+      reject("{}: give --force to overwrite it", error.what());
+    }
+  }();
+  if (store.config != options.config)
+    reject(
+        "{} is there already, with other parameters: {}. Choose another name, give the same parameters, or overwrite "
+        "it with --force",
+        name, differences(store.config, options.config));
+  if (store.source != fs::weakly_canonical(options.audio).string())
+    reject("{} is there already, made from {}. Choose another name, or overwrite it with --force", name, store.source);
+  fmt::print("{} is there already, with {} and the same parameters: nothing to do. --force makes it again\n", name,
+             count_of(store.clips(), "clip"));
+  return true;
+}
+
+void print_summary(const Options& options, const ExtractSummary& summary) {
+  for (const BadClip& bad : summary.bad) fmt::print("left out: {}: {}\n", bad.track, bad.reason);
+  for (const auto& [first, second] : summary.duplicates) fmt::print("bit-exact duplicates: {} and {}\n", first, second);
+  const std::size_t made = summary.clips - summary.resumed;
+  fmt::print("{}: {} in {} ({:.1f} clips/s){}{}\n", options.store.string(), count_of(summary.clips, "clip"),
+             duration(summary.seconds), static_cast<double>(made) / summary.seconds,
+             summary.resumed ? fmt::format(", {} of them taken over from a run that was cut off", summary.resumed) : "",
+             summary.bad.empty() ? "" : fmt::format(", {} left out", count_of(summary.bad.size(), "bad file")));
+}
+
+ExitCode extract(int argc, char** argv) {
+  Options options;
+  std::vector<std::string> assignments;
+  CLI::App app(
+      "Extracts the features of all audio under AUDIO_DIR, where each subfolder is a genre, into one HDF5 file.\n"
+      "A run that was cut off goes on where it was when the same command is given again.",
+      "extract_features");
+  app.add_option("AUDIO_DIR", options.audio, "folder of genres: .au, .wav, .flac, .ogg, .mp3, …")->required();
+  app.add_option("-o,--out", options.store, "the feature store to write, e.g. features.h5")->required();
+  app.add_option("--set", assignments,
+                 fmt::format("key=value, keys: {}; e.g. --set coefficients=[1,13]", join(feature_keys())))
+      ->allow_extra_args(false);
+  app.add_option("--backend", options.backend, fmt::format("auto or one of: {}", join(built_backends())))
+      ->capture_default_str();
+  app.add_option("--jobs", options.jobs, "clips that are worked on at the same time")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
+  app.add_flag("--strict", options.strict, "stop at the first bad file instead of leaving it out");
+  app.add_flag("--force", options.force, "make the store again, whatever is there");
+  if (asked_for_help(app, argc, argv)) return ExitCode::ok;
+
+  for (const std::string& assignment : assignments) apply_assignment(options.config, assignment);
+  validate(options.config);
+  if (!options.force && is_done(options)) return ExitCode::ok;
+
+  const std::vector<Clip> clips = scan_audio_folder(options.audio);
+  const std::unique_ptr<Backend> backend = make_backend({.device = options.backend});
+  Progress progress;
+  const ExtractSummary summary = extract_features(clips, options.config, fs::weakly_canonical(options.audio).string(),
+                                                  *backend, options.store, {options.jobs, options.strict, &progress});
+  print_summary(options, summary);
+  return summary.bad.empty() ? ExitCode::ok : ExitCode::left_out;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_program([&] { return extract(argc, argv); });
+}
