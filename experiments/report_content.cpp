@@ -1,0 +1,245 @@
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "core/error.hpp"
+#include "core/text.hpp"
+#include "experiments/figures.hpp"
+#include "experiments/paper.hpp"
+#include "experiments/report_content.hpp"
+
+namespace genretree {
+namespace {
+
+// -------------------------------------------------------------------------------------------------------------- facts
+
+/// The different texts among the results, as they appear.
+template <class Text>
+std::string distinct(const std::vector<GridPoint>& points, Text text) {
+  std::vector<std::string> seen;
+  for (const GridPoint& point : points)
+    for (const Result& result : point.trials)
+      if (const std::string value = text(result); std::ranges::find(seen, value) == seen.end()) seen.push_back(value);
+  return join(seen, "; ");
+}
+
+std::string features_text(const FeatureConfig& f) {
+  return fmt::format(
+      "MFCC {} to {} (coefficients: [{}, {}]), {} frames; window {}, hop {}, {} mel bands at {} Hz; compat: {}; pad: "
+      "{}",
+      f.first_coefficient, f.first_coefficient + f.coefficients - 1, f.first_coefficient, f.coefficients, f.frames,
+      f.n_fft, f.hop, f.mels, f.sample_rate, name_of(f.compat), name_of(f.pad));
+}
+
+std::string thousands(std::size_t number) {
+  std::string digits = std::to_string(number);
+  for (std::ptrdiff_t i = static_cast<std::ptrdiff_t>(digits.size()) - 3; i > 0; i -= 3)
+    digits.insert(static_cast<std::size_t>(i), 1, ',');
+  return digits;
+}
+
+std::string model_text(const Spec& spec, std::size_t classes) {
+  std::string layers = fmt::format("{} inputs", spec.stack.inputs);
+  for (const std::size_t units : spec.stack.units) layers += fmt::format(" → LSTM {}", units);
+  const char* gates[] = {"sigmoid", "hard sigmoid (Keras 2)", "hard sigmoid (Keras 3)"};
+  return fmt::format("{} → dense softmax {}; {} parameters; preset {}: {} gates, dropout {}, recurrent dropout {}",
+                     layers, classes, thousands(ParameterLayout(spec.stack, classes).size), spec.preset,
+                     gates[static_cast<int>(spec.stack.gate)], spec.stack.dropout, spec.stack.recurrent_dropout);
+}
+
+std::string optimiser_text(const Optimiser& o) {
+  switch (o.kind) {
+    case Optimiser::Kind::adam:
+      return fmt::format("adam, learning rate {}, β1 {}, β2 {}, ε {}", o.learning_rate, o.beta1, o.beta2, o.epsilon);
+    case Optimiser::Kind::rmsprop:
+      return fmt::format("rmsprop, learning rate {}, ρ {}, ε {}", o.learning_rate, o.beta2, o.epsilon);
+    case Optimiser::Kind::sgd:
+      return fmt::format("sgd, learning rate {}, momentum {}", o.learning_rate, o.beta1);
+  }
+  return "";
+}
+
+std::string training_text(const TrainingConfig& training) {
+  return fmt::format("{}; batch {}; {} cross-entropy; {}", optimiser_text(training.optimiser), training.batch,
+                     training.loss == Loss::clipped ? "clipped" : "exact",
+                     training.shuffle ? "shuffled in each epoch" : "not shuffled");
+}
+
+std::string grid_text(const GridSpec& grid) {
+  return fmt::format("{} × {}; {}", count_of(grid.epochs.size(), "grid point"), count_of(grid.trials, "trial"),
+                     grid.mode == GridSpec::Mode::independent
+                         ? "independent: each cell is a training of its own, as in the paper"
+                         : "snapshots: each trial is trained once and evaluated at each grid point");
+}
+
+std::string backend_text(const BackendInfo& b) {
+  return fmt::format("{} ({}), target {}, LSTM {}, {}; {}", b.backend, b.device, b.target, b.algorithm, b.precision,
+                     b.libraries);
+}
+
+/// Sum over the runs; of a run's several results (snapshots) the last includes the others' time.
+double total_seconds(const std::vector<GridPoint>& points) {
+  std::map<std::string, double> longest;
+  for (const GridPoint& point : points)
+    for (const Result& result : point.trials) longest[result.run] = std::max(longest[result.run], result.seconds);
+  double sum = 0;
+  for (const auto& [run, seconds] : longest) sum += seconds;
+  return sum;
+}
+
+std::vector<std::pair<std::string, std::string>> facts_of(const Spec& spec, const DatasetSummary& dataset,
+                                                          const std::vector<GridPoint>& points) {
+  return {
+      {"data", dataset.name},
+      {"source", dataset.source},
+      {"genres", join(dataset.genres)},
+      {"split", fmt::format("{}: {} training, {} validation, {} test clips of {} (in the first trial)",
+                            spec.dataset.split.name, dataset.train, dataset.validation, dataset.test, dataset.clips)},
+      {"seed", std::to_string(spec.seed)},
+      {"features", features_text(spec.features)},
+      {"model", model_text(spec, dataset.genres.size())},
+      {"training", training_text(spec.training)},
+      {"grid", grid_text(spec.grid)},
+      {"backend", fmt::format("{} (asked for: device {}, lstm {}, precision {}, target {})",
+                              distinct(points, [](const Result& r) { return backend_text(r.backend); }),
+                              spec.backend.device, spec.backend.lstm, spec.backend.precision, spec.backend.target)},
+      {"machine", distinct(points, [](const Result& r) { return r.machine; })},
+      {"program", distinct(points, [](const Result& r) { return fmt::format("genretree, commit {}", r.commit); })},
+      {"computing time", fmt::format("{}, summed over all runs", duration(total_seconds(points)))},
+      {"experiment hash", distinct(points, [](const Result& r) { return r.spec_hash; })},
+      {"data checksum", dataset.checksum},
+  };
+}
+
+// ------------------------------------------------------------------------------------------------------------ figures
+
+const Metric& metric_of(Curve::Style style, bool accuracy) {
+  const std::size_t row = style == Curve::Style::validation ? 0 : style == Curve::Style::test ? 2 : 4;
+  return metrics[row + (accuracy ? 0 : 1)];
+}
+
+constexpr Curve::Style styles[] = {Curve::Style::training, Curve::Style::validation, Curve::Style::test};
+
+Plot empty_plot(const std::string& id, bool accuracy) {
+  return {id, "epochs", accuracy ? "accuracy (%)" : "loss", {}, accuracy ? 100.0 : 0.0, {}};
+}
+
+Plot grid_plot(const std::string& id, bool accuracy, const std::vector<GridPoint>& points) {
+  const double scale = accuracy ? 100 : 1;
+  Plot plot = empty_plot(id, accuracy);
+  for (const GridPoint& point : points) plot.x_ticks.push_back(point.epochs);
+  for (const Curve::Style style : styles) {
+    Curve curve{style, plot.x_ticks, {}, {}};
+    for (const GridPoint& point : points) {
+      const auto [mean, sd] = point.spread(metric_of(style, accuracy));
+      curve.mean.push_back(scale * mean);
+      curve.sd.push_back(scale * sd);
+    }
+    plot.curves.push_back(std::move(curve));
+  }
+  return plot;
+}
+
+Plot curve_plot(const std::string& id, bool accuracy, const GridPoint& point) {
+  const double scale = accuracy ? 100 : 1;
+  Plot plot = empty_plot(id, accuracy);
+  for (const Curve::Style style : styles) {
+    auto [epochs, mean, sd] = training_curve(point, metric_of(style, accuracy));
+    for (double& value : mean) value *= scale;
+    for (double& value : sd) value *= scale;
+    plot.curves.push_back({style, std::move(epochs), std::move(mean), std::move(sd)});
+  }
+  return plot;
+}
+
+void add_figures(ReportContent& content) {
+  const std::string spread = "Lines: means over trials; bands: one standard deviation to either side.";
+  for (const bool accuracy : {true, false}) {
+    const std::string id = accuracy ? "figure11" : "figure12", what = accuracy ? "accuracy" : "loss";
+    content.grid_figures.push_back({id + ".svg",
+                                    fmt::format("Figure {}: {}", accuracy ? 11 : 12, what) + " against epochs", spread,
+                                    draw(grid_plot(id, accuracy, content.points))});
+  }
+  const GridPoint& longest = content.points.back();
+  const bool has_history = std::ranges::any_of(longest.trials, [](const Result& r) { return r.history.size() > 1; });
+  if (!has_history) return;
+  for (const bool accuracy : {true, false}) {
+    const std::string what = accuracy ? "accuracy" : "loss", id = "curves_" + what;
+    content.curve_figures.push_back(
+        {id + ".svg", fmt::format("{} after each epoch", accuracy ? "Accuracy" : "Loss"),
+         fmt::format("The trainings of {}. {} Training is the running mean before each update, as Keras reports it.",
+                     count_of(longest.epochs, "epoch"), spread),
+         draw(curve_plot(id, accuracy, longest))});
+  }
+}
+
+void add_confusions(ReportContent& content) {
+  const auto add = [&](const GridPoint& point, const char* why) {
+    content.confusions.push_back(
+        {fmt::format("{} ({}), {}", count_of(point.epochs, "epoch"), why, count_of(point.trials.size(), "trial")),
+         point.confusion(content.genres.size())});
+  };
+  const GridPoint &longest = content.points.back(), &best = best_by_validation(content.points);
+  if (&best == &longest) {
+    add(longest, "the longest training, and the best by validation accuracy");
+  } else {
+    add(best, "the best by validation accuracy");
+    add(longest, "the longest training");
+  }
+}
+
+}  // namespace
+
+ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, const std::vector<Result>& results) {
+  ReportContent content;
+  content.points = summarise(spec, results);
+  if (content.points.empty())
+    fail("there is nothing to report: no result of the grid of '{}' is finished", spec.experiment);
+  content.title = spec.experiment;
+  content.synthetic = spec.dataset.name == "built-in" || dataset.source.starts_with("synthetic corpus");
+  content.first_line =
+      content.synthetic
+          ? fmt::format("Synthetic data: {}. These figures say nothing about GTZAN, real music or the paper.",
+                        dataset.name)
+          : fmt::format("Data: {}, {} of {}.", dataset.name, count_of(dataset.clips, "clip"),
+                        count_of(dataset.genres.size(), "genre"));
+  std::size_t done = 0;
+  for (const GridPoint& point : content.points) done += point.trials.size();
+  const std::size_t cells = spec.grid.epochs.size() * spec.grid.trials;
+  if (done < cells)
+    content.progress = fmt::format("{} of {} cells of the grid are finished; the tables show these.", done, cells);
+  content.facts = facts_of(spec, dataset, content.points);
+  content.notes = dataset.notes;
+  content.genres = dataset.genres;
+  add_figures(content);
+  add_confusions(content);
+  return content;
+}
+
+PaperCell paper_cell(std::uint32_t epochs, std::size_t column) {
+  const PaperPoint* paper = paper_figure10(epochs);
+  if (!paper || column >= paper->values().size() || std::isnan(paper->values()[column])) return {};
+  const double value = paper->values()[column];
+  if (metrics[column].is_accuracy) return {shown(metrics[column], value), ""};
+  const bool disagrees = column == 3 && epochs == paper_test_loss_disagreement.epochs;
+  if (!disagrees) return {fmt::format("{:.4f}", value), ""};
+  return {fmt::format("{:.4f}¹", value), fmt::format("Fig. 9: {:.4f}", paper_test_loss_disagreement.figure9_mean)};
+}
+
+std::vector<std::string> figure10_notes(const ReportContent& content) {
+  std::vector<std::string> notes = {"Mean ± standard deviation over trials (n − 1); accuracies in percent."};
+  for (const GridPoint& point : content.points)
+    if (point.epochs == paper_test_loss_disagreement.epochs) notes.push_back(fmt::format("¹ {}", paper_footnote()));
+  notes.push_back(paper_gaps_note());
+  const auto data = std::ranges::find(content.facts, "data", &std::pair<std::string, std::string>::first);
+  if (data->second != "GTZAN") notes.push_back("The paper's values are for GTZAN, which is other data than these.");
+  return notes;
+}
+
+double recall(const std::vector<std::uint32_t>& confusion, std::size_t genres, std::size_t genre) {
+  double row = 0;
+  for (std::size_t predicted = 0; predicted < genres; ++predicted) row += confusion[genre * genres + predicted];
+  return row > 0 ? confusion[genre * genres + genre] / row : std::nan("");
+}
+
+}  // namespace genretree

@@ -1,0 +1,209 @@
+#include <cmath>
+#include <fmt/format.h>
+
+#include "core/text.hpp"
+#include "experiments/report_content.hpp"
+
+namespace genretree {
+namespace {
+
+constexpr const char* style = R"css(
+:root { color-scheme: light dark; --page: #ffffff; --ink: #1d2126; --quiet: #5c6670; --line: #d9dee3; --panel: #f5f7f9;
+  --heat: 31, 131, 198; --warning: #fff3d6; --warning-ink: #6b4700; }
+@media (prefers-color-scheme: dark) {
+  :root { --page: #15181c; --ink: #e4e7ea; --quiet: #9aa4ae; --line: #333a41; --panel: #1d2126; --heat: 58, 150, 214;
+    --warning: #3d2f0c; --warning-ink: #ffd98a; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 2.5rem 1.5rem 4rem; max-width: 68rem; background: var(--page); color: var(--ink);
+  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
+h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .6rem; }
+h2 { font-size: 1.3rem; margin: 2.8rem 0 .8rem; }
+h3 { font-size: 1rem; margin: 0 0 .5rem; }
+p { margin: .5rem 0; }
+.first-line { font-size: 1.1rem; }
+.banner { background: var(--warning); color: var(--warning-ink); padding: .6rem .9rem; border-radius: .4rem; font-weight: 600; }
+.note, figcaption, caption { color: var(--quiet); font-size: .875rem; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); gap: 1.5rem 2rem; }
+figure { margin: 0; }
+figure svg { width: 100%; height: auto; display: block; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .7rem; text-align: right; vertical-align: top; white-space: nowrap; }
+thead th { font-weight: 600; border-bottom: 2px solid var(--line); vertical-align: bottom; }
+thead th[colspan] { text-align: center; border-bottom: 1px solid var(--line); }
+tbody th { font-weight: 600; }
+.results { width: 100%; }
+.results tbody + tbody tr:first-child > *, .results.lined tbody tr > * { border-top: 1px solid var(--line); }
+.paper { display: block; color: var(--quiet); font-size: .8125rem; }
+.facts { margin-top: 1.4rem; background: var(--panel); border-radius: .4rem; width: 100%; }
+.facts th, .facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; padding: .3rem .9rem; }
+.facts th { color: var(--quiet); font-weight: 400; width: 11rem; }
+.heat td { text-align: center; min-width: 3.2rem; background: rgba(var(--heat), var(--share, 0)); border: 1px solid var(--line); }
+.heat td.right { font-weight: 700; }
+.heat td.recall { background: none; border: none; text-align: right; }
+.heat thead th { border: none; text-align: center; font-weight: 400; }
+.heat tbody th { font-weight: 400; }
+@media print {
+  :root { --page: #ffffff; --ink: #000000; --quiet: #444444; --line: #bbbbbb; --panel: #ffffff; --warning: #ffffff;
+    --warning-ink: #000000; color-scheme: light; }
+  body { padding: 0; font-size: 10pt; max-width: none; }
+  .banner { border: 1px solid #000000; }
+  h2 { break-after: avoid; }
+  figure, .keep, tr { break-inside: avoid; }
+  .heat td { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+}
+)css";
+
+std::string escaped(const std::string& text) {
+  std::string safe;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        safe += "&amp;";
+        break;
+      case '<':
+        safe += "&lt;";
+        break;
+      case '>':
+        safe += "&gt;";
+        break;
+      case '"':
+        safe += "&quot;";
+        break;
+      case '\'':
+        safe += "&#39;";
+        break;
+      default:
+        safe += c;
+    }
+  }
+  return safe;
+}
+
+std::string facts_table(const ReportContent& content) {
+  std::string rows;
+  for (const auto& [name, value] : content.facts)
+    rows += fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escaped(name), escaped(value));
+  return fmt::format("<table class=\"facts\">\n{}</table>\n", rows);
+}
+
+std::string notes_list(const ReportContent& content) {
+  if (content.notes.empty()) return "";
+  std::string items;
+  for (const std::string& note : content.notes) items += fmt::format("<li>{}</li>\n", escaped(note));
+  return fmt::format("<h2>Notes on the data</h2>\n<ul>\n{}</ul>\n", items);
+}
+
+/// Two lines of headings: the sets, and accuracy and loss of each.
+std::string results_heading(const char* second) {
+  std::string sets, kinds;
+  for (const char* set : {"validation", "test", "training"}) {
+    sets += fmt::format("<th colspan=\"2\" scope=\"colgroup\">{}</th>", set);
+    kinds += "<th scope=\"col\">accuracy, %</th><th scope=\"col\">loss</th>";
+  }
+  return fmt::format(
+      "<thead>\n<tr><th rowspan=\"2\" scope=\"col\">epochs</th><th rowspan=\"2\" "
+      "scope=\"col\">{}</th>{}</tr>\n<tr>{}</tr>\n</thead>\n",
+      second, sets, kinds);
+}
+
+std::string figure10_row(const GridPoint& point) {
+  std::string row = fmt::format("<th scope=\"row\">{}</th><td>{}</td>", point.epochs, point.trials.size());
+  for (std::size_t i = 0; i < metrics.size(); ++i) {
+    const auto [value, aside] = paper_cell(point.epochs, i);
+    row += fmt::format("<td>{}", shown(metrics[i], point.spread(metrics[i])));
+    if (!value.empty()) row += fmt::format("<span class=\"paper\">paper {}</span>", value);
+    if (!aside.empty()) row += fmt::format("<span class=\"paper\">{}</span>", aside);
+    row += "</td>";
+  }
+  return fmt::format("<tr>{}</tr>\n", row);
+}
+
+std::string figure10(const ReportContent& content) {
+  std::string rows, notes;
+  for (const GridPoint& point : content.points) rows += figure10_row(point);
+  for (const std::string& note : figure10_notes(content))
+    notes += fmt::format("<p class=\"note\">{}</p>\n", escaped(note));
+  return fmt::format(
+      "<h2>Figure 10: means over trials, the paper’s beside ours</h2>\n<div class=\"scroll\"><table class=\"results "
+      "lined\">\n{}<tbody>\n{}</tbody>\n</table></div>\n{}",
+      results_heading("trials"), rows, notes);
+}
+
+std::string figure9(const ReportContent& content) {
+  std::string groups;
+  for (const GridPoint& point : content.points) {
+    groups += "<tbody>\n";
+    for (const Result& result : point.trials) {
+      const bool first = &result == &point.trials.front();
+      groups += "<tr>";
+      if (first)
+        groups += fmt::format("<th scope=\"rowgroup\" rowspan=\"{}\">{}</th>", point.trials.size(), point.epochs);
+      groups += fmt::format("<td>{}</td>", result.trial);
+      for (const Metric& metric : metrics)
+        groups += fmt::format("<td>{}</td>", shown(metric, metric.of(scores_of(result))));
+      groups += "</tr>\n";
+    }
+    groups += "</tbody>\n";
+  }
+  return fmt::format(
+      "<h2>Figure 9: each trial</h2>\n<div class=\"scroll\"><table class=\"results\">\n{}{}</table></div>\n",
+      results_heading("trial"), groups);
+}
+
+std::string figures(const std::vector<ReportFigure>& list) {
+  std::string pictures;
+  for (const ReportFigure& figure : list)
+    pictures += fmt::format("<figure>\n<h3>{}</h3>\n{}\n<figcaption>{}</figcaption>\n</figure>\n",
+                            escaped(figure.title), figure.svg.substr(figure.svg.find("<svg")), escaped(figure.caption));
+  return fmt::format("<div class=\"pair\">\n{}</div>\n", pictures);
+}
+
+std::string confusion_row(const ReportConfusion& confusion, const std::vector<std::string>& genres, std::size_t truth) {
+  const std::uint32_t* counts = confusion.counts.data() + truth * genres.size();
+  double total = 0;
+  for (std::size_t i = 0; i < genres.size(); ++i) total += counts[i];
+  std::string row = fmt::format("<th scope=\"row\">{}</th>", escaped(genres[truth]));
+  for (std::size_t i = 0; i < genres.size(); ++i) {
+    const double share = total > 0 ? counts[i] / total : 0;
+    row += fmt::format("<td{} style=\"--share:{:.2f}\">{}</td>", i == truth ? " class=\"right\"" : "", 0.75 * share,
+                       counts[i]);
+  }
+  return fmt::format("<tr>{}<td class=\"recall\">{}</td></tr>\n", row,
+                     shown(metrics[0], recall(confusion.counts, genres.size(), truth)));
+}
+
+std::string confusion_table(const ReportConfusion& confusion, const std::vector<std::string>& genres) {
+  std::string heading = "<th></th>", rows;
+  for (const std::string& genre : genres) heading += fmt::format("<th scope=\"col\">{}</th>", escaped(genre));
+  for (std::size_t truth = 0; truth < genres.size(); ++truth) rows += confusion_row(confusion, genres, truth);
+  return fmt::format(
+      "<div class=\"keep\">\n<h3>{}</h3>\n<div class=\"scroll\"><table class=\"heat\">\n<thead><tr>{}<th "
+      "scope=\"col\">recall, %</th></tr></thead>\n<tbody>\n{}</tbody>\n</table></div>\n</div>\n",
+      escaped(confusion.title), heading, rows);
+}
+
+}  // namespace
+
+std::string to_html(const ReportContent& content) {
+  std::string body = fmt::format("<h1>{}</h1>\n<p class=\"{}\">{}</p>\n", escaped(content.title),
+                                 content.synthetic ? "first-line banner" : "first-line", escaped(content.first_line));
+  if (!content.progress.empty()) body += fmt::format("<p class=\"banner\">{}</p>\n", escaped(content.progress));
+  body += facts_table(content) + notes_list(content) + figure10(content);
+  body += "<h2>Figures 11 and 12</h2>\n" + figures(content.grid_figures);
+  if (!content.curve_figures.empty()) body += "<h2>While it trains</h2>\n" + figures(content.curve_figures);
+  body +=
+      "<h2>Which genres are taken for which</h2>\n<p class=\"note\">Clips of the test set, summed over trials: true "
+      "genre by row, answer by column.</p>\n<div class=\"pair\">\n";
+  for (const ReportConfusion& confusion : content.confusions) body += confusion_table(confusion, content.genres);
+  body += "</div>\n" + figure9(content);
+  return fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
+      "content=\"width=device-width, "
+      "initial-scale=1\">\n<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n{}</body>\n"
+      "</html>\n",
+      escaped(content.title), style, body);
+}
+
+}  // namespace genretree

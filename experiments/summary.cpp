@@ -1,0 +1,87 @@
+#include <algorithm>
+#include <cmath>
+#include <fmt/format.h>
+#include <limits>
+
+#include "core/error.hpp"
+#include "experiments/summary.hpp"
+
+namespace genretree {
+
+Spread spread_of(const std::vector<double>& values) {
+  constexpr double none = std::numeric_limits<double>::quiet_NaN();
+  double sum = 0, squares = 0;
+  std::size_t count = 0;
+  for (const double value : values)
+    if (!std::isnan(value)) sum += value, ++count;
+  if (count == 0) return {none, none};
+  const double n = static_cast<double>(count), mean = sum / n;
+  for (const double value : values)
+    if (!std::isnan(value)) squares += (value - mean) * (value - mean);
+  return {mean, count < 2 ? none : std::sqrt(squares / (n - 1))};
+}
+
+Spread GridPoint::spread(const Metric& metric) const {
+  std::vector<double> values;
+  for (const Result& result : trials) values.push_back(metric.of(scores_of(result)));
+  return spread_of(values);
+}
+
+std::vector<std::uint32_t> GridPoint::confusion(std::size_t classes) const {
+  std::vector<std::uint32_t> sum(classes * classes, 0);
+  for (const Result& result : trials) {
+    if (result.confusion.size() != sum.size())
+      fail("the confusion matrix of run {} has {} entries, but {} genres need {}", result.run, result.confusion.size(),
+           classes, sum.size());
+    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += result.confusion[i];
+  }
+  return sum;
+}
+
+std::vector<GridPoint> summarise(const Spec& spec, std::vector<Result> results) {
+  std::ranges::sort(results, {}, &Result::trial);
+  std::vector<GridPoint> points;
+  for (const std::uint32_t epochs : spec.grid.epochs) {
+    GridPoint point{epochs, {}};
+    for (const Result& result : results)
+      if (result.epochs == epochs && result.trial < spec.grid.trials) point.trials.push_back(result);
+    if (!point.trials.empty()) points.push_back(std::move(point));
+  }
+  return points;
+}
+
+const GridPoint& best_by_validation(const std::vector<GridPoint>& points) {
+  const GridPoint* best = &points.back();
+  double highest = -1;
+  for (const GridPoint& point : points) {
+    const double mean = point.spread(metrics[0]).mean;
+    if (mean > highest) highest = mean, best = &point;
+  }
+  return *best;
+}
+
+EpochSpread training_curve(const GridPoint& point, const Metric& metric) {
+  EpochSpread curve;
+  for (std::size_t epoch = 0; epoch < point.epochs; ++epoch) {
+    std::vector<double> values;
+    for (const Result& result : point.trials)
+      if (epoch < result.history.size()) values.push_back(metric.of(result.history[epoch]));
+    const Spread spread = spread_of(values);
+    curve.epochs.push_back(static_cast<double>(epoch + 1));
+    curve.mean.push_back(spread.mean);
+    curve.sd.push_back(spread.sd);
+  }
+  return curve;
+}
+
+std::string shown(const Metric& metric, double value) {
+  if (std::isnan(value)) return "";
+  return metric.is_accuracy ? fmt::format("{:.1f}", 100 * value) : fmt::format("{:.3f}", value);
+}
+
+std::string shown(const Metric& metric, const Spread& spread) {
+  if (std::isnan(spread.sd)) return shown(metric, spread.mean);
+  return fmt::format("{} ± {}", shown(metric, spread.mean), shown(metric, spread.sd));
+}
+
+}  // namespace genretree
