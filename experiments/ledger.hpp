@@ -14,18 +14,18 @@ namespace genretree {
 
 /// What was measured at one grid point in one trial.
 struct Result {
-  std::string run;            ///< id of the run: "e050-t2", or "s400-t2" for all snapshots of a trial
+  std::string run;  ///< id of the run: "e050-t2", or "s400-t2" for all snapshots of a trial
   std::uint32_t epochs = 0;
-  std::uint32_t trial = 0;    ///< from 0
+  std::uint32_t trial = 0;  ///< from 0
   std::uint64_t seed = 0;
   std::string spec_hash;
-  std::string commit;         ///< of the program
+  std::string commit;  ///< of the program
   BackendInfo backend;
-  std::string machine;        ///< host name, processor, cores
-  double seconds = 0;         ///< wall time of the run up to this point, resumed parts included
-  Score train, validation, test;              ///< at the end
-  std::vector<EpochScores> history;           ///< of every epoch
-  std::vector<std::uint32_t> confusion;       ///< test set, [classes, classes], true class by row
+  std::string machine;                   ///< host name, processor, cores
+  double seconds = 0;                    ///< wall time of the run up to this point, resumed parts included
+  Score train, validation, test;         ///< at the end
+  std::vector<EpochScores> history;      ///< of every epoch
+  std::vector<std::uint32_t> confusion;  ///< test set, [classes, classes], true class by row
 };
 
 std::string to_json_line(const Result& result);
@@ -35,12 +35,21 @@ std::optional<Result> result_from_json_line(const std::string& line);
 /// Ledger files of a run's folder: ledger.<shard>.jsonl, shards from zero.
 std::filesystem::path ledger_path(const std::filesystem::path& folder, std::size_t shard);
 
-/// All results in one ledger file; a last line that was cut off is left out (and removed from the file if `repair`). A bad line before the last is an InputError
-/// with its number.
+/// The shards that have a ledger in the folder, ascending.
+std::vector<std::size_t> ledger_shards(const std::filesystem::path& folder);
+
+/// All results in one ledger file; a last line that was cut off is left out (and removed from the file if `repair`). A
+/// bad line before the last is an InputError with its number.
 std::vector<Result> read_ledger(const std::filesystem::path& path, bool repair);
 
-/// All results of the folders' ledgers, sorted by epochs and trial. InputError on two results for one cell that differ, or on mixed spec hashes or
-/// backends (unless `allow_mixed`).
+/// All results of the folders' ledgers, sorted by epochs and trial, each cell once. InputError on mixed spec hashes, on
+/// two results for one cell that differ, and on mixed commits or backends; with `allow_mixed` the latter pass, and of
+/// two results for one cell the first counts.
 std::vector<Result> read_results(const std::vector<std::filesystem::path>& folders, bool allow_mixed);
+
+/// Everything in which two computations differ that may change the last bits of a result: "target: 'AVX2' and 'AVX3';
+/// commit: …", or "".
+std::string differences(const BackendInfo& backend_before, const std::string& commit_before,
+                        const BackendInfo& backend_now, const std::string& commit_now);
 
 }  // namespace genretree

@@ -1,0 +1,40 @@
+// From an experiment's data set to its features in memory: finds the audio, extracts what is not in the cache yet, and
+// says what was found.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "core/progress.hpp"
+#include "experiments/report.hpp"
+#include "experiments/spec.hpp"
+#include "features/store.hpp"
+
+namespace genretree {
+
+/// What is trained on.
+struct Data {
+  FeatureStore store;
+  DatasetSummary summary;
+};
+
+struct DataOptions {
+  std::filesystem::path cache;  ///< folder for extracted features
+  std::size_t jobs = 1;         ///< workers of an extraction
+  bool strict = false;          ///< a bad or missing clip is an error
+  Progress* progress = nullptr;
+};
+
+/// --dataset: "built-in", "gtzan" (its usual places), or the path of a folder of audio or of a feature store. Takes the
+/// place of dataset.name and dataset.path.
+void use_dataset(DatasetSpec& dataset, const std::string& argument);
+
+/// $GENRETREE_CACHE, else $XDG_CACHE_HOME/genretree, else ~/.cache/genretree.
+std::filesystem::path default_cache();
+
+/// The experiment's data set, its genres in the experiment's order. Features of audio are extracted once for each set
+/// of files and feature parameters and kept in the cache; a feature store is read as it is. InputError if the data are
+/// missing, or if a store has other features than the experiment wants.
+Data load_data(const Spec& spec, Backend& backend, const DataOptions& options);
+
+}  // namespace genretree

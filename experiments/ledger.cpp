@@ -1,0 +1,193 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <tuple>
+
+#include "core/error.hpp"
+#include "core/io/files.hpp"
+#include "core/text.hpp"
+#include "experiments/ledger.hpp"
+
+namespace genretree {
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+namespace {
+
+/// JSON has no NaN: null stands for it (no validation set, or a training that diverged).
+Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+double number(const Json& json) {
+  return json.is_null() ? std::numeric_limits<double>::quiet_NaN() : json.get<double>();
+}
+
+Json score_to_json(const Score& score) { return {{"loss", number(score.loss)}, {"accuracy", number(score.accuracy)}}; }
+Score score_from_json(const Json& json) { return {number(json.at("loss")), number(json.at("accuracy"))}; }
+
+/// One epoch as [training loss, accuracy, validation loss, accuracy, test loss, accuracy].
+Json epoch_to_json(const EpochScores& epoch) {
+  Json row = Json::array();
+  for (const Score& score : {epoch.train, epoch.validation, epoch.test})
+    row.push_back(number(score.loss)), row.push_back(number(score.accuracy));
+  return row;
+}
+EpochScores epoch_from_json(const Json& row) {
+  const auto score = [&](std::size_t first) { return Score{number(row.at(first)), number(row.at(first + 1))}; };
+  return {score(0), score(2), score(4)};
+}
+
+Json backend_to_json(const BackendInfo& info) {
+  return {{"backend", info.backend},     {"device", info.device},       {"target", info.target},
+          {"algorithm", info.algorithm}, {"precision", info.precision}, {"libraries", info.libraries}};
+}
+BackendInfo backend_from_json(const Json& json) {
+  return {json.at("backend"),   json.at("device"),    json.at("target"),
+          json.at("algorithm"), json.at("precision"), json.at("libraries")};
+}
+
+bool same(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
+bool same(const Score& a, const Score& b) { return same(a.loss, b.loss) && same(a.accuracy, b.accuracy); }
+bool same_metrics(const Result& a, const Result& b) {
+  return same(a.train, b.train) && same(a.validation, b.validation) && same(a.test, b.test) &&
+         a.confusion == b.confusion;
+}
+
+std::string cell_name(const Result& result) { return fmt::format("{} epochs, trial {}", result.epochs, result.trial); }
+
+/// All results of one ledger beside those that are there already; see read_results.
+void check_together(const Result& first, const Result& other, bool allow_mixed) {
+  if (first.spec_hash != other.spec_hash)
+    reject("{} and {} belong to different experiments (spec hashes {} and {}) and cannot be merged", first.run,
+           other.run, first.spec_hash, other.spec_hash);
+  const std::string difference = differences(first.backend, first.commit, other.backend, other.commit);
+  if (!allow_mixed && !difference.empty())
+    reject(
+        "{} and {} were computed differently ({}). Results may differ in their last bits; --allow-mixed merges them "
+        "all the same",
+        first.run, other.run, difference);
+}
+
+}  // namespace
+
+std::string to_json_line(const Result& result) {
+  Json history = Json::array();
+  for (const EpochScores& epoch : result.history) history.push_back(epoch_to_json(epoch));
+  const Json json = {{"run", result.run},
+                     {"epochs", result.epochs},
+                     {"trial", result.trial},
+                     {"seed", result.seed},
+                     {"spec_hash", result.spec_hash},
+                     {"commit", result.commit},
+                     {"backend", backend_to_json(result.backend)},
+                     {"machine", result.machine},
+                     {"seconds", result.seconds},
+                     {"train", score_to_json(result.train)},
+                     {"validation", score_to_json(result.validation)},
+                     {"test", score_to_json(result.test)},
+                     {"history", history},
+                     {"confusion", result.confusion}};
+  return json.dump();
+}
+
+std::optional<Result> result_from_json_line(const std::string& line) {
+  try {
+    const Json json = Json::parse(line);
+    Result result;
+    json.at("run").get_to(result.run);
+    json.at("epochs").get_to(result.epochs);
+    json.at("trial").get_to(result.trial);
+    json.at("seed").get_to(result.seed);
+    json.at("spec_hash").get_to(result.spec_hash);
+    json.at("commit").get_to(result.commit);
+    result.backend = backend_from_json(json.at("backend"));
+    json.at("machine").get_to(result.machine);
+    json.at("seconds").get_to(result.seconds);
+    result.train = score_from_json(json.at("train"));
+    result.validation = score_from_json(json.at("validation"));
+    result.test = score_from_json(json.at("test"));
+    for (const Json& row : json.at("history")) result.history.push_back(epoch_from_json(row));
+    json.at("confusion").get_to(result.confusion);
+    return result;
+  } catch (const Json::exception&) {
+    return std::nullopt;
+  }
+}
+
+fs::path ledger_path(const fs::path& folder, std::size_t shard) {
+  return folder / fmt::format("ledger.{}.jsonl", shard);
+}
+
+std::vector<std::size_t> ledger_shards(const fs::path& folder) {
+  std::vector<std::size_t> shards;
+  if (!fs::is_directory(folder)) return shards;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    const std::string number = entry.path().stem().extension().string();  // ledger.12.jsonl: ".12"
+    const bool digits =
+        number.size() > 1 && number.size() < 10 && number.find_first_not_of("0123456789", 1) == std::string::npos;
+    if (digits && entry.path() == ledger_path(folder, std::stoul(number.substr(1))))
+      shards.push_back(std::stoul(number.substr(1)));
+  }
+  std::ranges::sort(shards);
+  return shards;
+}
+
+std::vector<Result> read_ledger(const fs::path& path, bool repair) {
+  const std::string text = read_text(path);
+  std::vector<Result> results;
+  std::size_t begin = 0;
+  for (std::size_t number = 1; begin < text.size(); ++number) {
+    const std::size_t end = text.find('\n', begin);
+    std::optional<Result> result =
+        end == std::string::npos ? std::nullopt : result_from_json_line(text.substr(begin, end - begin));
+    if (!result) {
+      if (end != std::string::npos && end + 1 < text.size())
+        reject(
+            "{}:{}: this line is no result. The file is damaged: delete the line, and its run will be done again with "
+            "--resume",
+            path.string(), number);
+      if (repair) fs::resize_file(path, begin);
+      break;
+    }
+    results.push_back(std::move(*result));
+    begin = end + 1;
+  }
+  return results;
+}
+
+std::vector<Result> read_results(const std::vector<fs::path>& folders, bool allow_mixed) {
+  std::vector<Result> results;
+  for (const fs::path& folder : folders)
+    for (std::size_t shard : ledger_shards(folder))
+      std::ranges::move(read_ledger(ledger_path(folder, shard), false), std::back_inserter(results));
+  for (const Result& result : results) check_together(results.front(), result, allow_mixed);
+  std::ranges::stable_sort(results, {}, [](const Result& result) { return std::tuple(result.epochs, result.trial); });
+
+  std::vector<Result> cells;
+  for (Result& result : results) {
+    const bool again = !cells.empty() && cells.back().epochs == result.epochs && cells.back().trial == result.trial;
+    if (again && !allow_mixed && !same_metrics(cells.back(), result))
+      reject(
+          "there are two different results for {}. One experiment cannot give both: remove one of the folders or "
+          "ledgers",
+          cell_name(result));
+    if (!again) cells.push_back(std::move(result));
+  }
+  return cells;
+}
+
+std::string differences(const BackendInfo& before, const std::string& commit_before, const BackendInfo& now,
+                        const std::string& commit_now) {
+  std::vector<std::string> found;
+  const auto compare = [&](const char* name, const std::string& a, const std::string& b) {
+    if (a != b) found.push_back(fmt::format("{}: '{}' and '{}'", name, a, b));
+  };
+  compare("backend", before.backend, now.backend);
+  compare("device", before.device, now.device);
+  compare("target", before.target, now.target);
+  compare("algorithm", before.algorithm, now.algorithm);
+  compare("precision", before.precision, now.precision);
+  compare("libraries", before.libraries, now.libraries);
+  compare("commit", commit_before, commit_now);
+  return join(found, "; ");
+}
+
+}  // namespace genretree

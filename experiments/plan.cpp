@@ -1,0 +1,97 @@
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+
+#include "core/error.hpp"
+#include "experiments/plan.hpp"
+
+namespace genretree {
+namespace {
+
+std::vector<std::uint32_t> sorted_points(const GridSpec& grid) {
+  std::vector<std::uint32_t> points = grid.epochs;
+  std::ranges::sort(points);
+  points.erase(std::unique(points.begin(), points.end()), points.end());
+  return points;
+}
+
+PlannedRun make_run(char mode, std::vector<std::uint32_t> points, std::uint32_t trial, std::uint64_t seed,
+                    double cost_of_epoch) {
+  PlannedRun run;
+  run.id = fmt::format("{}{:03}-t{}", mode, points.back(), trial);
+  run.trial = trial;
+  run.key = RandomKey{.seed = seed, .point = points.back(), .trial = trial};
+  run.cost = points.back() * cost_of_epoch;
+  run.points = std::move(points);
+  return run;
+}
+
+bool parse_number(std::string_view text, std::size_t& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+/// The index that a cluster gives to this process.
+std::string_view cluster_index() {
+  for (const char* name : {"SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"})
+    if (const char* value = std::getenv(name)) return value;
+  reject(
+      "--shard auto/N needs SLURM_ARRAY_TASK_ID (a Slurm array job) or JOB_COMPLETION_INDEX (an indexed Kubernetes "
+      "job), but neither is set. Say i/N");
+}
+
+}  // namespace
+
+double epoch_cost(const Spec& spec, std::size_t train_clips, std::size_t evaluated_clips) {
+  const ParameterLayout layout(spec.stack, 1);
+  double weights = 0;
+  for (const ParameterLayout::Layer& layer : layout.layers)
+    weights += static_cast<double>(layer.kernel.size() + layer.recurrent.size());
+  return 2 * weights * static_cast<double>(spec.features.frames) *
+         (3 * static_cast<double>(train_clips) + static_cast<double>(evaluated_clips));
+}
+
+std::vector<PlannedRun> plan_runs(const Spec& spec, double cost_of_epoch) {
+  const std::vector<std::uint32_t> points = sorted_points(spec.grid);
+  std::vector<PlannedRun> runs;
+  for (std::uint32_t trial = 0; trial < spec.grid.trials; ++trial) {
+    if (spec.grid.mode == GridSpec::Mode::snapshots) {
+      runs.push_back(make_run('s', points, trial, spec.seed, cost_of_epoch));
+    } else {
+      for (std::uint32_t point : points) runs.push_back(make_run('e', {point}, trial, spec.seed, cost_of_epoch));
+    }
+  }
+  std::ranges::stable_sort(runs, [](const PlannedRun& a, const PlannedRun& b) { return a.epochs() > b.epochs(); });
+  return runs;
+}
+
+Shard parse_shard(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  Shard shard;
+  const std::string_view index = text.substr(0, slash);
+  if (slash == std::string_view::npos || !parse_number(text.substr(slash + 1), shard.count) || shard.count == 0)
+    reject("--shard is '{}', but must be i/N or auto/N with N ≥ 1, e.g. 0/4", text);
+  const std::string_view number = index == "auto" ? cluster_index() : index;
+  if (!parse_number(number, shard.index) || shard.index >= shard.count)
+    reject("--shard {}: the index is '{}', but must be 0 … {} (shards count from zero)", text, number, shard.count - 1);
+  return shard;
+}
+
+std::vector<PlannedRun> runs_of_shard(const std::vector<PlannedRun>& runs, const Shard& shard) {
+  std::vector<double> load(shard.count, 0.0);
+  std::vector<PlannedRun> mine;
+  for (const PlannedRun& run : runs) {
+    const auto least = std::min_element(load.begin(), load.end());
+    *least += run.cost;
+    if (static_cast<std::size_t>(least - load.begin()) == shard.index) mine.push_back(run);
+  }
+  return mine;
+}
+
+double finishing_time(const std::vector<double>& seconds, std::size_t workers) {
+  std::vector<double> load(std::max<std::size_t>(1, workers), 0.0);
+  for (double time : seconds) *std::min_element(load.begin(), load.end()) += time;
+  return *std::max_element(load.begin(), load.end());
+}
+
+}  // namespace genretree

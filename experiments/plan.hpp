@@ -1,0 +1,49 @@
+// From an experiment to its runs: what each trains, which random numbers it draws, what it costs, and which shard does
+// it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/random.hpp"
+#include "experiments/spec.hpp"
+
+namespace genretree {
+
+/// One training of one classifier.
+struct PlannedRun {
+  std::string id;  ///< stable: "e050-t2" (50 epochs, trial 2), or "s400-t2" for all snapshots of trial 2
+  std::uint32_t trial = 0;
+  std::vector<std::uint32_t> points;  ///< epochs after which a result is wanted, ascending; the last ends the run
+  RandomKey key;                      ///< seed, point = the last of `points`, trial
+  double cost = 0;                    ///< floating point operations
+
+  std::uint32_t epochs() const { return points.back(); }
+};
+
+/// Floating point operations of one epoch of training and evaluation: 2 for each weight, frame and clip forward, 4 more
+/// backward.
+double epoch_cost(const Spec& spec, std::size_t train_clips, std::size_t evaluated_clips);
+
+/// All runs of the grid, the longest first.
+std::vector<PlannedRun> plan_runs(const Spec& spec, double cost_of_epoch);
+
+/// One part of a grid that is divided between processes.
+struct Shard {
+  std::size_t index = 0, count = 1;
+};
+
+/// "i/N" with i from zero; "auto/N" takes i from SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX. InputError on anything
+/// else.
+Shard parse_shard(std::string_view text);
+
+/// The runs of one shard: each run, the longest first, goes to the shard with the least cost so far (the first of
+/// equals), so that every process finds the same division.
+std::vector<PlannedRun> runs_of_shard(const std::vector<PlannedRun>& runs, const Shard& shard);
+
+/// When the last of `workers` ends if each takes the next of `seconds` as soon as it is free.
+double finishing_time(const std::vector<double>& seconds, std::size_t workers);
+
+}  // namespace genretree

@@ -1,0 +1,44 @@
+// The folder of an experiment's runs: whose it is, and who may work in it.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "core/io/lock.hpp"
+#include "experiments/plan.hpp"
+#include "experiments/report.hpp"
+#include "experiments/spec.hpp"
+
+namespace genretree {
+
+/// Every key in which two experiments differ so that their results cannot stand in one folder, as "key: before, now …":
+/// all but names, paths and backend, and a grid that has become wider. "" if there is none.
+std::string conflicting_keys(const Spec& before, const Spec& now);
+
+/// A folder that this process alone uses for one shard.
+class RunFolder {
+ public:
+  /// Makes the folder and locks the shard. InputError if another process works on it, if it holds another experiment
+  /// (which names the keys that differ), or if this shard is there already and `resume` is not set. Error if it cannot
+  /// be written to.
+  RunFolder(const std::filesystem::path& path, const Spec& spec, const Shard& shard, bool resume);
+
+  /// Writes spec.yaml and dataset.json, and the ledger if there is none. InputError if the folder was begun with other
+  /// data.
+  void begin(const DatasetSummary& dataset);
+
+  const std::filesystem::path& path() const { return path_; }
+  const Shard& shard() const { return shard_; }
+  bool resume() const { return resume_; }
+  std::filesystem::path ledger() const;
+  std::filesystem::path checkpoint(const std::string& run) const;
+
+ private:
+  std::filesystem::path path_;
+  const Spec& spec_;
+  Shard shard_;
+  bool resume_;
+  FileLock lock_;
+};
+
+}  // namespace genretree

@@ -1,0 +1,265 @@
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <mutex>
+#include <set>
+
+#include "core/error.hpp"
+#include "core/interrupt.hpp"
+#include "core/io/files.hpp"
+#include "core/text.hpp"
+#include "core/worker_pool.hpp"
+#include "experiments/resources.hpp"
+#include "experiments/runner.hpp"
+#include "models/checkpoint.hpp"
+
+namespace genretree {
+namespace fs = std::filesystem;
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+using Cell = std::pair<std::uint32_t, std::uint32_t>;  ///< epochs, trial
+
+/// When to write a checkpoint: when training has taken `ratio` times as long as the last one took to write, so that it
+/// costs a few percent at most on any disk, and in any case after 30 seconds.
+class CheckpointClock {
+ public:
+  bool due() const { return seconds_since(last_) >= std::min(longest, ratio * cost_); }
+  void written(double seconds) { cost_ = seconds, last_ = Clock::now(); }
+
+ private:
+  static constexpr double longest = 30, ratio = 20;
+  double cost_ = 0.02;
+  Clock::time_point last_ = Clock::now();
+};
+
+/// What all runs of a grid share.
+struct Grid {
+  const Spec& spec;
+  const Data& data;
+  Backend& backend;
+  const RunFolder& folder;
+  const RunnerOptions& options;
+  DeviceDataset dataset{data.store, backend};
+  Model model{classifier_of(spec, data.store.genres.size()), data.store.config, data.store.genres};
+  std::string hash = spec_hash(spec), machine = machine_name(), commit = program_commit();
+  BackendInfo info = backend.info();
+  std::size_t runs = 0;                  ///< to do
+  std::set<Cell> done{};                 ///< cells that have a line in some ledger
+  std::atomic<std::size_t> finished{0};  ///< runs
+  std::atomic<bool> failed{false};       ///< one run failed: the others save and stop
+  std::mutex ledger_mutex{};
+
+  bool has_all(const PlannedRun& run) const {
+    return std::ranges::all_of(run.points, [&](std::uint32_t point) { return done.contains({point, run.trial}); });
+  }
+};
+
+/// One run from its beginning, or from its checkpoint, to its end.
+class RunInProgress {
+ public:
+  RunInProgress(Grid& grid, const PlannedRun& run, Worker& worker)
+      : grid_(grid),
+        run_(run),
+        worker_(worker),
+        split_(make_split(grid.data.store, grid.spec.dataset.split, grid.spec.seed, run.trial, grid.options.strict)),
+        trainer_(grid.backend, worker.queue, grid.dataset, split_, grid.model.classifier, grid.spec.training, run.key) {
+    for (std::uint32_t point : run.points)
+      if (!grid.done.contains({point, run.trial})) wanted_.insert(point);
+    if (grid.folder.resume() && fs::exists(path_)) restore();
+    saved_epochs_ = epochs_at_start_ = trainer_.epochs_done();
+    last_ = trainer_.state();
+  }
+
+  void do_all() {
+    try {
+      for (;;) {
+        if (wanted_.contains(epochs())) record_result();
+        if (epochs() >= run_.epochs() || grid_.failed) break;
+        train_epoch();
+        if (clock_.due()) save();
+      }
+    } catch (const Interrupted&) {
+      if (last_.history.size() != saved_epochs_) save();
+      throw;
+    }
+    if (epochs() >= run_.epochs())
+      announce_end();
+    else if (last_.history.size() != saved_epochs_)
+      save();
+  }
+
+ private:
+  std::uint32_t epochs() const { return static_cast<std::uint32_t>(trainer_.epochs_done()); }
+  double seconds() const { return seconds_before_ + seconds_since(start_); }
+
+  void restore() {
+    const Checkpoint checkpoint = read_checkpoint(path_, grid_.model);
+    if (checkpoint.run != run_.id || checkpoint.spec_hash != grid_.hash)
+      reject("{} belongs to another run ({}, spec hash {}; here {}, {}). Delete it, or choose another folder",
+             path_.string(), checkpoint.run, checkpoint.spec_hash, run_.id, grid_.hash);
+    const std::string difference = differences(checkpoint.backend, checkpoint.commit, grid_.info, grid_.commit);
+    if (!grid_.options.allow_mixed && !difference.empty())
+      reject(
+          "{} was computed differently ({}): the result would differ in its last bits from one made in one go. Resume "
+          "where it was begun, or add --allow-mixed",
+          path_.string(), difference);
+    // a line that the ledger has lost lies behind the checkpoint: only a new training gives its confusion matrix
+    if (!wanted_.empty() && *wanted_.begin() < checkpoint.state.history.size()) return;
+    trainer_.restore(checkpoint.state);
+    seconds_before_ = checkpoint.seconds;
+  }
+
+  void train_epoch() {
+    const EpochScores scores = trainer_.train_epoch();
+    last_ = trainer_.state();
+    if (!std::isfinite(scores.train.loss) && !diverged_) {
+      diverged_ = true;
+      say(
+          fmt::format("warning: {} diverged in epoch {}: its loss is no number. It goes on to its end and is recorded "
+                      "so; a lower learning rate may help",
+                      run_.id, epochs()));
+    }
+    show(scores);
+  }
+
+  void save() {
+    const Clock::time_point begin = Clock::now();
+    write_checkpoint(path_, grid_.model, {run_.id, grid_.hash, grid_.commit, grid_.info, seconds(), last_});
+    saved_epochs_ = last_.history.size();
+    clock_.written(seconds_since(begin));
+  }
+
+  /// Saves, then appends the line of the present grid point.
+  void record_result() {
+    if (saved_epochs_ != epochs()) save();
+    Result result;
+    result.run = run_.id;
+    result.epochs = epochs();
+    result.trial = run_.trial;
+    result.seed = grid_.spec.seed;
+    result.spec_hash = grid_.hash;
+    result.commit = grid_.commit;
+    result.backend = grid_.info;
+    result.machine = grid_.machine;
+    result.seconds = seconds();
+    result.history = trainer_.history();
+    const EpochScores& last = result.history.back();
+    result.train = last.train;
+    result.validation = last.validation;
+    result.test = last.test;
+    result.confusion = trainer_.evaluate(split_.test).confusion;
+    const std::lock_guard lock(grid_.ledger_mutex);
+    append_line(grid_.folder.ledger(), to_json_line(result));
+  }
+
+  void show(const EpochScores& scores) const {
+    if (!grid_.options.progress) return;
+    const std::size_t now = trainer_.epochs_done();
+    const double per_epoch = seconds_since(start_) / static_cast<double>(now - epochs_at_start_);
+    grid_.options.progress->show(worker_.index,
+                                 fmt::format("{}  epoch {}/{}  loss {:.4f}  validation {:.1f} %  {} left", run_.id, now,
+                                             run_.epochs(), scores.train.loss, 100 * scores.validation.accuracy,
+                                             duration(per_epoch * static_cast<double>(run_.epochs() - now))));
+  }
+
+  void announce_end() {
+    const std::size_t finished = ++grid_.finished;
+    if (grid_.options.progress) grid_.options.progress->clear(worker_.index);
+    const EpochScores& last = trainer_.history().back();
+    say(fmt::format("{}  finished  test accuracy {:.1f} %  loss {:.4f}  {}  ({} of {})", run_.id,
+                    100 * last.test.accuracy, last.test.loss, duration(seconds()), finished, grid_.runs));
+  }
+
+  void say(const std::string& text) const {
+    if (grid_.options.progress) grid_.options.progress->message(text);
+  }
+
+  Grid& grid_;
+  const PlannedRun& run_;
+  Worker& worker_;
+  Split split_;
+  Trainer trainer_;
+  fs::path path_ = grid_.folder.checkpoint(run_.id);
+  std::set<std::uint32_t> wanted_;  ///< grid points without a line
+  TrainerState last_;               ///< after the last whole epoch
+  std::size_t saved_epochs_ = 0, epochs_at_start_ = 0;
+  double seconds_before_ = 0;  ///< of parts before a resume
+  bool diverged_ = false;
+  Clock::time_point start_ = Clock::now();
+  CheckpointClock clock_;
+};
+
+/// Results of the experiment in the folder, whichever shard made them. InputError if they were computed in another way.
+std::set<Cell> cells_done(const Grid& grid) {
+  std::set<Cell> done;
+  for (std::size_t shard : ledger_shards(grid.folder.path()))
+    for (const Result& result :
+         read_ledger(ledger_path(grid.folder.path(), shard), shard == grid.folder.shard().index)) {
+      if (result.spec_hash != grid.hash)
+        reject("{} holds results of another experiment (spec hash {}, here {}). Choose another --out",
+               grid.folder.path().string(), result.spec_hash, grid.hash);
+      const std::string difference = differences(result.backend, result.commit, grid.info, grid.commit);
+      if (!grid.options.allow_mixed && !difference.empty())
+        reject(
+            "{} in {} was computed differently ({}), so results may differ in their last bits. Resume where it was "
+            "begun, or add --allow-mixed",
+            result.run, grid.folder.path().string(), difference);
+      done.insert({result.epochs, result.trial});
+    }
+  return done;
+}
+
+/// Without --resume nothing of these runs may be there, not even from another division into shards.
+void refuse_what_is_there(const Grid& grid, const std::vector<PlannedRun>& runs) {
+  for (const PlannedRun& run : runs)
+    if (fs::exists(grid.folder.checkpoint(run.id)))
+      reject("{} holds the run {} already. Go on with --resume, or choose another --out; nothing is ever overwritten",
+             grid.folder.path().string(), run.id);
+}
+
+}  // namespace
+
+std::vector<PlannedRun> planned_runs(const Spec& spec, const Data& data, const Shard& shard) {
+  const double cost = epoch_cost(spec, data.summary.train, data.summary.validation + data.summary.test);
+  return runs_of_shard(plan_runs(spec, cost), shard);
+}
+
+RunSummary run_grid(const Spec& spec, const Data& data, Backend& backend, RunFolder& folder,
+                    const RunnerOptions& options) {
+  const Clock::time_point start = Clock::now();
+  folder.begin(data.summary);
+  Grid grid{spec, data, backend, folder, options};
+  const std::vector<PlannedRun> runs = planned_runs(spec, data, folder.shard());
+  if (!folder.resume()) refuse_what_is_there(grid, runs);
+  grid.done = cells_done(grid);
+
+  std::vector<PlannedRun> open;
+  std::ranges::copy_if(runs, std::back_inserter(open), [&](const PlannedRun& run) { return !grid.has_all(run); });
+  grid.runs = open.size();
+  run_on_workers(backend.device(), options.jobs, open.size(), [&](std::size_t item, Worker& worker) {
+    try {
+      RunInProgress(grid, open[item], worker).do_all();
+    } catch (...) {
+      grid.failed = true;
+      throw;
+    }
+  });
+  throw_if_stop_requested();
+  return {open.size(), runs.size() - open.size(), seconds_since(start)};
+}
+
+std::vector<std::string> missing_cells(const Spec& spec, const std::vector<Result>& results) {
+  std::set<Cell> done;
+  for (const Result& result : results) done.insert({result.epochs, result.trial});
+  std::vector<std::string> missing;
+  for (std::uint32_t epochs : spec.grid.epochs)
+    for (std::uint32_t trial = 0; trial < spec.grid.trials; ++trial)
+      if (!done.contains({epochs, trial})) missing.push_back(fmt::format("{} epochs, trial {}", epochs, trial));
+  return missing;
+}
+
+}  // namespace genretree

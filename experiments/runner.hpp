@@ -1,0 +1,51 @@
+// Does the runs of an experiment: side by side on a pool of workers, saved as they go, resumable at any moment.
+//
+// What lies in a run's folder, and when it is written:
+//   spec.yaml, dataset.json       at the start
+//   ledger.<shard>.lock           held while a process works on the shard
+//   checkpoints/<run>.h5          after an epoch, as often as it costs little, at a stop, and at each result: before
+//   its line ledger.<shard>.jsonl          a line for each result, when it is there
+// A process that dies at any moment leaves each of these whole (a last line of the ledger may be cut). A resumed run
+// goes on from its checkpoint; a result whose line is there is not written again.
+//
+// A training that diverges (its loss is no number) is announced and goes on to its end: the grid stays complete, and
+// its result says null.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/progress.hpp"
+#include "experiments/data.hpp"
+#include "experiments/ledger.hpp"
+#include "experiments/run_folder.hpp"
+#include "experiments/spec.hpp"
+
+namespace genretree {
+
+struct RunnerOptions {
+  std::size_t jobs = 1;      ///< workers
+  bool allow_mixed = false;  ///< resume although backend or program have changed
+  bool strict = false;       ///< missing tracks are errors
+  Progress* progress = nullptr;
+};
+
+struct RunSummary {
+  std::size_t finished = 0;  ///< runs of this shard that were done now
+  std::size_t before = 0;    ///< and that were there already
+  double seconds = 0;
+};
+
+/// The runs of a shard, the longest first.
+std::vector<PlannedRun> planned_runs(const Spec& spec, const Data& data, const Shard& shard);
+
+/// Does all runs of the folder's shard that it does not have yet. InputError if there are checkpoints of them and the
+/// folder is not resumed, or if what is there was computed by another backend or program. Interrupted after a signal,
+/// with everything saved.
+RunSummary run_grid(const Spec& spec, const Data& data, Backend& backend, RunFolder& folder,
+                    const RunnerOptions& options);
+
+/// Cells of the grid that have no result: "50 epochs, trial 2".
+std::vector<std::string> missing_cells(const Spec& spec, const std::vector<Result>& results);
+
+}  // namespace genretree

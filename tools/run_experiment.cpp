@@ -1,0 +1,235 @@
+// run_experiment FILE.yaml: does an experiment, or what is left of it, and writes its report.
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/io/files.hpp"
+#include "core/progress.hpp"
+#include "core/text.hpp"
+#include "core/worker_pool.hpp"
+#include "experiments/data.hpp"
+#include "experiments/ledger.hpp"
+#include "experiments/report.hpp"
+#include "experiments/resources.hpp"
+#include "experiments/run_folder.hpp"
+#include "experiments/runner.hpp"
+#include "tools/program.hpp"
+
+namespace fs = std::filesystem;
+using namespace genretree;
+
+namespace {
+
+struct Options {
+  std::string file, dataset, backend, jobs = "auto", shard = "0/1";
+  std::vector<std::string> assignments;
+  std::vector<fs::path> report;
+  fs::path out, cache;
+  bool resume = false, dry_run = false, explain = false, allow_mixed = false, strict = false;
+};
+
+// ------------------------------------------------------------------------------------------------------------------------
+// what is asked for
+
+/// The experiment file; a name that would be right elsewhere gets a hint.
+fs::path experiment_file(const std::string& name) {
+  if (fs::is_regular_file(name)) return name;
+  for (const fs::path& near :
+       {fs::path(name + ".yaml"), fs::path("experiments") / name, fs::path("experiments") / (name + ".yaml")})
+    if (fs::is_regular_file(near))
+      reject("there is no file {}, but there is {}: say run_experiment {}", name, near.string(), near.string());
+  reject("there is no experiment file {}. Those that come with the program lie in its folder experiments/", name);
+}
+
+Spec read_spec(const Options& options) {
+  Spec spec = load_spec(experiment_file(options.file), options.assignments);
+  if (!options.dataset.empty()) use_dataset(spec.dataset, options.dataset);
+  if (!options.backend.empty()) spec.backend.device = options.backend;
+  return spec;
+}
+
+std::size_t jobs_of(const Options& options, std::size_t runs, std::size_t bytes) {
+  if (options.jobs == "auto") return automatic_jobs(runs, bytes);
+  std::size_t jobs = 0;
+  if (!CLI::detail::lexical_cast(options.jobs, jobs) || jobs == 0 || jobs > 4096)
+    reject("--jobs is '{}', but must be auto or a number from 1 to 4096", options.jobs);
+  return jobs;
+}
+
+// ----------------------------------------------------------------------------------------------------------------------------
+// header
+
+std::string model_line(const Spec& spec, std::size_t genres) {
+  std::string layers;
+  for (std::size_t units : spec.stack.units) layers += fmt::format("LSTM {}, ", units);
+  return fmt::format("{}dense {}; {} weights; preset {}, batch {}, learning rate {}", layers, genres,
+                     ParameterLayout(spec.stack, genres).size, spec.preset, spec.training.batch,
+                     spec.training.optimiser.learning_rate);
+}
+
+void print_header(const Spec& spec, const Data& data, const BackendInfo& info, std::size_t runs, const Shard& shard,
+                  std::size_t jobs, std::size_t bytes) {
+  const DatasetSummary& summary = data.summary;
+  const FeatureConfig& features = data.store.config;
+  const bool snapshots = spec.grid.mode == GridSpec::Mode::snapshots;
+  fmt::print("experiment  {}: {} of training{}{}\n", spec.experiment, count_of(runs, "run"),
+             snapshots ? ", snapshots on the way" : "",
+             shard.count > 1 ? fmt::format(", shard {}/{}", shard.index, shard.count) : "");
+  fmt::print("data        {}: {} in {} ({}), from {}\n", summary.name, count_of(summary.clips, "clip"),
+             count_of(summary.genres.size(), "genre"), join(summary.genres), summary.source);
+  for (const std::string& note : summary.notes) fmt::print("            {}\n", note);
+  fmt::print("split       {}: {} to train, {} to validate, {} to test\n", spec.dataset.split.name, summary.train,
+             summary.validation, summary.test);
+  fmt::print("features    MFCC {} to {}, {} frames, as {}, short clips filled with {}\n", features.first_coefficient,
+             features.first_coefficient + features.coefficients - 1, features.frames,
+             features.compat == Compat::librosa_0_6 ? "librosa 0.6" : "librosa 1.0",
+             features.pad == FramePadding::edge ? "their last frame" : "zeros");
+  fmt::print("model       {}\n", model_line(spec, summary.genres.size()));
+  fmt::print("backend     {}: LSTM {}, {}, {} on {}; {}\n", info.backend, info.algorithm, info.precision, info.target,
+             info.device, info.libraries);
+  fmt::print("jobs        {} side by side, {:.0f} MB each\n\n", jobs, static_cast<double>(bytes) / 1e6);
+  std::fflush(stdout);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------------
+// dry run
+
+ExitCode dry_run(const Spec& spec, const Data& data, Backend& backend, const std::vector<PlannedRun>& runs,
+                 std::size_t jobs) {
+  const double epoch = seconds_per_epoch(spec, data, backend, jobs);
+  std::vector<double> seconds;
+  std::size_t epochs = 0;
+  fmt::print("{:<12}{:>8}{:>7}{:>16}\n", "run", "epochs", "trial", "estimated time");
+  for (const PlannedRun& run : runs) {
+    seconds.push_back(epoch * run.epochs());
+    epochs += run.epochs();
+    fmt::print("{:<12}{:>8}{:>7}{:>16}\n", run.id, run.epochs(), run.trial, duration(seconds.back()));
+  }
+  fmt::print("\n{}, {} of {} each (measured here, {} side by side): about {} in all. Nothing was trained or written\n",
+             count_of(runs.size(), "run"), count_of(epochs, "epoch"), duration(epoch), jobs,
+             duration(finishing_time(seconds, jobs)));
+  return ExitCode::ok;
+}
+
+// ----------------------------------------------------------------------------------------------------------------------------
+// report
+
+/// The summary in the first folder; InputError if another was made from other data.
+DatasetSummary common_dataset(const std::vector<fs::path>& folders) {
+  const DatasetSummary first = dataset_summary_from_json(read_text(folders.front() / "dataset.json"));
+  for (const fs::path& folder : folders)
+    if (const DatasetSummary other = dataset_summary_from_json(read_text(folder / "dataset.json"));
+        other.checksum != first.checksum)
+      reject("{} and {} were made from different data and cannot be merged", folders.front().string(), folder.string());
+  return first;
+}
+
+ExitCode report(const std::vector<fs::path>& folders, bool allow_mixed) {
+  const fs::path& folder = folders.front();
+  const Spec spec = load_spec(folder / "spec.yaml", {});
+  const DatasetSummary dataset = common_dataset(folders);
+  const std::vector<Result> results = read_results(folders, allow_mixed);
+  if (results.empty()) reject("{} has no results yet", folder.string());
+  if (const std::vector<std::string> missing = missing_cells(spec, results); !missing.empty())
+    warn(fmt::format("{} of {} results are missing: {}", missing.size(), spec.grid.epochs.size() * spec.grid.trials,
+                     join(missing)));
+  write_report(folder, spec, dataset, results);
+  fmt::print("\n{}\nreport: {}\n", tables_as_text(spec, results), (folder / "report.html").string());
+  return ExitCode::ok;
+}
+
+/// The report if every shard is done, else what to do for it.
+ExitCode report_when_complete(const Spec& spec, const RunFolder& folder, const Options& options) {
+  const std::vector<std::string> missing = missing_cells(spec, read_results({folder.path()}, options.allow_mixed));
+  if (missing.empty()) return report({folder.path()}, options.allow_mixed);
+  fmt::print("{} of {} results are still missing. When the other shards are done: run_experiment --report {}{}\n",
+             missing.size(), spec.grid.epochs.size() * spec.grid.trials, folder.path().string(), " [their folders]");
+  return ExitCode::ok;
+}
+
+// ------------------------------------------------------------------------------------------------------------------------------
+// main
+
+ExitCode run(const Options& options) {
+  const Spec spec = read_spec(options);
+  if (options.explain) {
+    fmt::print("{}", to_yaml(spec, true));
+    return ExitCode::ok;
+  }
+  const Shard shard = parse_shard(options.shard);
+  const std::unique_ptr<Backend> backend = make_backend(spec.backend);
+  Progress progress;
+  DataOptions data_options;
+  data_options.cache = options.cache.empty() ? default_cache() : options.cache;
+  data_options.jobs = options.jobs == "auto" ? available_cores() : jobs_of(options, 0, 0);
+  data_options.strict = options.strict;
+  data_options.progress = &progress;
+
+  std::optional<RunFolder> folder;
+  if (!options.dry_run)
+    folder.emplace(options.out.empty() ? fs::path("runs") / spec.experiment : options.out, spec, shard, options.resume);
+  const Data data = load_data(spec, *backend, data_options);
+  const std::vector<PlannedRun> runs = planned_runs(spec, data, shard);
+  const std::size_t bytes = bytes_per_run(spec, data, *backend), jobs = jobs_of(options, runs.size(), bytes);
+  print_header(spec, data, backend->info(), runs.size(), shard, jobs, bytes);
+  if (options.dry_run) return dry_run(spec, data, *backend, runs, jobs);
+
+  RunnerOptions runner_options;
+  runner_options.jobs = jobs;
+  runner_options.allow_mixed = options.allow_mixed;
+  runner_options.strict = options.strict;
+  runner_options.progress = &progress;
+  const RunSummary summary = run_grid(spec, data, *backend, *folder, runner_options);
+  progress.message(fmt::format("{} done in {}{}", count_of(summary.finished, "run"), duration(summary.seconds),
+                               summary.before ? fmt::format(", {} were there already", summary.before) : ""));
+  return report_when_complete(spec, *folder, options);
+}
+
+ExitCode run_experiment(int argc, char** argv) {
+  Options options;
+  CLI::App app(
+      "Trains and evaluates classifiers over the grid of an experiment file, and writes a report.\n"
+      "  run_experiment experiments/quick_sweep.yaml                  try everything, no download, under a minute\n"
+      "  run_experiment experiments/epoch_sweep.yaml --dataset DIR    the paper's Figures 9 and 10\n"
+      "  run_experiment --report DIR...                               merge shards, write the report into the first "
+      "DIR",
+      "run_experiment");
+  app.add_option("FILE", options.file, "experiment file (YAML)");
+  app.add_option("--dataset", options.dataset,
+                 "folder of audio, feature store (.h5), or built-in; in place of the file's data set");
+  app.add_option("--out", options.out, "folder of the runs and the report (default: runs/NAME)");
+  app.add_option("--backend", options.backend, "cpu or cuda, in place of the file's backend.device");
+  app.add_option("--set", options.assignments,
+                 "key=value, in place of a key of the file: --set training.batch=20; any number of times")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--jobs", options.jobs, "runs side by side, or auto: one for each core, as memory allows")
+      ->capture_default_str();
+  app.add_option("--shard", options.shard,
+                 "i/N: the i-th of N parts, from 0; auto/N: i from SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX");
+  app.add_option("--cache", options.cache,
+                 "folder of extracted features (default: $GENRETREE_CACHE, else ~/.cache/genretree)");
+  app.add_option("--report", options.report, "folders of runs to merge and report; nothing is trained")
+      ->expected(1, -1);
+  app.add_flag("--resume", options.resume, "go on where the folder's runs stopped");
+  app.add_flag("--dry-run", options.dry_run, "list every run and the time it would take here");
+  app.add_flag("--explain", options.explain, "print the experiment with every key, its meaning and what is allowed");
+  app.add_flag("--allow-mixed", options.allow_mixed,
+               "accept results of different backends or program versions in one report");
+  app.add_flag("--strict", options.strict, "bad or missing clips are errors");
+  if (asked_for_help(app, argc, argv)) return ExitCode::ok;
+
+  if (!options.report.empty()) {
+    if (!options.file.empty()) reject("--report takes folders and no experiment file, but got {}", options.file);
+    return report(options.report, options.allow_mixed);
+  }
+  if (options.file.empty())
+    reject("no experiment file was given. Try run_experiment experiments/quick_sweep.yaml, or --help");
+  return run(options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_program([&] { return run_experiment(argc, argv); });
+}
