@@ -12,7 +12,8 @@ namespace genretree {
 
 /// What the header of a report says about the data, filled by the runner and kept in the run's folder as dataset.json.
 struct DatasetSummary {
-  std::string name;    ///< "GTZAN", "built-in synthetic corpus (not GTZAN)", or the folder's name
+  std::string name;  ///< "GTZAN", the folder's name, or for the built-in corpus, wherever it was read from, a name that
+                     ///< begins with "SYNTHETIC"
   std::string source;  ///< path, or the corpus recipe ("synthetic corpus …")
   std::vector<std::string> genres;
   std::size_t clips = 0, train = 0, validation = 0, test = 0;  ///< of the first trial

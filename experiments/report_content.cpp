@@ -199,8 +199,7 @@ ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, cons
   content.synthetic = spec.dataset.name == "built-in" || dataset.source.starts_with("synthetic corpus");
   content.first_line =
       content.synthetic
-          ? fmt::format("Synthetic data: {}. These figures say nothing about GTZAN, real music or the paper.",
-                        dataset.name)
+          ? fmt::format("{}: these figures say nothing about GTZAN, real music or the paper.", dataset.name)
           : fmt::format("Data: {}, {} of {}.", dataset.name, count_of(dataset.clips, "clip"),
                         count_of(dataset.genres.size(), "genre"));
   std::size_t done = 0;
@@ -231,8 +230,7 @@ std::vector<std::string> figure10_notes(const ReportContent& content) {
   for (const GridPoint& point : content.points)
     if (point.epochs == paper_test_loss_disagreement.epochs) notes.push_back(fmt::format("¹ {}", paper_footnote()));
   notes.push_back(paper_gaps_note());
-  const auto data = std::ranges::find(content.facts, "data", &std::pair<std::string, std::string>::first);
-  if (data->second != "GTZAN") notes.push_back("The paper's values are for GTZAN, which is other data than these.");
+  if (!content.is_gtzan) notes.push_back("The paper's values are for GTZAN, which is other data than these.");
   return notes;
 }
 

@@ -24,7 +24,7 @@ struct ReportConfusion {
 struct ReportContent {
   std::string title;
   std::string first_line;  ///< which data it ran on
-  bool synthetic = false;
+  bool synthetic = false, is_gtzan = false;
   std::string progress;                                    ///< "13 of 28 cells …"; "" for a whole grid
   std::vector<std::pair<std::string, std::string>> facts;  ///< data, split, model, …: name and text
   std::vector<std::string> notes;

@@ -461,8 +461,9 @@ std::string spec_hash(const Spec& spec) {
   std::string canonical;
   for (const FieldRow& row : rows_of(spec)) {
     const auto starts_with = [&](const char* prefix) { return row.path.rfind(prefix, 0) == 0; };
-    const bool of_no_matter = row.path == "experiment" || row.path == "dataset.path" || row.path == "model.preset" ||
-                              row.path == "grid.epochs" || row.path == "grid.trials" || starts_with("backend.");
+    const bool of_no_matter = row.path == "experiment" || row.path == "dataset.name" || row.path == "dataset.path" ||
+                              row.path == "model.preset" || row.path == "grid.epochs" || row.path == "grid.trials" ||
+                              starts_with("backend.");
     const bool is_list_file = spec.dataset.split.kind == SplitConfig::Kind::lists && starts_with("dataset.split.") &&
                               row.path != "dataset.split.kind";
     if (!of_no_matter && !row.is_group && !is_list_file) canonical += fmt::format("{}={}\n", row.path, row.value);
