@@ -1,4 +1,5 @@
-// The built-in corpus: synthetic music in ten genres, for trying the programs without any download. Its figures are never shown as GTZAN's.
+// The built-in corpus: synthetic music in ten genres, for trying the programs without any download. Its figures are
+// never shown as GTZAN's.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +16,15 @@ struct CorpusConfig {
   std::uint64_t seed = 2018;
 };
 
+/// One line that says what decides the samples: "synthetic corpus 1, seed 2018, 30 s". The number after "corpus" goes
+/// up whenever the music changes.
+std::string corpus_recipe(const CorpusConfig& config);
+
 /// Names of the ten genres, as in GTZAN.
 const std::vector<std::string>& corpus_genres();
 
-/// Synthesises clip `index` of a genre: 16-bit samples at 22050 Hz, the same on every machine (integer and basic double arithmetic only, no
-/// library sines).
+/// Synthesises clip `index` of a genre: 16-bit samples at 22050 Hz, the same on every machine (integer and basic double
+/// arithmetic only, no library sines).
 std::vector<std::int16_t> synthesise_clip(const CorpusConfig& config, const std::string& genre, std::size_t index);
 
 /// The corpus as clips that are synthesised when they are loaded; track names as in GTZAN ("blues.00042").

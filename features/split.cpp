@@ -31,8 +31,7 @@ Indices clips_of_genre(const FeatureStore& dataset, std::size_t genre) {
   return clips;
 }
 
-// --- by index and random: places in a genre
-// ---------------------------------------------------------------------------
+// --- by index and random: places in a genre ---
 
 /// Places 0 … test_end - 1 of a genre are test, those up to validation_end validation, those up to train_end training.
 struct Bounds {
@@ -132,8 +131,7 @@ void split_at_random(const FeatureStore& dataset, const SplitConfig& config, std
   }
 }
 
-// --- lists
-// ------------------------------------------------------------------------------------------------------------
+// --- lists ---
 
 /// One line of a list file.
 struct ListedTrack {
@@ -211,8 +209,7 @@ void split_by_lists(const FeatureStore& dataset, const SplitConfig& config, Spli
   take(config.test_list, split.test);
 }
 
-// --- checks of the result
-// ---------------------------------------------------------------------------------------------
+// --- checks of the result ---
 
 /// What a set asks of each genre, for a message.
 std::string wanted(const SplitConfig& config) {

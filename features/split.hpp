@@ -15,8 +15,8 @@ struct SplitConfig {
   enum class Kind {
     by_index,  ///< per genre by track order: test first, then validation, then training (the code that the paper builds
                ///< on: 00000-00009 test, 00010-00029 validation, 00030-00099 training)
-    random,  ///< per genre, drawn anew for each trial
-    lists,   ///< files that list the tracks of each set
+    random,    ///< per genre, drawn anew for each trial
+    lists,     ///< files that list the tracks of each set
   } kind = Kind::by_index;
   std::string name = "paper-420-120-60";  ///< as shown in the report
   /// Tracks of each genre: a count or, with `fractions`, a share of the genre's tracks. Training takes what is left
