@@ -116,6 +116,12 @@ ExitCode dry_run(const Spec& spec, const Data& data, Backend& backend, const std
 
 /// The summary in the first folder; InputError if another was made from other data.
 DatasetSummary common_dataset(const std::vector<fs::path>& folders) {
+  for (const fs::path& folder : folders)
+    if (!fs::exists(folder / "spec.yaml") || !fs::exists(folder / "dataset.json"))
+      reject(
+          "{} is not a folder of runs: it has no spec.yaml and dataset.json. Give the folder that --out named, e.g. "
+          "runs/epoch_sweep",
+          folder.string());
   const DatasetSummary first = dataset_summary_from_json(read_text(folders.front() / "dataset.json"));
   for (const fs::path& folder : folders)
     if (const DatasetSummary other = dataset_summary_from_json(read_text(folder / "dataset.json"));
@@ -126,8 +132,8 @@ DatasetSummary common_dataset(const std::vector<fs::path>& folders) {
 
 ExitCode report(const std::vector<fs::path>& folders, bool allow_mixed) {
   const fs::path& folder = folders.front();
-  const Spec spec = load_spec(folder / "spec.yaml", {});
   const DatasetSummary dataset = common_dataset(folders);
+  const Spec spec = load_spec(folder / "spec.yaml", {});
   const std::vector<Result> results = read_results(folders, allow_mixed);
   if (results.empty()) reject("{} has no results yet", folder.string());
   if (const std::vector<std::string> missing = missing_cells(spec, results); !missing.empty())
@@ -165,24 +171,25 @@ ExitCode run(const Options& options) {
   data_options.strict = options.strict;
   data_options.progress = &progress;
 
-  std::optional<RunFolder> folder;
-  if (!options.dry_run)
-    folder.emplace(options.out.empty() ? fs::path("runs") / spec.experiment : options.out, spec, shard, options.resume);
   const Data data = load_data(spec, *backend, data_options);
   const std::vector<PlannedRun> runs = planned_runs(spec, data, shard);
   const std::size_t bytes = bytes_per_run(spec, data, *backend), jobs = jobs_of(options, runs.size(), bytes);
+  if (options.dry_run) {
+    print_header(spec, data, backend->info(), runs.size(), shard, jobs, bytes);
+    return dry_run(spec, data, *backend, runs, jobs);
+  }
+  RunFolder folder(options.out.empty() ? fs::path("runs") / spec.experiment : options.out, spec, shard, options.resume);
   print_header(spec, data, backend->info(), runs.size(), shard, jobs, bytes);
-  if (options.dry_run) return dry_run(spec, data, *backend, runs, jobs);
 
   RunnerOptions runner_options;
   runner_options.jobs = jobs;
   runner_options.allow_mixed = options.allow_mixed;
   runner_options.strict = options.strict;
   runner_options.progress = &progress;
-  const RunSummary summary = run_grid(spec, data, *backend, *folder, runner_options);
+  const RunSummary summary = run_grid(spec, data, *backend, folder, runner_options);
   progress.message(fmt::format("{} done in {}{}", count_of(summary.finished, "run"), duration(summary.seconds),
                                summary.before ? fmt::format(", {} were there already", summary.before) : ""));
-  return report_when_complete(spec, *folder, options);
+  return report_when_complete(spec, folder, options);
 }
 
 ExitCode run_experiment(int argc, char** argv) {

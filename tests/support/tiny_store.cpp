@@ -28,4 +28,16 @@ FeatureStore tiny_store(const TinyStoreConfig& config) {
   return store;
 }
 
+std::string tiny_experiment(const std::filesystem::path& path) {
+  return fmt::format(R"(
+experiment: tiny
+dataset: {{name: tiny, path: "{}", split: {{kind: by-index, train: 6, validation: 2, test: 2}}}}
+features: {{coefficients: [0, 4], frames: 6}}
+model: {{layers: [{{lstm: 5}}, {{lstm: 3}}, {{dense: softmax}}], dropout: 0.1, recurrent_dropout: 0.2}}
+training: {{batch: 7, learning_rate: 0.02}}
+grid: {{epochs: [2, 3, 5], trials: 2}}
+)",
+                     path.string());
+}
+
 }  // namespace genretree::test

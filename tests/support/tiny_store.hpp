@@ -1,6 +1,9 @@
 // A feature store of random features that a tiny network can learn, for tests of training and experiments.
 #pragma once
 
+#include <filesystem>
+#include <string>
+
 #include "features/store.hpp"
 
 namespace genretree::test {
@@ -13,5 +16,9 @@ struct TinyStoreConfig {
 /// Genres "a", "b", …; tracks "a.00000" …; features are normal noise around a mean of each genre. The same on every
 /// call.
 FeatureStore tiny_store(const TinyStoreConfig& config = {});
+
+/// An experiment file for the store with the default shape at `path`: a tiny network with dropout, three grid points,
+/// two trials.
+std::string tiny_experiment(const std::filesystem::path& path);
 
 }  // namespace genretree::test

@@ -1,0 +1,120 @@
+#include <cmath>
+#include <limits>
+
+#include "core/error.hpp"
+#include "core/io/files.hpp"
+#include "experiments/ledger.hpp"
+#include "tests/support/support.hpp"
+
+namespace genretree {
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+
+Result sample(std::uint32_t epochs = 2, std::uint32_t trial = 0) {
+  Result result;
+  result.run = fmt::format("e{:03}-t{}", epochs, trial);
+  result.epochs = epochs;
+  result.trial = trial;
+  result.seed = 18446744073709551615u;
+  result.spec_hash = "00ff00ff00ff00ff";
+  result.commit = "abc";
+  result.backend = {"cpu", "a \"quoted\" processor", "AVX2", "interleaved", "fp32", "highway 1.0.3"};
+  result.machine = "host";
+  result.seconds = 0.1;
+  result.train = {1 / 3.0, 0.1 + 0.2};
+  result.validation = {nan, nan};
+  result.test = {5e-324, 1};
+  result.history = {{{2, 0.5}, {nan, nan}, {3, 0.25}}, {result.train, result.validation, result.test}};
+  result.confusion = {3, 1, 0, 4};
+  return result;
+}
+
+TEST_CASE("a result survives its line bit for bit") {
+  const Result result = sample();
+  const std::string line = to_json_line(result);
+  CHECK(line.find('\n') == std::string::npos);
+  const std::optional<Result> read = result_from_json_line(line);
+  REQUIRE(read);
+  CHECK(to_json_line(*read) == line);
+  CHECK(read->run == "e002-t0");
+  CHECK(read->seed == result.seed);
+  CHECK(read->backend.device == result.backend.device);
+  CHECK(read->train.loss == 1 / 3.0);
+  CHECK(read->train.accuracy == 0.1 + 0.2);
+  CHECK(read->test.loss == 5e-324);
+  CHECK(std::isnan(read->validation.loss));
+  REQUIRE(read->history.size() == 2);
+  CHECK(read->history[0].test.accuracy == 0.25);
+  CHECK(std::isnan(read->history[1].validation.accuracy));
+  CHECK(read->confusion == result.confusion);
+}
+
+TEST_CASE("a last line that was cut anywhere is left out, and removed by a repair") {
+  const test::TemporaryFolder folder;
+  const auto path = ledger_path(folder.path(), 0);
+  const std::string first = to_json_line(sample(2)) + "\n", second = to_json_line(sample(5)) + "\n";
+  for (std::size_t kept : {std::size_t{1}, second.size() / 2, second.size() - 1}) {
+    write_whole_text(path, first + second.substr(0, kept));
+    CHECK(read_ledger(path, false).size() == 1);
+    CHECK(read_text(path).size() == first.size() + kept);
+    CHECK(read_ledger(path, true).size() == 1);
+    CHECK(read_text(path) == first);
+    append_line(path, to_json_line(sample(5)));
+    CHECK(read_ledger(path, false).size() == 2);
+  }
+  write_whole_text(path, "");
+  CHECK(read_ledger(path, true).empty());
+}
+
+TEST_CASE("a bad line before the last is an error with its number") {
+  const test::TemporaryFolder folder;
+  const auto path = ledger_path(folder.path(), 0);
+  write_whole_text(path, to_json_line(sample(2)) + "\n{\"run\": 1}\n" + to_json_line(sample(5)) + "\n");
+  CHECK_THROWS_WITH(read_ledger(path, true), Catch::Contains("jsonl:2:"));
+}
+
+TEST_CASE("results of all shards and folders come together, sorted") {
+  const test::TemporaryFolder a, b;
+  append_line(ledger_path(a.path(), 0), to_json_line(sample(5, 1)));
+  append_line(ledger_path(a.path(), 10), to_json_line(sample(2, 1)));
+  append_line(ledger_path(b.path(), 0), to_json_line(sample(5, 0)));
+  append_line(ledger_path(b.path(), 0), to_json_line(sample(5, 1)));  // the same as in a
+  write_whole_text(a / "ledger.x.jsonl", "no ledger");
+  write_whole_text(a / "ledger.01.jsonl", "no ledger");
+  CHECK(ledger_shards(a.path()) == std::vector<std::size_t>{0, 10});
+  const std::vector<Result> results = read_results({a.path(), b.path()}, false);
+  REQUIRE(results.size() == 3);
+  CHECK(results[0].run == "e002-t1");
+  CHECK(results[1].run == "e005-t0");
+  CHECK(results[2].run == "e005-t1");
+}
+
+TEST_CASE("results that do not belong together are refused, each with its reason") {
+  const test::TemporaryFolder folder;
+  Result other = sample(5);
+  append_line(ledger_path(folder.path(), 0), to_json_line(sample(2)));
+  SECTION("another experiment") {
+    other.spec_hash = "1111111111111111";
+    append_line(ledger_path(folder.path(), 1), to_json_line(other));
+    CHECK_THROWS_WITH(read_results({folder.path()}, true), Catch::Contains("different experiments"));
+  }
+  SECTION("another backend or program") {
+    other.backend.target = "AVX3";
+    other.commit = "def";
+    append_line(ledger_path(folder.path(), 1), to_json_line(other));
+    CHECK_THROWS_WITH(read_results({folder.path()}, false),
+                      Catch::Contains("target: 'AVX2' and 'AVX3'; commit: 'abc' and 'def'"));
+    CHECK(read_results({folder.path()}, true).size() == 2);
+  }
+  SECTION("two values of one cell") {
+    other = sample(2);
+    other.test.loss = 7;
+    append_line(ledger_path(folder.path(), 1), to_json_line(other));
+    CHECK_THROWS_WITH(read_results({folder.path()}, false), Catch::Contains("2 epochs, trial 0"));
+    CHECK(read_results({folder.path()}, true).size() == 1);
+  }
+}
+
+}  // namespace
+}  // namespace genretree

@@ -1,0 +1,289 @@
+#include <cmath>
+#include <fstream>
+
+#include "core/error.hpp"
+#include "core/io/files.hpp"
+#include "experiments/resources.hpp"
+#include "experiments/runner.hpp"
+#include "models/checkpoint.hpp"
+#include "tests/support/support.hpp"
+#include "tests/support/tiny_store.hpp"
+
+namespace genretree {
+namespace fs = std::filesystem;
+namespace {
+
+/// A tiny experiment in a temporary folder, and a way to run it.
+struct Experiment {
+  test::TemporaryFolder folder;
+  Spec spec;
+  std::unique_ptr<Backend> backend = make_backend({});
+
+  Experiment() {
+    write_store(folder / "store.h5", test::tiny_store());
+    spec = parse_spec(parse_yaml(test::tiny_experiment(folder / "store.h5"), "tiny.yaml"));
+  }
+  Data data() const { return load_data(spec, *backend, {}); }
+  fs::path path(const std::string& name) const { return folder / name; }
+
+  RunSummary run(const std::string& name, bool resume = false, const Shard& shard = {},
+                 const RunnerOptions& options = {}) const {
+    RunFolder run_folder(path(name), spec, shard, resume);
+    return run_grid(spec, data(), *backend, run_folder, options);
+  }
+  std::vector<Result> results(const std::string& name) const { return read_results({path(name)}, false); }
+};
+
+/// Everything of results that must be the same bit for bit, as text: all but the times.
+std::vector<std::string> metrics(std::vector<Result> results) {
+  std::vector<std::string> lines;
+  for (Result& result : results) {
+    result.seconds = 0;
+    lines.push_back(to_json_line(result));
+  }
+  return lines;
+}
+
+std::vector<std::string> lines_of(const fs::path& file) {
+  std::ifstream stream(file);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+void write_lines(const fs::path& file, const std::vector<std::string>& lines) {
+  std::string text;
+  for (const std::string& line : lines) text += line + "\n";
+  write_whole_text(file, text);
+}
+
+TEST_CASE(
+    "a grid is done whole: a result for each cell, with history, confusion matrix and provenance; a model for each "
+    "run") {
+  const Experiment experiment;
+  const RunSummary summary = experiment.run("run");
+  CHECK(summary.finished == 6);
+  CHECK(summary.before == 0);
+  const std::vector<Result> results = experiment.results("run");
+  REQUIRE(results.size() == 6);
+  CHECK(missing_cells(experiment.spec, results).empty());
+  for (const Result& result : results) {
+    CHECK(result.history.size() == result.epochs);
+    CHECK(result.test.loss == result.history.back().test.loss);
+    unsigned counted = 0, right = 0;
+    for (std::size_t i = 0; i < 9; ++i) counted += result.confusion[i], right += i % 4 == 0 ? result.confusion[i] : 0;
+    CHECK(counted == 6);
+    CHECK(right / 6.0 == Approx(result.test.accuracy));
+    CHECK(result.spec_hash == spec_hash(experiment.spec));
+    CHECK(result.backend.backend == "cpu");
+    CHECK(!result.commit.empty());
+    const SavedModel model = read_model(experiment.path("run") / "checkpoints" / (result.run + ".h5"));
+    CHECK(model.model.genres == std::vector<std::string>{"a", "b", "c"});
+  }
+  CHECK(fs::exists(experiment.path("run") / "spec.yaml"));
+  CHECK(fs::exists(experiment.path("run") / "dataset.json"));
+}
+
+TEST_CASE("results do not depend on the number of workers") {
+  const Experiment experiment;
+  experiment.run("one", false, {}, {.jobs = 1});
+  experiment.run("three", false, {}, {.jobs = 3});
+  CHECK(metrics(experiment.results("one")) == metrics(experiment.results("three")));
+}
+
+TEST_CASE("shards, in one folder or in several, merge to the same results") {
+  const Experiment experiment;
+  experiment.run("whole");
+  for (std::size_t index = 0; index < 2; ++index) {
+    experiment.run("shared", false, {index, 2});
+    experiment.run(fmt::format("own{}", index), false, {index, 2});
+  }
+  const std::vector<std::string> expected = metrics(experiment.results("whole"));
+  CHECK(metrics(experiment.results("shared")) == expected);
+  CHECK(metrics(read_results({experiment.path("own0"), experiment.path("own1")}, false)) == expected);
+  CHECK(missing_cells(experiment.spec, experiment.results("own0")).size() == 3);
+  CHECK_THROWS_WITH(experiment.run("shared", false, {1, 3}), Catch::Contains("holds this experiment already"));
+  CHECK_THROWS_WITH(experiment.run("shared", false, {2, 3}),
+                    Catch::Contains("already"));  // another division: its runs are there
+  CHECK(experiment.run("shared", true, {2, 3}).finished == 0);
+}
+
+TEST_CASE("what is there is refused without --resume, and left as it is with it") {
+  const Experiment experiment;
+  experiment.run("run");
+  const std::vector<std::string> before = lines_of(ledger_path(experiment.path("run"), 0));
+  CHECK_THROWS_WITH(experiment.run("run"), Catch::Contains("--resume"));
+  const RunSummary again = experiment.run("run", true);
+  CHECK(again.finished == 0);
+  CHECK(again.before == 6);
+  CHECK(lines_of(ledger_path(experiment.path("run"), 0)) == before);
+}
+
+TEST_CASE("a resumed run has the results of one made in one go, whatever was lost") {
+  const Experiment experiment;
+  experiment.run("whole");
+  experiment.run("run");
+  const fs::path ledger = ledger_path(experiment.path("run"), 0);
+  std::vector<std::string> lines = lines_of(ledger);
+  SECTION("lines, while the final checkpoints are there") { lines.resize(2); }
+  SECTION("lines and their checkpoints") {
+    lines.resize(3);
+    fs::remove_all(experiment.path("run") / "checkpoints");
+  }
+  SECTION("half of a line") { lines[3].resize(lines[3].size() / 2), lines.resize(4); }
+  write_lines(ledger, lines);
+  if (lines.size() == 4) fs::resize_file(ledger, fs::file_size(ledger) - 1);  // cut within the line: no newline
+  experiment.run("run", true);
+  CHECK(lines_of(ledger).size() == 6);
+  CHECK(metrics(experiment.results("run")) == metrics(experiment.results("whole")));
+}
+
+TEST_CASE("a run goes on from a checkpoint in its middle, bit for bit") {
+  Experiment experiment;
+  experiment.run("whole");
+  // a folder as a process leaves it that was killed after three of the five epochs of e005-t1
+  const Data data = experiment.data();
+  const Split split = make_split(data.store, experiment.spec.dataset.split, experiment.spec.seed, 1, false);
+  const DeviceDataset dataset(data.store, *experiment.backend);
+  const std::unique_ptr<Queue> queue = experiment.backend->device().make_queue();
+  Model model;
+  model.classifier = classifier_of(experiment.spec, 3);
+  model.features = data.store.config;
+  model.genres = data.store.genres;
+  Trainer trainer(*experiment.backend, *queue, dataset, split, model.classifier, experiment.spec.training,
+                  {.seed = experiment.spec.seed, .point = 5, .trial = 1});
+  for (int epoch = 0; epoch < 3; ++epoch) trainer.train_epoch();
+  RunFolder(experiment.path("run"), experiment.spec, {}, false).begin(data.summary);
+  const Result known = experiment.results("whole").front();
+  Checkpoint checkpoint{"e005-t1", known.spec_hash, known.commit, known.backend, 1000, trainer.state()};
+  const fs::path file = experiment.path("run") / "checkpoints" / "e005-t1.h5";
+  write_checkpoint(file, model, checkpoint);
+
+  SECTION("the same program") {
+    experiment.run("run", true);
+    CHECK(metrics(experiment.results("run")) == metrics(experiment.results("whole")));
+    CHECK(experiment.results("run").back().seconds > 1000);  // it did go on from there
+  }
+  SECTION("another program") {
+    checkpoint.commit = "another";
+    write_checkpoint(file, model, checkpoint);
+    CHECK_THROWS_WITH(experiment.run("run", true),
+                      Catch::Contains("commit: 'another'") && Catch::Contains("--allow-mixed"));
+    experiment.run("run", true, {}, {.allow_mixed = true});
+    CHECK(experiment.results("run").size() == 6);
+  }
+  SECTION("another run's file under this name") {
+    checkpoint.run = "e005-t0";
+    write_checkpoint(file, model, checkpoint);
+    CHECK_THROWS_WITH(experiment.run("run", true), Catch::Contains("belongs to another run"));
+  }
+}
+
+TEST_CASE("results of another backend are not mixed in silence") {
+  const Experiment experiment;
+  experiment.run("run");
+  const fs::path ledger = ledger_path(experiment.path("run"), 0);
+  Result other = experiment.results("run").front();
+  other.backend.target = "another";
+  write_lines(ledger, {to_json_line(other)});
+  CHECK_THROWS_WITH(experiment.run("run", true),
+                    Catch::Contains("target: 'another'") && Catch::Contains("--allow-mixed"));
+  experiment.run("run", true, {}, {.allow_mixed = true});
+  CHECK(lines_of(ledger).size() == 6);
+}
+
+TEST_CASE("snapshots: one training a trial, the last as in independent runs, those on the way not") {
+  Experiment experiment;
+  experiment.run("independent");
+  experiment.spec.grid.mode = GridSpec::Mode::snapshots;
+  CHECK(experiment.run("snapshots").finished == 2);
+  const std::vector<Result> a = experiment.results("independent"), b = experiment.results("snapshots");
+  REQUIRE(b.size() == 6);
+  for (std::size_t cell = 0; cell < 6; ++cell) {
+    CHECK(b[cell].run == fmt::format("s005-t{}", b[cell].trial));
+    CHECK(b[cell].history.size() == b[cell].epochs);
+    CHECK(b[cell].confusion.size() == 9);
+    if (b[cell].epochs == 5)
+      CHECK(a[cell].test.loss == b[cell].test.loss);  // both have the random numbers of the grid point 5
+    else
+      CHECK(a[cell].test.loss != b[cell].test.loss);
+  }
+}
+
+TEST_CASE("snapshots resume: only the missing lines are appended") {
+  Experiment experiment;
+  experiment.spec.grid.mode = GridSpec::Mode::snapshots;
+  experiment.run("whole");
+  experiment.run("run");
+  const fs::path ledger = ledger_path(experiment.path("run"), 0);
+  const std::vector<std::string> all = lines_of(ledger);  // t0 at 2, 3, 5, then t1
+  REQUIRE(all.size() == 6);
+  SECTION("the last lines: from the checkpoints") { write_lines(ledger, {all[0], all[1]}); }
+  SECTION("a line behind the checkpoint: by a new training") {
+    write_lines(ledger, {all[1], all[2], all[3], all[4], all[5]});
+  }
+  const std::vector<std::string> kept = lines_of(ledger);
+  experiment.run("run", true);
+  const std::vector<std::string> now = lines_of(ledger);
+  REQUIRE(now.size() == 6);
+  CHECK(std::equal(kept.begin(), kept.end(), now.begin()));
+  CHECK(metrics(experiment.results("run")) == metrics(experiment.results("whole")));
+}
+
+TEST_CASE("a folder takes one experiment only, but the grid may grow") {
+  Experiment experiment;
+  experiment.run("run");
+  SECTION("wider") {
+    experiment.spec.grid.epochs = {2, 3, 4, 5};
+    experiment.spec.grid.trials = 3;
+    const RunSummary summary = experiment.run("run", true);
+    CHECK(summary.finished == 6);
+    CHECK(summary.before == 6);
+    CHECK(experiment.results("run").size() == 12);
+  }
+  SECTION("narrower") {
+    experiment.spec.grid.epochs = {2, 3};
+    CHECK_THROWS_WITH(experiment.run("run", true), Catch::Contains("grid.epochs: [2, 3, 5] there, [2, 3] now"));
+  }
+  SECTION("other settings, each named") {
+    experiment.spec.training.batch = 8;
+    experiment.spec.seed = 1;
+    CHECK_THROWS_WITH(experiment.run("run", true),
+                      Catch::Contains("seed: 2018 there, 1 now; training.batch: 7 there, 8 now"));
+  }
+  SECTION("another largest point of snapshots, on which all random numbers rest") {
+    experiment.spec.grid.mode = GridSpec::Mode::snapshots;
+    experiment.run("snapshots");
+    experiment.spec.grid.epochs = {2, 3, 5, 9};
+    CHECK_THROWS_WITH(experiment.run("snapshots", true),
+                      Catch::Contains("grid.epochs: [2, 3, 5] there, [2, 3, 5, 9] now"));
+  }
+  SECTION("other data under the same name") {
+    write_store(experiment.path("store.h5"), test::tiny_store({.clips_per_genre = 11}));
+    CHECK_THROWS_WITH(experiment.run("run", true), Catch::Contains("begun with other data"));
+  }
+}
+
+TEST_CASE("two processes cannot work on one shard, and a folder that cannot be written to is refused at once") {
+  const Experiment experiment;
+  const RunFolder held(experiment.path("run"), experiment.spec, {}, false);
+  CHECK_THROWS_WITH(RunFolder(experiment.path("run"), experiment.spec, {}, true),
+                    Catch::Contains("another process works on shard 0"));
+  CHECK_NOTHROW(RunFolder(experiment.path("run"), experiment.spec, {1, 2}, false));
+  CHECK_THROWS_WITH(RunFolder("/proc/run", experiment.spec, {}, false),
+                    Catch::Contains("cannot create the folder /proc/run"));
+}
+
+TEST_CASE("a training that diverges is recorded as such, and the grid goes on") {
+  Experiment experiment;
+  experiment.spec.training.optimiser = {.kind = Optimiser::Kind::sgd, .learning_rate = 1e38, .beta1 = 0};
+  experiment.spec.training.loss = Loss::logits;
+  CHECK(experiment.run("run").finished == 6);
+  const std::vector<Result> results = experiment.results("run");
+  REQUIRE(results.size() == 6);
+  CHECK(std::isnan(results.back().train.loss));
+  CHECK(results.back().history.size() == 5);
+}
+
+}  // namespace
+}  // namespace genretree
