@@ -115,7 +115,6 @@ void check_is_file(const fs::path& path) {
 
 /// For the formats whose length libsndfile does tell.
 void check_decoded_length(const fs::path& path, const SF_INFO& info, std::size_t decoded) {
-  if (decoded == 0) reject_file(path, "it holds no samples. Fetch it again, or remove it");
   if (info.frames == SF_COUNT_MAX)  // Ogg without the page that ends it
     reject_file(path, "cut off: its end is missing after {} samples. Fetch or copy it again", decoded);
   const bool exact = (info.format & SF_FORMAT_TYPEMASK) != SF_FORMAT_MPEG;  // MPEG's length is an estimate
@@ -123,6 +122,7 @@ void check_decoded_length(const fs::path& path, const SF_INFO& info, std::size_t
     reject_file(
         path, "cut off or damaged: its header promises {} samples, but only {} can be decoded. Fetch or copy it again",
         info.frames, decoded);
+  if (decoded == 0) reject_file(path, "it holds no samples. Fetch it again, or remove it");
 }
 
 /// All samples, channels interleaved.

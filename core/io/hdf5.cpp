@@ -167,6 +167,9 @@ void Hdf5File::close() {
 template <class T>
 void Hdf5File::write(const std::string& name, std::span<const T> values, const std::vector<std::size_t>& shape) {
   const Lock lock(library_mutex);
+  if (values.size() != elements(shape))
+    fail("cannot write '{}' to {}: its shape has {} values, but {} are given", name, state_->path.string(),
+         elements(shape), values.size());
   const std::vector<hsize_t> extents(shape.begin(), shape.end());
   const Handle space(extents.empty() ? H5Screate(H5S_SCALAR)
                                      : H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr),
