@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <optional>
 #include <string_view>
-#include <sys/file.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -70,12 +69,12 @@ FinishedClip clip_of(std::string_view payload) {
 }  // namespace
 
 Journal::Journal(std::filesystem::path path, const std::string& header, const std::function<void(FinishedClip)>& take)
-    : path_(std::move(path)), file_(::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
+    : path_(std::move(path)),
+      lock_(path_, fmt::format("{} is in use: another extraction writes the same store. Wait for it, or choose another "
+                               "name",
+                               path_.string())),
+      file_(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC)) {
   if (file_ < 0) fail("cannot write {}: {}. Choose another folder", path_.string(), std::strerror(errno));
-  if (::flock(file_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    ::close(file_);
-    fail("{} is in use: another extraction writes the same store. Wait for it, or choose another name", path_.string());
-  }
   const std::string content = read_text(path_);
   std::string_view rest = content;
   const bool ours = take_record(rest) == header;

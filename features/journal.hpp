@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "core/io/lock.hpp"
+
 namespace genretree {
 
 /// The features of one finished clip, as they stand in the store.
@@ -21,7 +23,7 @@ struct FinishedClip {
 
 /// An append-only file. Each record is its payload's size (uint32), the payload's XXH3-64 and the payload; the first
 /// one holds `header`, the others a clip each. A last record that was cut off is dropped; a file with another header is
-/// started anew. One process at a time: a second one gets an Error.
+/// started anew. One process at a time: a second one gets an InputError.
 class Journal {
  public:
   /// Opens or makes the file, and hands every clip that stands in it to `take`.
@@ -39,6 +41,7 @@ class Journal {
   void append_record(const std::string& payload);
 
   std::filesystem::path path_;
+  FileLock lock_;
   std::mutex mutex_;
   int file_;
 };

@@ -1,0 +1,62 @@
+#include "core/error.hpp"
+#include "core/io/hdf5.hpp"
+#include "tests/support/support.hpp"
+
+using namespace genretree;
+namespace fs = std::filesystem;
+
+TEST_CASE("arrays and attributes of every type are read back") {
+  const test::TemporaryFolder folder;
+  Hdf5File file = Hdf5File::create(folder / "a.h5");
+  const std::vector<float> floats = {1, 2.5f, -3, 4, 5, 6};
+  file.write<float>("/deep/er/floats", floats, {2, 3});
+  file.write("/doubles", std::vector<double>{1e-300});
+  file.write("/integers", std::vector<std::int32_t>{-1, 2});
+  file.write("/large", std::vector<std::uint64_t>{0xffffffffffffffff});
+  file.write("/texts", std::vector<std::string>{"blues", "", "Händel"});
+  file.write("/none", std::vector<float>{});
+  file.set_attribute<std::int64_t>("/", "number", 1ll << 40);
+  file.set_attribute<std::string>("/deep", "text", "hello");
+  file.close();
+
+  const Hdf5File read = Hdf5File::open(folder / "a.h5");
+  CHECK(read.read<float>("/deep/er/floats").shape == std::vector<std::size_t>{2, 3});
+  CHECK(read.read<float>("/deep/er/floats").values == floats);
+  CHECK(read.read<double>("/deep/er/floats").values[1] == 2.5);  // numbers are converted
+  CHECK(read.read<double>("/doubles").values == std::vector<double>{1e-300});
+  CHECK(read.read<std::int32_t>("/integers").values == std::vector<std::int32_t>{-1, 2});
+  CHECK(read.read<std::uint64_t>("/large").values[0] == 0xffffffffffffffff);
+  CHECK(read.read<std::string>("/texts").values == std::vector<std::string>{"blues", "", "Händel"});
+  CHECK(read.read<float>("/none").values.empty());
+  CHECK(read.attribute<std::int64_t>("/", "number") == 1ll << 40);
+  CHECK(read.attribute<std::string>("/deep", "text") == "hello");
+  CHECK(read.members("/") == std::vector<std::string>{"deep", "doubles", "integers", "large", "none", "texts"});
+  CHECK(read.is_group("/deep"));
+  CHECK_FALSE(read.is_group("/doubles"));
+  CHECK(read.contains("/deep/er/floats"));
+  CHECK_FALSE(read.contains("/no/such/path"));
+  CHECK_FALSE(read.has_attribute("/no", "text"));
+}
+
+TEST_CASE("what is missing or of another type is named") {
+  const test::TemporaryFolder folder;
+  Hdf5File file = Hdf5File::create(folder / "a.h5");
+  file.write("/texts", std::vector<std::string>{"blues"});
+  CHECK_THROWS_WITH(file.read<float>("/texts"),
+                    Catch::Contains("'/texts'") && Catch::Contains("holds text, but numbers is needed"));
+  CHECK_THROWS_WITH(file.read<float>("/floats"), Catch::Contains("has no data set '/floats'"));
+  CHECK_THROWS_WITH(file.attribute<float>("/", "rate"), Catch::Contains("has no attribute 'rate'"));
+  CHECK_THROWS_WITH(file.write<float>("/short", std::vector<float>(5), {2, 3}),
+                    Catch::Contains("its shape has 6 values, but 5 are given"));
+}
+
+TEST_CASE("a file that is missing, foreign or cut off is no HDF5 file") {
+  const test::TemporaryFolder folder;
+  CHECK_THROWS_WITH(Hdf5File::open(folder / "none.h5"), Catch::Contains("does not exist"));
+  Hdf5File file = Hdf5File::create(folder / "a.h5");
+  file.write("/numbers", std::vector<double>(1000, 1.0));
+  file.close();
+  fs::resize_file(folder / "a.h5", 3000);
+  CHECK_THROWS_WITH(Hdf5File::open(folder / "a.h5"), Catch::Contains("truncated file"));
+  CHECK_THROWS_AS(Hdf5File::open(test::golden("librosa_plain.au")), InputError);
+}

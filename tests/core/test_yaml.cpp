@@ -1,0 +1,43 @@
+#include "core/error.hpp"
+#include "core/io/yaml.hpp"
+#include "tests/support/support.hpp"
+
+using namespace genretree;
+
+TEST_CASE("every value knows what it is and where it stands") {
+  const YamlValue document =
+      parse_yaml("experiment: sweep\ngrid:\n  epochs: [5, 10]\n  name: '7'\n  empty:\n", "sweep.yaml");
+  REQUIRE(document.kind == YamlValue::Kind::map);
+  CHECK(document.find("experiment")->text == "sweep");
+  CHECK(document.find("trials") == nullptr);
+  const YamlValue& grid = *document.find("grid");
+  CHECK(grid.find("epochs")->items.at(1).text == "10");
+  CHECK(grid.find("epochs")->items.at(1).where() == "sweep.yaml:3:15");
+  CHECK(grid.find("epochs")->where_key() == "sweep.yaml:3:3");
+  CHECK(grid.find("name")->quoted);
+  CHECK_FALSE(grid.find("epochs")->items.at(0).quoted);
+  CHECK(grid.find("empty")->kind == YamlValue::Kind::null);
+  CHECK(grid.find("empty")->where() == "sweep.yaml:5:3");
+  CHECK(grid.find("epochs")->describe() == "a list");
+}
+
+TEST_CASE("a syntax error and a key that stands twice are errors with their place") {
+  CHECK_THROWS_WITH(parse_yaml("a: 1\nb: [2\n", "x.yaml"), Catch::StartsWith("x.yaml:3:1: not valid YAML"));
+  CHECK_THROWS_WITH(parse_yaml("a: 1\nb: 2\na: 3\n", "x.yaml"), Catch::Contains("the key 'a' stands twice"));
+  CHECK_THROWS_AS(parse_yaml("a: 1\na: 2\n", "x.yaml"), InputError);
+  CHECK_THROWS_AS(parse_yaml_file("/nowhere/x.yaml"), InputError);
+}
+
+TEST_CASE("--set replaces, adds, and makes the maps on the way") {
+  YamlValue document = parse_yaml("training: {batch: 35}\n", "x.yaml");
+  set_yaml_path(document, "training.batch=10");
+  set_yaml_path(document, "grid.epochs=[5, 10]");
+  set_yaml_path(document, "name=a=b");
+  CHECK(document.find("training")->find("batch")->text == "10");
+  CHECK(document.find("training")->find("batch")->where() == "--set training.batch");
+  CHECK(document.find("grid")->find("epochs")->items.size() == 2);
+  CHECK(document.find("name")->text == "a=b");
+  CHECK_THROWS_WITH(set_yaml_path(document, "batch"), Catch::Contains("write it as key=value"));
+  CHECK_THROWS_WITH(set_yaml_path(document, "a..b=1"), Catch::Contains("has an empty part"));
+  CHECK_THROWS_WITH(set_yaml_path(document, "a=[1"), Catch::Contains("not valid YAML"));
+}
