@@ -49,10 +49,15 @@ HWY_INLINE V reciprocal(D d, V x) {
 #endif
 }
 
-/// x cut to low … high. x is the second operand because x86 returns that one when it is NaN: a NaN must stay one.
+/// x cut to low … high; a NaN stays one. x86 returns the second operand when one is NaN, other targets return the number.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V limit(D d, V x, float low, float high) {
-  return hn::Min(hn::Set(d, high), hn::Max(hn::Set(d, low), x));
+  const V cut = hn::Min(hn::Set(d, high), hn::Max(hn::Set(d, low), x));
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_SSSE3
+  return cut;
+#else
+  return hn::IfThenElse(hn::Eq(x, x), cut, x);
+#endif
 }
 
 template <class D, class V = hn::Vec<D>>

@@ -1,0 +1,106 @@
+// The classifier of every backend against the definition, and by hand.
+#include <cmath>
+
+#include "kernels/reference/backend.hpp"
+#include "kernels/reference/classify_loss.hpp"
+#include "tests/kernels/problem.hpp"
+#include "tests/support/support.hpp"
+
+using namespace genretree;
+using test::Problem;
+
+namespace {
+
+struct Result {
+  std::vector<float> probabilities, dh, gradients;
+  std::vector<double> loss;
+  std::vector<std::int32_t> correct;
+};
+
+Result classify(Backend& backend, const Problem& p, const std::vector<float>& h, Loss kind, bool with_gradient = true) {
+  const auto queue = backend.device().make_queue();
+  const auto [runs, batch, frames, classes, rows, counts] = p.group;
+  Result result{std::vector<float>(runs * batch * classes, test::untouched),
+                std::vector<float>(h.size(), test::untouched), std::vector<float>(p.parameters.size(), test::untouched),
+                std::vector<double>(runs), std::vector<std::int32_t>(runs)};
+  const std::size_t units = p.stack.outputs();
+  backend.classify_loss(p.stack, p.group, kind, view_of(p.parameters.data(), runs, p.parameter_count()),
+                        view_of(h.data(), runs, batch, units), view_of(p.labels.data(), runs, batch),
+                        view_of(result.probabilities.data(), runs, batch, classes), view_of(result.loss.data(), runs),
+                        view_of(result.correct.data(), runs),
+                        with_gradient ? view_of(result.dh.data(), runs, batch, units) : View<float, 3>(),
+                        view_of(result.gradients.data(), runs, p.parameter_count()), *queue);
+  queue->synchronize();
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("every backend classifies as the definition does, also runs with fewer rows and classes") {
+  Problem p({.inputs = 1, .units = {5}}, 3, 6, 1, 4);
+  p.group.rows = {6, 0, 4};
+  p.group.class_counts = {4, 4, 2};
+  for (std::size_t b = 12; b < 18; ++b) p.labels[b] %= 2;
+  const std::vector<float> h = test::normal_numbers(3 * 6 * 5, 5, 3);
+  const auto definition = reference::make_backend();
+  for (const Loss kind : {Loss::logits, Loss::clipped}) {
+    const Result expected = classify(*definition, p, h, kind);
+    test::for_each_backend([&](Backend& backend) {
+      const Result result = classify(backend, p, h, kind), scored = classify(backend, p, h, kind, false);
+      CHECK(test::relative_difference<float, float>(result.probabilities, expected.probabilities) < 1e-6);
+      CHECK(test::relative_difference<float, float>(result.dh, expected.dh) < 1e-6);
+      CHECK(test::relative_difference<float, float>(result.gradients, expected.gradients) < 1e-6);
+      CHECK(test::relative_difference<double, double>(result.loss, expected.loss) < 1e-6);
+      CHECK(result.correct == expected.correct);
+      CHECK(result.probabilities[12 * 4 + 2] == 0);  // run 2 has two classes
+      CHECK(scored.loss == result.loss);
+      CHECK(scored.probabilities == result.probabilities);
+      CHECK(scored.gradients[0] == test::untouched);
+    });
+  }
+}
+
+TEST_CASE("the definition's gradient is the slope of its loss") {
+  const std::vector<double> h{0.3, -0.8, 0.5, 0.1}, bias{0.2, -0.1, 0};
+  std::vector<double> kernel{0.5, -0.3, 0.8, 0.1, 0.9, -0.7};
+  const std::vector<std::int32_t> labels{2, 0};
+  for (const Loss kind : {Loss::logits, Loss::clipped}) {
+    const auto mean_loss = [&] {
+      return reference::classify_loss(kind, view_of(h.data(), 2, 2), view_of<const double>(kernel.data(), 2, 3), bias,
+                                      labels)
+                 .loss /
+             2;
+    };
+    const auto result = reference::classify_loss(kind, view_of(h.data(), 2, 2),
+                                                 view_of<const double>(kernel.data(), 2, 3), bias, labels);
+    for (std::size_t k = 0; k < kernel.size(); ++k) {
+      const double saved = kernel[k];
+      kernel[k] = saved + 1e-6;
+      const double above = mean_loss();
+      kernel[k] = saved - 1e-6;
+      CHECK(result.dkernel[k] == Approx((above - mean_loss()) / 2e-6).epsilon(1e-6));
+      kernel[k] = saved;
+    }
+  }
+}
+
+TEST_CASE("a row that is certain and wrong, worked by hand") {
+  // logits (h, -h): with h = 20 the wrong class has probability 1 to 17 digits. Keras 2 clips: -log(1e-7) = 16.118 and
+  // no gradient; Keras 3 does not: 40 and a gradient of ±1. Equal logits (h = 0) count for the first class.
+  Problem p({.inputs = 1, .units = {1}}, 1, 2, 1, 2);
+  const ParameterLayout layout(p.stack, 2);
+  p.parameters[layout.dense_kernel.offset] = 1, p.parameters[layout.dense_kernel.offset + 1] = -1;
+  p.parameters[layout.dense_bias.offset] = p.parameters[layout.dense_bias.offset + 1] = 0;
+  p.labels = {1, 0};
+  const std::vector<float> h{20, 0};
+  test::for_each_backend([&](Backend& backend) {
+    const Result clipped = classify(backend, p, h, Loss::clipped), exact = classify(backend, p, h, Loss::logits);
+    CHECK(clipped.loss[0] == Approx(-std::log(1e-7) + std::log(2)));
+    CHECK(clipped.dh[0] == 0);
+    CHECK(exact.loss[0] == Approx(40 + std::log(2)));
+    CHECK(exact.dh[0] == Approx(1));     // (1, -1) · (1, -1) / 2 rows
+    CHECK(exact.dh[1] == Approx(-0.5));  // (-1/2, 1/2) · (1, -1) / 2 rows
+    CHECK(clipped.dh[1] == Approx(-0.5));
+    CHECK(exact.correct[0] == 1);
+  });
+}

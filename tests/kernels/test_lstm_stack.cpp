@@ -1,0 +1,214 @@
+// The LSTM stack of every backend against the definition, and the definition against finite differences and cases
+// worked by hand.
+#include <cmath>
+
+#include "kernels/reference/backend.hpp"
+#include "kernels/reference/lstm_stack.hpp"
+#include "tests/kernels/problem.hpp"
+#include "tests/support/support.hpp"
+
+using namespace genretree;
+using test::Problem;
+
+namespace {
+
+/// max |a - b| / max |b| of each of the stack's tensors is at most `tolerance`.
+void check_tensors(const Problem& p, std::span<const float> a, std::span<const float> b, double tolerance) {
+  const ParameterLayout layout(p.stack, p.group.classes);
+  for (std::size_t r = 0; r < p.group.runs; ++r)
+    for (const ParameterLayout::Layer& layer : layout.layers)
+      for (const ParameterLayout::Tensor& tensor : {layer.kernel, layer.recurrent, layer.bias}) {
+        const std::size_t offset = r * layout.size + tensor.offset;
+        CHECK(test::relative_difference(a.subspan(offset, tensor.size()), b.subspan(offset, tensor.size())) <=
+              tolerance);
+      }
+}
+
+void check_against_reference(const Problem& problem) {
+  const auto definition = reference::make_backend();
+  const test::StackResult expected = test::run_stack(*definition, problem);
+  test::for_each_backend([&](Backend& backend) {
+    const test::StackResult result = test::run_stack(backend, problem);
+    CHECK(test::relative_difference<float, float>(result.h, expected.h) <= 2e-6);
+    check_tensors(problem, result.gradients, expected.gradients, 5e-6);
+    const std::size_t dense = ParameterLayout(problem.stack, problem.group.classes).dense_kernel.offset;
+    CHECK(result.gradients[dense] == test::untouched);
+    if (problem.masks.empty()) CHECK(test::run_inference(backend, problem) == result.h);
+  });
+}
+
+/// One unit and one input: kernel 0, so that all of z is the bias, except for the gate `q`, whose kernel is 1 and whose
+/// bias is 0.
+Problem one_gate(std::size_t q, std::span<const float> z, std::span<const float> biases, Gate gate) {
+  Problem p({.inputs = 1, .units = {1}, .gate = gate}, 1, z.size(), 1, 2);
+  std::fill(p.parameters.begin(), p.parameters.end(), 0.0f);
+  const ParameterLayout layout(p.stack, 2);
+  for (std::size_t other = 0; other < 4; ++other)
+    p.parameters[layout.layers[0].bias.offset + other] = other == q ? 0 : biases[other];
+  p.parameters[layout.layers[0].kernel.offset + q] = 1;
+  p.x.assign(z.begin(), z.end());
+  return p;
+}
+
+}  // namespace
+
+TEST_CASE("the definition's gradient is the slope of its output, for every parameter, gate and with masks") {
+  for (const Gate gate : {Gate::sigmoid, Gate::hard_sigmoid, Gate::hard_sigmoid_keras3})
+    for (const double dropout : {0.0, 0.3}) {
+      const Problem p({.inputs = 2, .units = {3, 2}, .gate = gate, .dropout = dropout, .recurrent_dropout = dropout}, 1,
+                      2, 4, 2);
+      const std::vector<double> x(p.x.begin(), p.x.end()), masks(p.masks.begin(), p.masks.end());
+      std::vector<double> parameters(p.parameters.begin(), p.parameters.end()), gradient(parameters.size());
+      const std::vector<double> dh(p.dh.begin(), p.dh.end());
+      const auto inputs = view_of(x.data(), 4, 2, 2);
+      // the loss is Σ h · dh
+      const auto loss = [&] {
+        const reference::StackTrace trace = reference::stack_forward(p.stack, parameters, inputs, masks);
+        double sum = 0;
+        for (std::size_t e = 0; e < dh.size(); ++e) sum += trace.output()[e] * dh[e];
+        return sum;
+      };
+      reference::stack_backward(p.stack, parameters, masks,
+                                reference::stack_forward(p.stack, parameters, inputs, masks), dh, gradient);
+      const std::size_t stack_size = ParameterLayout(p.stack, 2).dense_kernel.offset;
+      for (std::size_t k = 0; k < stack_size; ++k) {
+        const double saved = parameters[k], step = 1e-5;
+        parameters[k] = saved + step;
+        const double above = loss();
+        parameters[k] = saved - step;
+        const double slope = (above - loss()) / (2 * step);
+        parameters[k] = saved;
+        INFO("gate " << static_cast<int>(gate) << ", dropout " << dropout << ", parameter " << k);
+        CHECK(gradient[k] == Approx(slope).margin(1e-8).epsilon(1e-6));
+      }
+    }
+}
+
+TEST_CASE("one gate at a time, worked by hand") {
+  constexpr float open = 200, shut = -200;  // every gate is exactly 1 or 0 there, tanh exactly 1 or -1
+  const std::vector<float> z{-80, -20, -3.5f, -2.6f, -2.5f, -1, -1e-3f, 0, 1e-4f, 0.3f, 1, 2.4f, 2.6f, 3.5f, 9, 30, 90};
+  const auto check = [&](std::size_t q, std::vector<float> biases, Gate gate, auto expected) {
+    test::for_each_backend([&](Backend& backend) {
+      const std::vector<float> h = test::run_inference(backend, one_gate(q, z, biases, gate));
+      for (std::size_t k = 0; k < z.size(); ++k) {
+        INFO("gate " << q << " at z = " << z[k]);
+        CHECK(h[k] == Approx(expected(static_cast<double>(z[k]))).epsilon(1e-6).margin(1e-37));
+      }
+    });
+  };
+  const auto sigmoid = [](double v) { return 1 / (1 + std::exp(-v)); };
+  // c = i·g with i = g = 1; h = o·tanh(1)
+  check(3, {open, shut, open, 0}, Gate::sigmoid, [&](double v) { return sigmoid(v) * std::tanh(1.0); });
+  check(3, {open, shut, open, 0}, Gate::hard_sigmoid,
+        [](double v) { return std::clamp(0.2 * v + 0.5, 0.0, 1.0) * std::tanh(1.0); });
+  check(3, {open, shut, open, 0}, Gate::hard_sigmoid_keras3,
+        [](double v) { return std::clamp(v + 3, 0.0, 6.0) / 6 * std::tanh(1.0); });
+  // the candidate alone: h = tanh(tanh(z)), to a few units in the last place also near 0
+  check(2, {open, shut, 0, open}, Gate::sigmoid, [](double v) { return std::tanh(std::tanh(v)); });
+  // the input gate alone, of a candidate of -1
+  check(0, {0, shut, shut, open}, Gate::sigmoid, [&](double v) { return std::tanh(-sigmoid(v)); });
+}
+
+TEST_CASE("the forget gate keeps the cell over time, worked by hand") {
+  // z_i and z_f follow the input: a first frame of +200 opens both, and zeros afterwards leave them at 1/2. c = 1, then
+  // 1/2·c + 1/2·1 = 1 for ever
+  Problem p({.inputs = 1, .units = {1}}, 1, 1, 3, 2);
+  std::fill(p.parameters.begin(), p.parameters.end(), 0.0f);
+  const ParameterLayout layout(p.stack, 2);
+  float* kernel = &p.parameters[layout.layers[0].kernel.offset];
+  float* bias = &p.parameters[layout.layers[0].bias.offset];
+  kernel[0] = 1, bias[2] = 200, bias[3] = 200;
+  p.x = {200, -200, -200};  // i = 1, then 0: c = 1, 1/2, 1/4 with f = 1/2
+  test::for_each_backend(
+      [&](Backend& backend) { CHECK(test::run_inference(backend, p)[0] == Approx(std::tanh(0.25)).epsilon(1e-6)); });
+}
+
+TEST_CASE("every backend runs stacks of any shape as the definition does") {
+  for (const std::size_t batch : {1, 7, 15, 25, 35, 40})
+    check_against_reference(Problem({.inputs = 5, .units = {9, 4}}, 1, batch, 3, 3));
+  for (const std::size_t frames : {1, 2, 16})
+    check_against_reference(Problem({.inputs = 13, .units = {16, 8}}, 1, 5, frames, 3));
+  for (const std::size_t units : {4, 8, 16, 24, 32, 128})
+    check_against_reference(Problem({.inputs = 3, .units = {units}}, 1, 3, 2, 3));
+  check_against_reference(Problem({.inputs = 1, .units = {1, 33, 17, 2}}, 1, 4, 5, 2));
+  check_against_reference(Problem({.inputs = 200, .units = {32, 128}}, 1, 9, 3, 2));
+}
+
+TEST_CASE("every backend has all gates and dropout") {
+  for (const Gate gate : {Gate::sigmoid, Gate::hard_sigmoid, Gate::hard_sigmoid_keras3})
+    check_against_reference(Problem({.inputs = 6, .units = {20, 5}, .gate = gate}, 1, 8, 6, 3));
+  for (const std::size_t batch : {1, 7, 35})
+    check_against_reference(
+        Problem({.inputs = 6, .units = {20, 5, 16}, .dropout = 0.1, .recurrent_dropout = 0.3}, 1, batch, 5, 3));
+}
+
+TEST_CASE("the runs of a group do not see each other, and a run without rows is left alone") {
+  for (const double dropout : {0.0, 0.3}) {
+    Problem p({.inputs = 4, .units = {12, 6}, .dropout = dropout}, 3, 9, 5, 5);
+    p.group.rows = {9, 0, 4};
+    p.group.class_counts = {5, 3, 2};
+    test::for_each_backend([&](Backend& backend) {
+      const test::StackResult together = test::run_stack(backend, p);
+      const std::size_t h_size = together.h.size() / 3, gradient_size = together.gradients.size() / 3;
+      for (std::size_t r = 0; r < 3; ++r) {
+        const test::StackResult alone = test::run_stack(backend, p.alone(r));
+        CHECK(std::equal(alone.h.begin(), alone.h.end(), together.h.begin() + static_cast<std::ptrdiff_t>(r * h_size)));
+        CHECK(std::equal(alone.gradients.begin(), alone.gradients.end(),
+                         together.gradients.begin() + static_cast<std::ptrdiff_t>(r * gradient_size)));
+      }
+      CHECK(together.gradients[gradient_size] == test::untouched);
+    });
+  }
+}
+
+TEST_CASE("a row's result does not depend on the rows beside it, nor on what the state held before") {
+  const Problem large({.inputs = 7, .units = {24, 10}}, 1, 20, 6, 3);
+  test::for_each_backend([&](Backend& backend) {
+    const std::vector<float> expected = test::run_inference(backend, large);
+    const auto queue = backend.device().make_queue();
+    const auto state = backend.make_stack_state(large.stack, large.group, Mode::training);
+    for (const std::uint32_t rows : {20u, 1u, 13u, 20u}) {
+      Group group = large.group;
+      group.rows = {rows};
+      std::vector<float> h(expected.size());
+      backend.stack_forward(large.stack, group, view_of(large.parameters.data(), 1, large.parameter_count()),
+                            view_of(large.x.data(), 1, 6, 20, 7), {}, Mode::training, *state,
+                            view_of(h.data(), 1, 20, 10), *queue);
+      CHECK(std::equal(h.begin(), h.begin() + rows * 10, expected.begin()));
+    }
+  });
+}
+
+TEST_CASE("a partial batch has the gradient of its rows alone") {
+  Problem partial({.inputs = 4, .units = {10, 6}}, 1, 12, 7, 2);
+  partial.group.rows = {5};
+  check_against_reference(partial);
+}
+
+TEST_CASE("NaN in a clip comes out as NaN") {
+  Problem p({.inputs = 2, .units = {6}}, 1, 3, 2, 2);
+  p.x[2] = std::nanf("");  // frame 0, row 1
+  test::for_each_backend([&](Backend& backend) {
+    const std::vector<float> h = test::run_inference(backend, p);
+    CHECK(std::isfinite(h[0]));
+    CHECK(std::isnan(h[6]));
+    CHECK(std::isfinite(h[12]));
+  });
+}
+
+TEST_CASE("a state for inference is small and refuses to train") {
+  const Problem p({.inputs = 4, .units = {16, 8}}, 1, 6, 200, 2);
+  test::for_each_backend([&](Backend& backend) {
+    const auto queue = backend.device().make_queue();
+    const auto training = backend.make_stack_state(p.stack, p.group, Mode::training);
+    const auto inference = backend.make_stack_state(p.stack, p.group, Mode::inference);
+    // at the least, training keeps four gates, a cell and an output for each unit and step
+    CHECK(training->bytes() >= 200 * 6 * (16 + 8) * 6 * sizeof(float));
+    CHECK(inference->bytes() * 20 < training->bytes());
+    std::vector<float> h(6 * 8);
+    CHECK_THROWS_WITH(backend.stack_forward(p.stack, p.group, view_of(p.parameters.data(), 1, p.parameter_count()),
+                                            view_of(p.x.data(), 1, 200, 6, 4), {}, Mode::training, *inference,
+                                            view_of(h.data(), 1, 6, 8), *queue),
+                      Catch::Contains("inference"));
+  });
+}

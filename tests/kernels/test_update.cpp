@@ -1,0 +1,63 @@
+// The optimisers' step of every backend against the definition.
+#include "kernels/reference/backend.hpp"
+#include "tests/kernels/problem.hpp"
+#include "tests/support/support.hpp"
+
+using namespace genretree;
+
+namespace {
+
+struct Weights {
+  std::vector<float> parameters, moments;
+};
+
+constexpr std::size_t runs = 3, size = 37;
+
+/// Three steps with three gradients; run 1 has no rows, run 2 is some steps ahead.
+Weights three_steps(Backend& backend, const Optimiser& optimiser) {
+  const auto queue = backend.device().make_queue();
+  Weights weights{test::normal_numbers(runs * size, 1), std::vector<float>(runs * 2 * size)};
+  const Group group{runs, 4, 1, 2, {4, 0, 3}, {2, 2, 2}};
+  for (std::int64_t step = 1; step <= 3; ++step) {
+    const std::vector<float> gradients = test::normal_numbers(runs * size, 10 + static_cast<std::uint64_t>(step), 0.01);
+    const std::vector<std::int64_t> steps{step, step, step + 5};
+    backend.update(optimiser, group, steps, view_of(weights.parameters.data(), runs, size),
+                   view_of(gradients.data(), runs, size), view_of(weights.moments.data(), runs, 2, size), *queue);
+  }
+  queue->synchronize();
+  return weights;
+}
+
+}  // namespace
+
+TEST_CASE("every backend updates as the definition does, and leaves a run without rows alone") {
+  const auto definition = reference::make_backend();
+  for (const auto kind : {Optimiser::Kind::adam, Optimiser::Kind::rmsprop, Optimiser::Kind::sgd}) {
+    const Optimiser optimiser{kind, 0.01, 0.9, 0.99, 1e-7};
+    const Weights expected = three_steps(*definition, optimiser);
+    const std::vector<float> before = test::normal_numbers(runs * size, 1);
+    test::for_each_backend([&](Backend& backend) {
+      const Weights result = three_steps(backend, optimiser);
+      CHECK(test::relative_difference<float, float>(result.parameters, expected.parameters) < 1e-6);
+      CHECK(test::relative_difference<float, float>(result.moments, expected.moments) < 1e-6);
+      CHECK(std::equal(before.begin() + size, before.begin() + 2 * size, result.parameters.begin() + size));
+      CHECK(result.parameters[0] != before[0]);
+      CHECK(result.parameters[runs * size - 1] != before[runs * size - 1]);
+    });
+  }
+}
+
+TEST_CASE("the first step of Adam is the learning rate against the gradient's sign, worked by hand") {
+  // m = 0.1 g, v = 0.001 g²; the correction √0.001 / 0.1 makes m / √v into the sign, ε apart
+  test::for_each_backend([](Backend& backend) {
+    const auto queue = backend.device().make_queue();
+    std::vector<float> parameters{1, 1, 1}, moments(6);
+    const std::vector<float> gradients{0.5f, -2, 0};
+    const std::vector<std::int64_t> step{1};
+    backend.update({}, {1, 1, 1, 2, {1}, {2}}, step, view_of(parameters.data(), 1, 3), view_of(gradients.data(), 1, 3),
+                   view_of(moments.data(), 1, 2, 3), *queue);
+    CHECK(parameters[0] == Approx(0.999));
+    CHECK(parameters[1] == Approx(1.001));
+    CHECK(parameters[2] == 1);
+  });
+}
