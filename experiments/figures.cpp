@@ -107,15 +107,13 @@ std::string script_of(const Plot& plot, const std::vector<Curve>& curves) {
     const Look look = look_of(curves[i].style);
     const std::string name = fmt::format("curve{}", i);
     script += data_block(name, curves[i]);
-    bands += fmt::format(
-        "{}${} using 1:3:4 with filledcurves fillstyle solid 0.18 noborder linecolor rgb '{}' title '{}, mean and "
-        "standard deviation'",
-        bands.empty() ? "" : ", ", name, look.colour, look.name);
-    lines += fmt::format(", ${} using 1:2 with lines linewidth 2 dashtype {} linecolor rgb '{}' title '{}'", name,
-                         look.dashes, look.colour, look.name);
+    bands += fmt::format("{}${} using 1:3:4 with filledcurves fillstyle solid 0.18 noborder linecolor rgb '{}' notitle",
+                         bands.empty() ? "" : ", ", name, look.colour);
+    lines += fmt::format(", ${} using 1:2 with lines linewidth 2 dashtype {} linecolor rgb '{}' notitle", name,
+                         look.dashes, look.colour);
     if (!plot.x_ticks.empty())
-      lines += fmt::format(", ${} using 1:2 with points pointtype {} pointsize 0.6 linecolor rgb '{}' title '{}'", name,
-                           look.mark, look.colour, look.name);
+      lines += fmt::format(", ${} using 1:2 with points pointtype {} pointsize 0.6 linecolor rgb '{}' notitle", name,
+                           look.mark, look.colour);
   }
   return script + "plot " + bands + lines + "\n";
 }
@@ -155,13 +153,17 @@ void replace_all(std::string& text, const std::string& from, const std::string& 
     text.replace(at, from.size(), to);
 }
 
-/// Text and axes take the colour of the page around them, and no id stands twice on a page with several pictures.
-std::string for_any_page(std::string svg, const std::string& id) {
+/// Text and axes take the colour of the page around them, no id stands twice on a page with several pictures, and the
+/// picture has a name instead of gnuplot's names of its parts.
+std::string for_any_page(std::string svg, const Plot& plot) {
   for (const char* page_colour : {" color=\"black\"", " color=\"white\"", " color=\"gray\""})
     replace_all(svg, page_colour, "");
-  for (const char* spelling : {"rgb(  1,   2,   3)", "rgb(1,2,3)"}) replace_all(svg, spelling, "currentColor");
+  for (const char* spelling : {"rgb(  1,   2,   3)", "rgb(1,2,3)", "black"}) replace_all(svg, spelling, "currentColor");
+  for (std::size_t part = 1; part <= 3 * plot.curves.size(); ++part)
+    replace_all(svg, fmt::format("<title>{}_plot_{}</title>", plot.id, part), "");
+  replace_all(svg, fmt::format("<title>{}</title>", plot.id), fmt::format("<title>{}</title>", plot.title));
   for (const char* own_id : {"gnuplot_canvas", "gpDot", "gpPt", "textbox", "greybox"})
-    replace_all(svg, own_id, fmt::format("{}_{}", id, own_id));
+    replace_all(svg, own_id, fmt::format("{}_{}", plot.id, own_id));
   return svg;
 }
 
@@ -172,7 +174,7 @@ std::string draw(const Plot& plot) {
   for (const Curve& curve : plot.curves)
     if (std::ranges::any_of(curve.mean, is_finite)) curves.push_back(curve);
   if (curves.empty()) fail("the figure {} has nothing to show", plot.id);
-  return for_any_page(run_gnuplot(script_of(plot, curves)), plot.id);
+  return for_any_page(run_gnuplot(script_of(plot, curves)), plot);
 }
 
 }  // namespace genretree

@@ -14,7 +14,8 @@ struct Curve {
 };
 
 struct Plot {
-  std::string id;  ///< letters and digits; makes the picture's own ids unique on a page
+  std::string id;     ///< letters and digits; makes the picture's own ids unique on a page
+  std::string title;  ///< the picture's name for those who cannot see it
   std::string x_label, y_label;
   std::vector<double> x_ticks;  ///< these, on a logarithmic axis, each with a mark on the lines; empty: a linear axis
   double y_top = 0;             ///< the axis goes from 0 to this; 0: to the highest point of any band

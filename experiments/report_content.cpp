@@ -120,13 +120,13 @@ const Metric& metric_of(Curve::Style style, bool accuracy) {
 
 constexpr Curve::Style styles[] = {Curve::Style::training, Curve::Style::validation, Curve::Style::test};
 
-Plot empty_plot(const std::string& id, bool accuracy) {
-  return {id, "epochs", accuracy ? "accuracy (%)" : "loss", {}, accuracy ? 100.0 : 0.0, {}};
+Plot empty_plot(const std::string& id, const std::string& title, bool accuracy) {
+  return {id, title, "epochs", accuracy ? "accuracy (%)" : "loss", {}, accuracy ? 100.0 : 0.0, {}};
 }
 
-Plot grid_plot(const std::string& id, bool accuracy, const std::vector<GridPoint>& points) {
+Plot grid_plot(const std::string& id, const std::string& title, bool accuracy, const std::vector<GridPoint>& points) {
   const double scale = accuracy ? 100 : 1;
-  Plot plot = empty_plot(id, accuracy);
+  Plot plot = empty_plot(id, title, accuracy);
   for (const GridPoint& point : points) plot.x_ticks.push_back(point.epochs);
   for (const Curve::Style style : styles) {
     Curve curve{style, plot.x_ticks, {}, {}};
@@ -140,9 +140,9 @@ Plot grid_plot(const std::string& id, bool accuracy, const std::vector<GridPoint
   return plot;
 }
 
-Plot curve_plot(const std::string& id, bool accuracy, const GridPoint& point) {
+Plot curve_plot(const std::string& id, const std::string& title, bool accuracy, const GridPoint& point) {
   const double scale = accuracy ? 100 : 1;
-  Plot plot = empty_plot(id, accuracy);
+  Plot plot = empty_plot(id, title, accuracy);
   for (const Curve::Style style : styles) {
     auto [epochs, mean, sd] = training_curve(point, metric_of(style, accuracy));
     for (double& value : mean) value *= scale;
@@ -154,23 +154,19 @@ Plot curve_plot(const std::string& id, bool accuracy, const GridPoint& point) {
 
 void add_figures(ReportContent& content) {
   const std::string spread = "Lines: means over trials; bands: one standard deviation to either side.";
-  for (const bool accuracy : {true, false}) {
-    const std::string id = accuracy ? "figure11" : "figure12", what = accuracy ? "accuracy" : "loss";
-    content.grid_figures.push_back({id + ".svg",
-                                    fmt::format("Figure {}: {}", accuracy ? 11 : 12, what) + " against epochs", spread,
-                                    draw(grid_plot(id, accuracy, content.points))});
-  }
+  const auto add = [](std::vector<ReportFigure>& figures, const std::string& caption, const Plot& plot) {
+    figures.push_back({fmt::format("{}.svg", plot.id), plot.title, caption, draw(plot)});
+  };
+  add(content.grid_figures, spread, grid_plot("figure11", "Figure 11: accuracy against epochs", true, content.points));
+  add(content.grid_figures, spread, grid_plot("figure12", "Figure 12: loss against epochs", false, content.points));
+
   const GridPoint& longest = content.points.back();
-  const bool has_history = std::ranges::any_of(longest.trials, [](const Result& r) { return r.history.size() > 1; });
-  if (!has_history) return;
-  for (const bool accuracy : {true, false}) {
-    const std::string what = accuracy ? "accuracy" : "loss", id = "curves_" + what;
-    content.curve_figures.push_back(
-        {id + ".svg", fmt::format("{} after each epoch", accuracy ? "Accuracy" : "Loss"),
-         fmt::format("The trainings of {}. {} Training is the running mean before each update, as Keras reports it.",
-                     count_of(longest.epochs, "epoch"), spread),
-         draw(curve_plot(id, accuracy, longest))});
-  }
+  if (std::ranges::none_of(longest.trials, [](const Result& r) { return r.history.size() > 1; })) return;
+  const std::string caption =
+      fmt::format("The trainings of {}. {} Training is the running mean before each update, as Keras reports it.",
+                  count_of(longest.epochs, "epoch"), spread);
+  add(content.curve_figures, caption, curve_plot("curves_accuracy", "Accuracy after each epoch", true, longest));
+  add(content.curve_figures, caption, curve_plot("curves_loss", "Loss after each epoch", false, longest));
 }
 
 void add_confusions(ReportContent& content) {
@@ -179,13 +175,9 @@ void add_confusions(ReportContent& content) {
         {fmt::format("{} ({}), {}", count_of(point.epochs, "epoch"), why, count_of(point.trials.size(), "trial")),
          point.confusion(content.genres.size())});
   };
-  const GridPoint &longest = content.points.back(), &best = best_by_validation(content.points);
-  if (&best == &longest) {
-    add(longest, "the longest training, and the best by validation accuracy");
-  } else {
-    add(best, "the best by validation accuracy");
-    add(longest, "the longest training");
-  }
+  const GridPoint *longest = &content.points.back(), *best = best_by_validation(content.points);
+  if (best && best != longest) add(*best, "the best by validation accuracy");
+  add(*longest, best == longest ? "the longest training, and the best by validation accuracy" : "the longest training");
 }
 
 }  // namespace
@@ -197,6 +189,7 @@ ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, cons
     fail("there is nothing to report: no result of the grid of '{}' is finished", spec.experiment);
   content.title = spec.experiment;
   content.synthetic = spec.dataset.name == "built-in" || dataset.source.starts_with("synthetic corpus");
+  content.is_gtzan = dataset.name == "GTZAN";
   content.first_line =
       content.synthetic
           ? fmt::format("{}: these figures say nothing about GTZAN, real music or the paper.", dataset.name)

@@ -448,9 +448,9 @@ std::string to_yaml(const Spec& spec, bool documented) {
       const auto usual = std::find_if(defaults.begin(), defaults.end(), same_key);
       if (row.depth == 0) yaml += "\n";
       yaml += comment(row.documentation, indent);
-      if (!row.is_group) yaml += comment(fmt::format("  allowed: {}", row.allowed), indent);
+      if (!row.is_group) yaml += comment(fmt::format("allowed: {}", row.allowed), indent);
       if (usual != defaults.end() && usual->value != row.value)
-        yaml += comment(fmt::format("  default: {}", usual->value), indent);
+        yaml += comment(fmt::format("default: {}", usual->value), indent);
     }
     yaml += fmt::format("{}{}:{}{}\n", indent, key, row.is_group ? "" : " ", row.value);
   }

@@ -50,14 +50,14 @@ std::vector<GridPoint> summarise(const Spec& spec, std::vector<Result> results) 
   return points;
 }
 
-const GridPoint& best_by_validation(const std::vector<GridPoint>& points) {
-  const GridPoint* best = &points.back();
+const GridPoint* best_by_validation(const std::vector<GridPoint>& points) {
+  const GridPoint* best = nullptr;
   double highest = -1;
   for (const GridPoint& point : points) {
     const double mean = point.spread(metrics[0]).mean;
     if (mean > highest) highest = mean, best = &point;
   }
-  return *best;
+  return best;
 }
 
 EpochSpread training_curve(const GridPoint& point, const Metric& metric) {

@@ -48,9 +48,8 @@ struct GridPoint {
 /// The results that belong to the spec's grid, in the order of its points; points without any result are left out.
 std::vector<GridPoint> summarise(const Spec& spec, std::vector<Result> results);
 
-/// The point with the highest mean validation accuracy (the first of equals), or the last point if there is no
-/// validation set.
-const GridPoint& best_by_validation(const std::vector<GridPoint>& points);
+/// The point with the highest mean validation accuracy (the first of equals), or nullptr if there is no validation set.
+const GridPoint* best_by_validation(const std::vector<GridPoint>& points);
 
 /// Mean and spread over trials after each epoch of the longest trainings.
 struct EpochSpread {

@@ -1,0 +1,348 @@
+// An experiment file: what is read, what is refused and how the refusal points at the place, what is written back, and
+// which changes make it another experiment.
+#include "core/error.hpp"
+#include "core/io/files.hpp"
+#include "experiments/fields.hpp"
+#include "experiments/spec.hpp"
+#include "tests/support/support.hpp"
+
+namespace genretree {
+namespace {
+
+namespace fs = std::filesystem;
+
+Spec spec_of(const std::string& text) { return parse_spec(parse_yaml(text, "sweep.yaml")); }
+
+std::string error_of(const std::string& text) {
+  try {
+    spec_of(text);
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+fs::path experiments_folder() { return fs::path(GENRETREE_SOURCE) / "experiments"; }
+
+const char* const every_kind_of_key = R"(
+experiment: all-keys.2
+seed: 18446744073709551615
+dataset:
+  name: my music
+  path: /data/my "own" music
+  genres: ["rhythm & blues", "null", "5", "a: b # c", Grün, "tab\there"]
+  split: {kind: random, train: 0.6, validation: 0.15, test: 0.25}
+features: {coefficients: [0, 20], frames: 128, pad: zero, compat: librosa-0.6, sample_rate: 16000, n_fft: 1024, hop: 256, mels: 64}
+model: {preset: keras2018, layers: [{lstm: 7}, {dense: softmax}], gate: hard_sigmoid_keras3, dropout: 0.125, recurrent_dropout: 0}
+training: {optimizer: rmsprop, learning_rate: 3e-4, rho: 0.95, epsilon: 1e-8, batch: 1, loss: logits, shuffle: false}
+grid: {epochs: [30, 1, 7], trials: 9, mode: snapshots}
+backend: {device: cpu, lstm: interleaved, precision: fp32, target: avx2}
+)";
+
+TEST_CASE("an empty file is the paper's experiment on GTZAN", "[spec]") {
+  const Spec spec = spec_of("");
+  CHECK(spec.experiment == "sweep");
+  CHECK(spec.dataset.name == "gtzan");
+  CHECK(spec.dataset.genres.empty());
+  CHECK(spec.dataset.split.kind == SplitConfig::Kind::by_index);
+  CHECK(spec.dataset.split.train == 70);
+  CHECK(spec.dataset.split.name == "paper-420-120-60");
+  CHECK(spec.features == FeatureConfig{});
+  CHECK(spec.stack.inputs == 13);
+  CHECK(spec.stack.units == std::vector<std::size_t>{128, 32});
+  CHECK(spec.grid.epochs == std::vector<std::uint32_t>{5, 10, 20, 50, 100, 200, 400});
+  CHECK(spec.grid.trials == 4);
+}
+
+TEST_CASE("every kind of key arrives where it belongs", "[spec]") {
+  const Spec spec = spec_of(every_kind_of_key);
+  CHECK(spec.experiment == "all-keys.2");
+  CHECK(spec.seed == 18446744073709551615ull);
+  CHECK(spec.dataset.path == "/data/my \"own\" music");
+  CHECK(spec.dataset.genres ==
+        std::vector<std::string>{"rhythm & blues", "null", "5", "a: b # c", "Grün", "tab\there"});
+  CHECK(spec.dataset.split.kind == SplitConfig::Kind::random);
+  CHECK(spec.dataset.split.fractions);
+  CHECK(spec.dataset.split.validation == 0.15);
+  CHECK(spec.features.coefficients == 20);
+  CHECK(spec.features.compat == Compat::librosa_0_6);
+  CHECK(spec.stack.inputs == 20);
+  CHECK(spec.stack.units == std::vector<std::size_t>{7});
+  CHECK(spec.stack.gate == Gate::hard_sigmoid_keras3);
+  CHECK(spec.stack.dropout == 0.125);
+  CHECK(spec.stack.recurrent_dropout == 0);
+  CHECK(spec.training.optimiser.kind == Optimiser::Kind::rmsprop);
+  CHECK(spec.training.optimiser.learning_rate == 3e-4);
+  CHECK(spec.training.optimiser.beta2 == 0.95);
+  CHECK(spec.training.batch == 1);
+  CHECK(spec.training.loss == Loss::logits);
+  CHECK_FALSE(spec.training.shuffle);
+  CHECK(spec.grid.epochs == std::vector<std::uint32_t>{1, 7, 30});  // sorted
+  CHECK(spec.grid.mode == GridSpec::Mode::snapshots);
+  CHECK(spec.backend.target == "avx2");
+}
+
+TEST_CASE("what is written reads back to the same experiment, with and without documentation", "[spec]") {
+  const std::string inputs[] = {"",
+                                every_kind_of_key,
+                                "dataset: built-in",
+                                "training: {optimizer: sgd, momentum: 0.9}",
+                                "dataset: {split: {kind: lists, train: a.txt, test: sub/b.txt}}",
+                                "dataset: {split: {kind: by-index, train: 0, validation: 3, test: 2}}",
+                                "dataset: {name: built-in, seconds: 2.5, corpus_seed: 7, split: random-420-120-60}"};
+  for (const std::string& input : inputs) {
+    const Spec spec = spec_of(input);
+    for (const bool documented : {false, true}) {
+      INFO(to_yaml(spec, documented));
+      const Spec again = spec_of(to_yaml(spec, documented));
+      CHECK(to_yaml(again, false) == to_yaml(spec, false));
+      CHECK(again.experiment == spec.experiment);
+      CHECK(again.dataset.split.name == spec.dataset.split.name);
+    }
+  }
+}
+
+TEST_CASE("the documented form says what each key is for, what is allowed, and the default where it is another",
+          "[spec]") {
+  const std::string text = to_yaml(spec_of("training: {batch: 20}"), true);
+  CHECK_THAT(text, Catch::Contains("  # Clips of one step; the last batch of an epoch may be smaller.\n"
+                                   "  # allowed: a whole number from 1 to 100000\n"
+                                   "  # default: 35\n"
+                                   "  batch: 20\n"));
+  for (const std::string& key : feature_keys()) CHECK_THAT(text, Catch::Contains("\n  " + key + ": "));
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);)
+    if (line.find('#') != std::string::npos) CHECK(line.size() <= 104);  // a few letters take two bytes
+}
+
+TEST_CASE("presets set the gates and the dropouts, and what is given goes before them", "[spec]") {
+  const Spec paper = spec_of("model: {preset: paper}"), keras = spec_of("model: {preset: keras2018}");
+  CHECK(paper.stack.gate == Gate::sigmoid);
+  CHECK_FALSE(paper.stack.has_dropout());
+  CHECK(keras.stack.gate == Gate::hard_sigmoid);
+  CHECK(keras.stack.dropout == 0.05);
+  CHECK(keras.stack.recurrent_dropout == 0.35);
+  const Spec mixed = spec_of("model: {dropout: 0.5, preset: keras2018}");  // the order in the file does not matter
+  CHECK(mixed.stack.dropout == 0.5);
+  CHECK(mixed.stack.recurrent_dropout == 0.35);
+}
+
+TEST_CASE("each optimiser has Keras's defaults", "[spec]") {
+  const auto optimiser = [](const std::string& name) {
+    return spec_of("training: {optimizer: " + name + "}").training.optimiser;
+  };
+  const Optimiser adam = optimiser("adam"), rmsprop = optimiser("rmsprop"), sgd = optimiser("sgd");
+  CHECK((adam.learning_rate == 0.001 && adam.beta1 == 0.9 && adam.beta2 == 0.999 && adam.epsilon == 1e-7));
+  CHECK((rmsprop.learning_rate == 0.001 && rmsprop.beta2 == 0.9 && rmsprop.epsilon == 1e-7));
+  CHECK((sgd.learning_rate == 0.01 && sgd.beta1 == 0));
+}
+
+TEST_CASE("errors name file, line and column, the key's path, the value, what is allowed, and a near word", "[spec]") {
+  struct Case {
+    const char *text, *message;
+  };
+  const Case cases[] = {
+      // unknown keys: at the key
+      {"experiment: x\ntraining:\n  batch: 3\n  lerning_rate: 2\n",
+       "sweep.yaml:4:3: unknown key 'training.lerning_rate' (did you mean 'learning_rate'?); known here: optimizer, "
+       "learning_rate, beta1, beta2, epsilon, batch, loss, shuffle"},
+      {"grid: {trials: 2}\ntrials: 3\n",
+       "sweep.yaml:2:1: unknown key 'trials'; known here: experiment, seed, dataset, features, model, training, grid, "
+       "backend"},
+      {"features: {fames: 3}",
+       "sweep.yaml:1:12: unknown key 'features.fames' (did you mean 'frames'?); known here: "
+       "kind, coefficients, frames, pad, compat, sample_rate, n_fft, hop, mels"},
+      // wrong words, numbers and types: at the value
+      {"training:\n  optimizer: adm",
+       "sweep.yaml:2:14: training.optimizer cannot be 'adm': allowed is adam | rmsprop | sgd (did you mean 'adam'?)"},
+      {"training: {batch: -3}",
+       "sweep.yaml:1:19: training.batch cannot be '-3': allowed is a whole number from 1 to 100000"},
+      {"training: {batch: 3.5}",
+       "sweep.yaml:1:19: training.batch cannot be '3.5': allowed is a whole number from 1 to 100000"},
+      {"training: {batch: [3]}",
+       "sweep.yaml:1:19: training.batch cannot be a list: allowed is a whole number from 1 to 100000"},
+      {"training:\n  batch:",
+       "sweep.yaml:2:3: training.batch cannot be nothing: allowed is a whole number from 1 to 100000"},
+      {"training: {learning_rate: 0}",
+       "sweep.yaml:1:27: training.learning_rate cannot be '0': allowed is a number above 0 and at most 1000"},
+      {"training: {learning_rate: nan}",
+       "sweep.yaml:1:27: training.learning_rate cannot be 'nan': allowed is a number above 0 and at most 1000"},
+      {"model: {dropout: 1}",
+       "sweep.yaml:1:18: model.dropout cannot be '1': allowed is a number at least 0 and below 1"},
+      {"training: 3", "sweep.yaml:1:11: training cannot be '3': allowed is a group of keys (key: value)"},
+      {"[1]", "sweep.yaml:1:1: the experiment cannot be a list: allowed is a group of keys (key: value)"},
+      {"experiment: ../x",
+       "sweep.yaml:1:13: experiment cannot be '../x': allowed is a name of letters, digits, '_', '-' and '.'"},
+      // lists: at the item
+      {"grid:\n  epochs: [5, -5]",
+       "sweep.yaml:2:15: grid.epochs cannot hold '-5': allowed is a list of distinct whole "
+       "numbers from 1 to 1000000, such as [5, 10, 20]"},
+      {"grid:\n  epochs:\n    - 5\n    - 5",
+       "sweep.yaml:4:7: grid.epochs cannot hold '5': allowed is a list of distinct "
+       "whole numbers from 1 to 1000000, such as [5, 10, 20]"},
+      {"grid: {epochs: []}", "sweep.yaml:1:16: grid.epochs: the list is empty; give at least one number of epochs"},
+      {"dataset: {genres: [jazz, rok]}",
+       "sweep.yaml:1:26: dataset.genres cannot hold 'rok': allowed is a list of distinct genres of blues, classical, "
+       "country, disco, hiphop, jazz, metal, pop, reggae, rock (did you mean 'rock'?)"},
+      {"dataset: {genres: [jazz]}",
+       "sweep.yaml:1:19: dataset.genres: a single genre cannot be told from anything; name "
+       "two or more, or none for all"},
+      {"model:\n  layers: [{lstm: 128}, {dense: relu}]",
+       "sweep.yaml:2:33: model.layers cannot hold 'relu': allowed is a list such as [{lstm: 128}, {lstm: 32}, {dense: "
+       "softmax}]: one to eight lstm layers of 1 to 4096 units, then dense: softmax"},
+      {"model: {layers: [{lstm: 0}, {dense: softmax}]}",
+       "sweep.yaml:1:25: model.layers cannot hold '0': allowed is a list such as [{lstm: 128}, {lstm: 32}, {dense: "
+       "softmax}]: one to eight lstm layers of 1 to 4096 units, then dense: softmax"},
+      // keys that exist only beside others
+      {"training: {momentum: 0.5}",
+       "sweep.yaml:1:12: training.momentum is only for training.optimizer: sgd; remove it"},
+      {"dataset:\n  seconds: 3", "sweep.yaml:2:3: dataset.seconds is only for dataset.name: built-in; remove it"},
+      {"dataset: {name: built-in, path: x}",
+       "sweep.yaml:1:27: dataset.path is only for data from files, not dataset.name: built-in; remove it"},
+      {"dataset: gtzn",
+       "sweep.yaml:1:10: dataset.name: 'gtzn' is neither gtzan nor built-in, so dataset.path must say "
+       "where its audio files are (did you mean 'gtzan'?)"},
+      // splits
+      {"dataset: {split: paper}",
+       "sweep.yaml:1:18: dataset.split cannot be 'paper': allowed is paper-420-120-60 | "
+       "random-420-120-60 | a group {kind: by-index | random | lists, train: …, validation: "
+       "…, test: …}"},
+      {"dataset:\n  split: {kind: random, train: 0.6, validation: 20, test: 0.2}",
+       "sweep.yaml:2:49: dataset.split.validation: 20 cannot stand beside the split's other values: give whole numbers "
+       "of tracks in all three, or fractions below 1 in all three (0: none)"},
+      {"dataset: {split: {kind: random, train: 0.6, validation: 0.3, test: 0.2}}",
+       "sweep.yaml:1:40: dataset.split.train: the fractions add up to 1.1, more than 1"},
+      {"dataset: {split: {train: 0.6, validation: 0.2, test: 0.2}}",
+       "sweep.yaml:1:18: dataset.split.kind: by-index counts tracks: give whole numbers, or kind: random"},
+      {"dataset: {split: {train: 70}}",
+       "sweep.yaml:1:18: dataset.split.test: without test tracks there is nothing to report; give a count or a "
+       "fraction"},
+      {"dataset: {split: {kind: lists, train: a}}",
+       "sweep.yaml:1:18: dataset.split.test: kind: lists needs a file of test tracks"},
+      // features, which are checked in their own folder
+      {"features:\n  hop: x", "sweep.yaml:2:8: features.hop is 'x', but must be a whole number from 1 to 65536"},
+      {"features: {n_fft: 1000}", "sweep.yaml:1:11: features: n_fft is 1000, but must be a power of two, such as 2048"},
+  };
+  for (const Case& c : cases) {
+    INFO(c.text);
+    CHECK(error_of(c.text) == c.message);
+  }
+}
+
+TEST_CASE("--set goes before the file, and its errors name it", "[spec]") {
+  const test::TemporaryFolder folder;
+  write_whole_text(folder / "sweep.yaml", "dataset: built-in\ntraining: {batch: 10, learning_rate: 0.5}\n");
+  const Spec spec = load_spec(folder / "sweep.yaml", {"training.batch=20", "grid.epochs=[3, 2]", "dataset.seconds=4",
+                                                      "model.preset=keras2018"});
+  CHECK(spec.experiment == "sweep");
+  CHECK(spec.training.batch == 20);
+  CHECK(spec.training.optimiser.learning_rate == 0.5);
+  CHECK(spec.grid.epochs == std::vector<std::uint32_t>{2, 3});
+  CHECK(spec.dataset.name == "built-in");  // dataset.seconds goes into the group that `dataset: built-in` is short for
+  CHECK(spec.dataset.corpus.seconds == 4);
+  CHECK(spec.stack.gate == Gate::hard_sigmoid);
+
+  const auto error = [&](const std::string& assignment) {
+    try {
+      load_spec(folder / "sweep.yaml", {assignment});
+    } catch (const InputError& caught) {
+      return std::string(caught.what());
+    }
+    return std::string("no error");
+  };
+  CHECK(error("training.batch=0") ==
+        "--set training.batch: training.batch cannot be '0': allowed is a whole number from 1 to 100000");
+  CHECK_THAT(error("trainng.batch=5"),
+             Catch::StartsWith("--set trainng.batch: unknown key 'trainng' (did you mean 'training'?)"));
+  CHECK_THAT(error("training.batch=\"5\""), Catch::Contains("training.batch cannot be"));
+}
+
+TEST_CASE("paths in a file start at its folder, paths of --set at the current one", "[spec]") {
+  const test::TemporaryFolder folder;
+  write_whole_text(folder / "own.yaml",
+                   "dataset: {name: own, path: ../music, split: {kind: lists, train: t.txt, test: lists/e.txt}}\n");
+  const Spec spec = load_spec(folder / "own.yaml", {});
+  CHECK(spec.dataset.path == folder.path().parent_path() / "music");
+  CHECK(spec.dataset.split.train_list == folder / "t.txt");
+  CHECK(spec.dataset.split.validation_list.empty());
+  CHECK(spec.dataset.split.test_list == folder.path() / "lists" / "e.txt");
+  CHECK(load_spec(folder / "own.yaml", {"dataset.path=here"}).dataset.path == fs::current_path() / "here");
+}
+
+TEST_CASE("the paper's two splits have their names however they are written; others say what they are", "[spec]") {
+  const auto name = [](const std::string& split) {
+    return spec_of("dataset: {split: " + split + "}").dataset.split.name;
+  };
+  CHECK(name("{kind: by-index, train: 70, validation: 20, test: 10}") == "paper-420-120-60");
+  CHECK(name("{kind: random, train: 70, validation: 20, test: 10}") == "random-420-120-60");
+  CHECK(name("{kind: random, validation: 0.25, test: 0.125}") == "random rest / 25 % / 12.5 % of each genre");
+  CHECK(name("{train: 5, test: 2}") == "by-index 5 / 0 / 2 of each genre");
+  CHECK(name("{kind: lists, train: a/t.txt, test: e.txt}") == "lists t.txt, , e.txt");
+}
+
+TEST_CASE("the hash is the same on every machine", "[spec]") {
+  // golden: changes only when the meaning of an experiment does, which makes finished runs unusable
+  CHECK(spec_hash(spec_of("")) == "6454689f1efdb38d");
+  CHECK(spec_hash(spec_of(every_kind_of_key)) == "fd2995efbb0e8b55");
+}
+
+TEST_CASE("the hash changes with all that changes a result, and with nothing else", "[spec]") {
+  const auto hash = [](const std::string& text) { return spec_hash(spec_of(text)); };
+  const std::string plain = hash("");
+  for (const char* same :
+       {"experiment: other", "grid: {epochs: [1, 2], trials: 9}", "backend: {device: cpu, target: avx2}",
+        "dataset: {path: /elsewhere}", "dataset: {split: {train: 70, validation: 20, test: 10}}",
+        "training: {optimizer: adam, beta1: 0.9}",
+        "model: {preset: keras2018, gate: sigmoid, dropout: 0, recurrent_dropout: 0}"})
+    CHECK(hash(same) == plain);
+
+  std::vector<std::string> hashes = {plain};
+  for (const char* different :
+       {"seed: 1", "dataset: {genres: [jazz, rock]}", "dataset: {genres: [rock, jazz]}", "dataset: built-in",
+        "dataset: {name: built-in, seconds: 3}", "dataset: {split: random-420-120-60}",
+        "dataset: {split: {train: 60, validation: 20, test: 10}}", "features: {frames: 5}",
+        "features: {compat: librosa-0.6}", "model: {preset: keras2018}",
+        "model: {layers: [{lstm: 5}, {dense: softmax}]}", "training: {batch: 3}", "training: {optimizer: sgd}",
+        "training: {loss: logits}", "grid: {mode: snapshots}", "grid: {mode: snapshots, epochs: [5]}"})
+    hashes.push_back(hash(different));
+  std::sort(hashes.begin(), hashes.end());
+  CHECK(std::adjacent_find(hashes.begin(), hashes.end()) == hashes.end());
+}
+
+TEST_CASE("of list files the content counts, wherever they lie", "[spec]") {
+  const test::TemporaryFolder a, b;
+  const auto hash = [](const test::TemporaryFolder& folder, const std::string& tracks) {
+    write_whole_text(folder / "train.txt", tracks);
+    write_whole_text(folder / "test.txt", "rock.00001\n");
+    write_whole_text(folder / "x.yaml", "dataset: {split: {kind: lists, train: train.txt, test: test.txt}}");
+    return spec_hash(load_spec(folder / "x.yaml", {}));
+  };
+  const std::string first = hash(a, "rock.00002\n");
+  CHECK(hash(b, "rock.00002\n") == first);
+  CHECK(hash(b, "rock.00003\n") != first);
+}
+
+TEST_CASE("the experiments that come with the program are what they say", "[spec]") {
+  const Spec paper = load_spec(experiments_folder() / "epoch_sweep.yaml", {});
+  CHECK(paper.experiment == "epoch_sweep");
+  CHECK(paper.dataset.name == "gtzan");
+  CHECK(paper.dataset.genres == std::vector<std::string>{"classical", "hiphop", "jazz", "metal", "pop", "reggae"});
+  CHECK(paper.dataset.split.name == "paper-420-120-60");
+  CHECK(paper.features.first_coefficient == 1);
+  CHECK(paper.features.coefficients == 13);
+  CHECK(paper.features.frames == 1293);
+  CHECK(paper.features.compat == Compat::librosa_0_6);
+  CHECK(paper.grid.epochs == std::vector<std::uint32_t>{5, 10, 20, 50, 100, 200, 400});
+  CHECK(paper.grid.trials == 4);
+  CHECK(ParameterLayout(paper.stack, 6).size == 93'510);
+
+  const Spec quick = load_spec(experiments_folder() / "quick_sweep.yaml", {});
+  CHECK(quick.dataset.name == "built-in");
+  CHECK(quick.dataset.genres == paper.dataset.genres);
+  const double clips = quick.dataset.split.train + quick.dataset.split.validation + quick.dataset.split.test;
+  CHECK(clips == static_cast<double>(quick.dataset.corpus.clips_per_genre));
+  CHECK(static_cast<double>(quick.features.frames) == 1 + std::floor(quick.dataset.corpus.seconds * 22050 / 512));
+}
+
+}  // namespace
+}  // namespace genretree
