@@ -138,7 +138,8 @@ std::vector<float> read_samples(const fs::path& path, SF_INFO& info) {
   const auto channels = static_cast<std::size_t>(info.channels);
   constexpr std::size_t chunk_frames = 1 << 16, most_reserved = 1 << 24;  // a header may promise anything
   std::vector<float> samples;
-  samples.reserve(std::min(static_cast<std::size_t>(std::max<sf_count_t>(info.frames, 0)), most_reserved));
+  samples.reserve(std::min(static_cast<std::size_t>(std::max<sf_count_t>(info.frames, 0)), most_reserved) +
+                  chunk_frames * channels);
   for (std::size_t frames = chunk_frames; frames == chunk_frames;) {
     const std::size_t before = samples.size();
     samples.resize(before + chunk_frames * channels);
@@ -150,9 +151,11 @@ std::vector<float> read_samples(const fs::path& path, SF_INFO& info) {
 }
 
 void check_amplitudes(const fs::path& path, std::span<const float> samples, std::size_t channels) {
-  const auto bad =
-      std::find_if_not(samples.begin(), samples.end(), [](float x) { return std::abs(x) <= largest_amplitude; });
-  if (bad == samples.end()) return;
+  const auto is_usable = [](float x) { return std::abs(x) <= largest_amplitude; };  // a NaN is not
+  std::size_t usable = 0;
+  for (const float x : samples) usable += is_usable(x);  // without a branch: this becomes vector code
+  if (usable == samples.size()) return;
+  const auto bad = std::find_if_not(samples.begin(), samples.end(), is_usable);
   const auto index = static_cast<std::size_t>(bad - samples.begin());
   reject_file(
       path, "sample {} of channel {} is {}, but full scale is 1 and no more than {:g} can be used. Make the file again",

@@ -12,7 +12,6 @@
 // Once the clip's maximum is known, a second sweep applies the floor and the cosine transform.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <numbers>
 #include <numeric>
@@ -140,9 +139,10 @@ class LaneMfcc final : public MfccState {
     if (block == 0) {
       for (std::size_t c = 0; c < overlap_; c += tile) transpose_columns(samples, c, columns_.data() + c);
     } else {
+      const hn::CappedTag<float, tile> d;
       for (std::size_t r = 0; r < rows_; ++r) {
         float* row = columns_.data() + r * row_stride_;
-        std::memmove(row, row + lanes(), overlap_ * sizeof(float));
+        for (std::size_t c = 0; c < overlap_; c += tile) hn::StoreU(hn::LoadU(d, row + lanes() + c), d, row + c);
       }
     }
     for (std::size_t c = overlap_; c < row_stride_; c += tile)
