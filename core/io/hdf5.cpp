@@ -176,8 +176,10 @@ void Hdf5File::write(const std::string& name, std::span<const T> values, const s
                      H5Sclose);
   const Handle links(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
   H5Pset_create_intermediate_group(links, 1);
+  const Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  H5Pset_obj_track_times(creation, 0);  // equal contents make equal files, whenever they are written
   const Handle type = type_of<T>();
-  const Handle dataset(H5Dcreate2(state_->file, name.c_str(), type, space, links, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
+  const Handle dataset(H5Dcreate2(state_->file, name.c_str(), type, space, links, creation, H5P_DEFAULT), H5Dclose);
   herr_t status = dataset.valid() ? 0 : -1;
   if (status >= 0 && !values.empty()) {
     if constexpr (std::is_same_v<T, std::string>)
