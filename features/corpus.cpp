@@ -60,17 +60,24 @@ struct Genre {
   Sound sound;
 };
 
+// Read as: rhythm {slowest, fastest, swing, kick, snare, hat, bass, chords}; harmony {progressions}, scale, density;
+// sound {bass, chords, melody, each {harmonics, tilt, even, attack, decay}; levels of kick, snare, hat, bass, chords,
+// melody and noise; drive, openness}.
 // clang-format off
 const std::vector<Genre> genres = {
     {"blues", {"rock", "jazz"},
      {70, 115, 0.6, "x.......x.......", "....x.......x...", "x.x.x.x.x.x.x.x.", "x...x...x...x...", "x...x.o.....x.o."},
-     {{{{0, seventh}, {5, seventh}, {0, seventh}, {0, seventh}, {5, seventh}, {5, seventh}, {0, seventh}, {0, seventh}, {7, seventh}, {5, seventh}, {0, seventh}, {7, seventh}}},
+     {{{{0, seventh}, {5, seventh}, {0, seventh}, {0, seventh},
+        {5, seventh}, {5, seventh}, {0, seventh}, {0, seventh},
+        {7, seventh}, {5, seventh}, {0, seventh}, {7, seventh}}},
       blues_scale, 0.5},
      {{8, 2, 1, 0.01, 0.4}, {14, 1.2, 0.7, 0.005, 0.5}, {16, 0.8, 0.6, 0.02, 0.7},
       0.5, 0.35, 0.25, 0.6, 0.4, 0.7, 0.010, 1.6, 0.55}},
     {"classical", {"jazz", "country"},
      {60, 130, 0, "............", "............", "............", "x...........", "x...o...o..."},
-     {{{{0, major}, {5, major}, {7, major}, {0, major}}, {{0, minor}, {8, major}, {5, minor}, {7, major}}, {{0, major}, {9, minor}, {2, minor}, {7, major}}},
+     {{{{0, major}, {5, major}, {7, major}, {0, major}},
+       {{0, minor}, {8, major}, {5, minor}, {7, major}},
+       {{0, major}, {9, minor}, {2, minor}, {7, major}}},
       major_scale, 0.7},
      {{10, 2, 1, 0.08, 3}, {12, 1.6, 1, 0.10, 3}, {14, 1.4, 1, 0.06, 2},
       0, 0, 0, 0.5, 0.6, 0.7, 0.002, 0.3, 0.45}},

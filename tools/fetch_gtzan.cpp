@@ -50,7 +50,8 @@ ExitCode fetch_gtzan(int argc, char** argv) {
       app.add_option("--addresses", options.addresses,
                      "file of lines 'URL SHA256 BYTES' to try in turn, instead of the built-in ones");
   CLI::Option* url = app.add_option("--url", options.url, "the one address to fetch from")->excludes(addresses);
-  app.add_option("--sha256", options.sha256, "its checksum; without one nothing is verified")->needs(url);
+  app.add_option("--sha256", options.sha256, "its checksum; without one nothing is verified, nor continued")
+      ->needs(url);
   app.add_flag("--keep-archive", options.keep_archive, "keep DIR/genres.tar.gz");
   app.add_flag("--check", options.check, "fetch nothing, only check what is in DIR");
   if (asked_for_help(app, argc, argv)) return ExitCode::ok;

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <set>
 
 #include "core/io/files.hpp"
 #include "core/progress.hpp"
@@ -27,7 +28,7 @@ struct Options {
 
 /// The text of DIR/corpus.txt, by which a corpus is known again.
 std::string described(const Options& options) {
-  return fmt::format("{}\n{} clips of each genre: {}\nMade by make_corpus; not GTZAN.\n", corpus_recipe(options.corpus),
+  return fmt::format("{}, {} clips of each genre: {}\nMade by make_corpus; not GTZAN.\n", corpus_recipe(options.corpus),
                      options.corpus.clips_per_genre, join(options.genres));
 }
 
@@ -38,7 +39,7 @@ void claim_folder(const Options& options) {
   if (fs::exists(description)) {
     if (const std::string found = read_text(description); found != described(options))
       reject("{} already holds another corpus: {}. Choose another folder, or remove this one", options.folder.string(),
-             found.substr(0, found.find("\nMade by")));
+             found.substr(0, found.find('\n')));
   } else if (!fs::is_empty(options.folder)) {
     reject("{} is not empty and holds no corpus that was made here. Choose another folder", options.folder.string());
   } else {
@@ -93,6 +94,8 @@ ExitCode make_corpus(int argc, char** argv) {
       ->check(CLI::Range(1, 1024));
   if (asked_for_help(app, argc, argv)) return ExitCode::ok;
 
+  if (std::set(options.genres.begin(), options.genres.end()).size() != options.genres.size())
+    reject("--genres names a genre twice: {}", join(options.genres));
   claim_folder(options);
   const auto start = std::chrono::steady_clock::now();
   const std::size_t written = write_clips(options);

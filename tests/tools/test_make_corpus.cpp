@@ -73,6 +73,7 @@ TEST_CASE("make_corpus refuses options that make no sense, and explains itself",
     CHECK_THAT(result.output, Catch::Contains("error: ") && Catch::Contains("make_corpus --help"));
   }
   CHECK(!fs::exists(folder / "corpus"));
+  CHECK_THAT(make_corpus(corpus + " --genres pop,pop").output, Catch::Contains("names a genre twice"));
   CHECK(make_corpus("").exit_code == 65);
   const auto help = make_corpus("--help");
   CHECK(help.exit_code == 0);

@@ -125,8 +125,10 @@ void transfer_rest(const Address& address, const fs::path& file, Progress& progr
   if (std::fclose(transfer.out.release()) != 0 && !transfer.write_error) transfer.write_error = errno;
 
   if (stop_requested())
-    throw Interrupted(
-        fmt::format("{:.1f} MB are saved. Run the same command again to go on from there", megabytes(size_of(file))));
+    throw Interrupted(address.sha256.empty()
+                          ? std::string("without a checksum the download starts again next time")
+                          : fmt::format("{:.1f} MB are saved. Run the same command again to go on from there",
+                                        megabytes(size_of(file))));
   if (transfer.write_error)
     fail("cannot write {}: {}. Free some space and run the same command again: it goes on from here", file.string(),
          std::strerror(transfer.write_error));
