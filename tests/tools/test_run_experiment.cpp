@@ -1,0 +1,210 @@
+#include <fmt/format.h>
+#include <fstream>
+
+#include "core/io/files.hpp"
+#include "experiments/ledger.hpp"
+#include "features/store.hpp"
+#include "tests/support/support.hpp"
+#include "tests/support/tiny_store.hpp"
+
+namespace genretree {
+namespace fs = std::filesystem;
+using Catch::Contains;
+namespace {
+
+/// The program in a folder of its own, without the user's data sets and caches.
+struct Program {
+  test::TemporaryFolder folder;
+
+  Program() {
+    write_store(folder / "store.h5", test::tiny_store());
+    write_whole_text(folder / "tiny.yaml", test::tiny_experiment(folder / "store.h5"));
+  }
+  std::string command(const std::string& arguments) const {
+    return fmt::format(
+        "cd {0} && unset GTZAN SLURM_ARRAY_TASK_ID JOB_COMPLETION_INDEX; GENRETREE_CACHE={0}/cache exec {1} {2}",
+        folder.path().string(), test::program("run_experiment").string(), arguments);
+  }
+  test::CommandResult run(const std::string& arguments) const {
+    return test::run_command(fmt::format("( {} )", command(arguments)));
+  }
+  /// Starts the program, sends it a signal as soon as `condition` (a shell test) holds, and waits for its end.
+  test::CommandResult run_until(const std::string& condition, const std::string& signal,
+                                const std::string& arguments) const {
+    return test::run_command(
+        fmt::format("{{ cd {}; ( {} ) & until {} || ! kill -0 $! 2>/dev/null; do sleep 0.01; done; kill -{} $! "
+                    "2>/dev/null; wait $!; }}",
+                    folder.path().string(), command(arguments), condition, signal));
+  }
+  /// All results as text, without times.
+  std::vector<std::string> metrics(const std::string& name) const {
+    std::vector<std::string> lines;
+    for (Result& result : read_results({folder / name}, false)) {
+      result.seconds = 0;
+      lines.push_back(to_json_line(result));
+    }
+    return lines;
+  }
+};
+
+TEST_CASE("run_experiment: from a feature store to the report") {
+  const Program program;
+  const test::CommandResult result = program.run("tiny.yaml");
+  INFO(result.output);
+  REQUIRE(result.exit_code == 0);
+  CHECK_THAT(result.output, Contains("18 to train, 6 to validate, 6 to test"));
+  CHECK_THAT(result.output, Contains("backend     cpu: LSTM interleaved, fp32"));
+  CHECK_THAT(result.output, Contains("(6 of 6)"));
+  CHECK_THAT(result.output, Contains("Figure 9") && Contains("Figure 10") && Contains("report: runs/tiny/report.html"));
+  for (const char* name : {"spec.yaml", "dataset.json", "ledger.0.jsonl", "figure9.csv", "figure10.csv", "report.md",
+                           "report.html", "checkpoints/e005-t1.h5"})
+    CHECK(fs::exists(program.folder / "runs/tiny" / name));
+
+  const test::CommandResult again = program.run("tiny.yaml");
+  CHECK(again.exit_code == 65);
+  CHECK_THAT(again.output, Contains("runs/tiny holds this experiment already. Go on with --resume"));
+  CHECK_THAT(program.run("tiny.yaml --resume").output, Contains("6 were there already"));
+  CHECK_THAT(program.run("tiny.yaml --resume --set training.batch=8").output,
+             Contains("training.batch: 7 there, 8 now"));
+}
+
+/// The paper's network and small batches, so that there is time to stop it in the middle.
+constexpr const char* long_runs =
+    "tiny.yaml --jobs 2 --set grid.epochs=[5,30,120] --set training.batch=2 --set 'model.layers=[{lstm: 128}, {lstm: "
+    "32}, {dense: softmax}]'";
+
+TEST_CASE("run_experiment: stopped or killed at any moment, --resume ends with the results of an uninterrupted run") {
+  const Program program;
+  const std::string arguments = long_runs;
+  REQUIRE(program.run(arguments + " --out whole").exit_code == 0);
+  const std::vector<std::string> expected = program.metrics("whole");
+  REQUIRE(expected.size() == 6);
+
+  // in the middle of the longest runs; when there are some results; as soon as it goes on
+  CHECK(program.run_until("[ -e run/checkpoints/e120-t0.h5 ]", "KILL", arguments + " --out run").exit_code == 128 + 9);
+  CHECK(program.metrics("run").size() < 6);
+  for (const char* condition : {"[ -s run/ledger.0.jsonl ]", "true"})
+    program.run_until(condition, "KILL", arguments + " --out run --resume");
+  const test::CommandResult last = program.run(arguments + " --out run --resume");
+  INFO(last.output);
+  CHECK(last.exit_code == 0);
+  CHECK(program.metrics("run") == expected);
+  std::ifstream ledger(program.folder / "run/ledger.0.jsonl");
+  std::size_t lines = 0;
+  for (std::string line; std::getline(ledger, line);) ++lines;
+  CHECK(lines == 6);  // nothing was done twice
+
+  const test::CommandResult stopped =
+      program.run_until("[ -e stopped/checkpoints ]", "TERM", arguments + " --out stopped");
+  INFO(stopped.output);
+  CHECK(stopped.exit_code == 75);
+  CHECK_THAT(stopped.output, Contains("stopped by signal 15; what was finished is saved: go on with --resume"));
+  CHECK(program.run(arguments + " --out stopped --resume").exit_code == 0);
+  CHECK(program.metrics("stopped") == expected);
+}
+
+TEST_CASE("run_experiment: snapshots survive kill -9 too") {
+  const Program program;
+  const std::string arguments = std::string(long_runs) + " --set grid.mode=snapshots";
+  REQUIRE(program.run(arguments + " --out whole").exit_code == 0);
+  CHECK(program.run_until("[ -s run/ledger.0.jsonl ]", "KILL", arguments + " --out run").exit_code == 128 + 9);
+  CHECK(program.run(arguments + " --out run --resume").exit_code == 0);
+  CHECK(program.metrics("run") == program.metrics("whole"));
+}
+
+TEST_CASE("run_experiment: shards in one folder, the last of which writes the report; --report merges folders") {
+  const Program program;
+  const test::CommandResult first = program.run("tiny.yaml --out run --shard 0/2");
+  CHECK(first.exit_code == 0);
+  CHECK_THAT(first.output, Contains("3 of 6 results are still missing") && Contains("--report run"));
+  CHECK(!fs::exists(program.folder / "run/report.html"));
+  CHECK(program.run("tiny.yaml --out other --shard 1/2").exit_code == 0);
+  CHECK(program.run("tiny.yaml --out run --shard 1/2").exit_code == 0);
+  CHECK(fs::exists(program.folder / "run/report.html"));
+
+  CHECK_THAT(program.run("--report other").output, Contains("3 of 6 results are missing"));
+  fs::remove(program.folder / "run/ledger.1.jsonl");
+  const test::CommandResult merged = program.run("--report run other");
+  CHECK(merged.exit_code == 0);
+  CHECK_THAT(merged.output, !Contains("missing"));
+  CHECK(program.run("tiny.yaml --out whole").exit_code == 0);
+  CHECK(read_text(program.folder / "run/figure9.csv") == read_text(program.folder / "whole/figure9.csv"));
+}
+
+TEST_CASE("run_experiment: --dry-run lists every run and writes nothing; --explain documents every key") {
+  const Program program;
+  const test::CommandResult dry = program.run("tiny.yaml --dry-run");
+  INFO(dry.output);
+  CHECK(dry.exit_code == 0);
+  for (const char* run : {"e005-t0", "e005-t1", "e003-t0", "e003-t1", "e002-t0", "e002-t1"})
+    CHECK_THAT(dry.output, Contains(run));
+  CHECK_THAT(dry.output, Contains("6 runs, 20 epochs") && Contains("in all"));
+  CHECK(!fs::exists(program.folder / "runs"));
+  const test::CommandResult explained = program.run("tiny.yaml --explain --set seed=5");
+  CHECK(explained.exit_code == 0);
+  CHECK_THAT(explained.output, Contains("seed: 5") && Contains("# Trainings of each grid point"));
+}
+
+TEST_CASE("run_experiment: the built-in corpus is called synthetic, and its features are extracted once") {
+  const Program program;
+  write_whole_text(program.folder / "corpus.yaml", R"(
+dataset: {name: built-in, genres: [metal, blues], clips_per_genre: 3, seconds: 1, split: {kind: by-index, train: 1, validation: 1, test: 1}}
+features: {frames: 44}
+model: {layers: [{lstm: 4}, {dense: softmax}]}
+grid: {epochs: [1], trials: 1}
+)");
+  const test::CommandResult result = program.run("corpus.yaml --dataset built-in");
+  INFO(result.output);
+  CHECK(result.exit_code == 0);
+  CHECK_THAT(result.output, Contains("data        SYNTHETIC corpus (not GTZAN): 6 clips in 2 genres (metal, blues)"));
+  CHECK_THAT(read_text(program.folder / "runs/corpus/report.md"), Contains("**SYNTHETIC corpus (not GTZAN)"));
+
+  const auto stores = [&] {
+    std::vector<std::pair<fs::path, fs::file_time_type>> found;
+    for (const auto& entry : fs::directory_iterator(program.folder / "cache"))
+      if (entry.path().extension() == ".h5") found.emplace_back(entry.path(), entry.last_write_time());
+    return found;
+  };
+  const auto before = stores();
+  REQUIRE(before.size() == 1);
+  CHECK(program.run("corpus.yaml --out other --set dataset.genres=[pop,rock]").exit_code ==
+        0);  // all genres are in the cache
+  CHECK(stores() == before);
+  CHECK(program.run("corpus.yaml --out third --set features.frames=40").exit_code == 0);
+  CHECK(stores().size() == 2);
+}
+
+TEST_CASE("run_experiment: what cannot work is refused with exit code 65 and a way out") {
+  const Program program;
+  write_whole_text(program.folder / "gtzan.yaml", "dataset: {name: gtzan}\n");
+  fs::create_directories(program.folder / "experiments");
+  fs::copy(program.folder / "tiny.yaml", program.folder / "experiments/sweep.yaml");
+  const auto refused = [&](const std::string& arguments, const std::string& message) {
+    const test::CommandResult result = program.run(arguments);
+    INFO(arguments << "\n" << result.output);
+    CHECK(result.exit_code == 65);
+    CHECK_THAT(result.output, Contains(message));
+  };
+  refused("", "no experiment file was given");
+  refused("none.yaml", "there is no experiment file none.yaml");
+  refused("sweep", "say run_experiment experiments/sweep.yaml");
+  refused("tiny.yaml --nonsense", "--nonsense");
+  refused("tiny.yaml --jobs 0", "--jobs is '0'");
+  refused("tiny.yaml --shard 2/2", "--shard 2/2");
+  refused("tiny.yaml --backend abacus", "abacus");
+  refused("tiny.yaml --dataset nowhere", "the data set nowhere does not exist");
+  refused("tiny.yaml --set features.frames=7", "frames: 6 in the store, 7 in the experiment");
+  refused("gtzan.yaml", "fetch_gtzan DIR");
+  refused("gtzan.yaml", "--dataset built-in");
+  refused("--report nowhere", "nowhere is not a folder of runs");
+  refused("tiny.yaml --report runs", "--report takes folders and no experiment file");
+  CHECK(!fs::exists(program.folder / "runs"));
+
+  write_whole_text(program.folder / "file", "");
+  const test::CommandResult unwritable = program.run("tiny.yaml --out file/run");
+  CHECK(unwritable.exit_code == 1);
+  CHECK_THAT(unwritable.output, Contains("cannot create the folder file/run"));
+}
+
+}  // namespace
+}  // namespace genretree
