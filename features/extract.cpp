@@ -1,13 +1,11 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cmath>
 #include <map>
 #include <memory>
 #include <unordered_map>
 
 #include "core/error.hpp"
-#include "core/interrupt.hpp"
 #include "core/io/files.hpp"
 #include "core/text.hpp"
 #include "core/worker_pool.hpp"
@@ -74,6 +72,7 @@ FeatureStore gather_store(const std::vector<Clip>& clips, const FeatureConfig& c
   FeatureStore store;
   store.config = config;
   store.source = source;
+  store.features.reserve(clips.size() * config.frames * config.coefficients);
   std::map<std::string, std::int32_t> labels;
   for (std::size_t i = 0; i < clips.size(); ++i) {
     const std::unique_ptr<FinishedClip> clip = std::move(results.finished[i]);
@@ -99,6 +98,12 @@ std::vector<std::pair<std::string, std::string>> find_duplicates(const FeatureSt
   return duplicates;
 }
 
+std::string progress_line(std::size_t resumed, std::size_t finished, std::size_t clips, double seconds) {
+  const double per_second = static_cast<double>(finished) / seconds;
+  return fmt::format("features: {}/{} clips, {:.1f} clips/s, {} left", resumed + finished, clips, per_second,
+                     duration(static_cast<double>(clips - resumed - finished) / per_second));
+}
+
 }  // namespace
 
 ExtractSummary extract_features(const std::vector<Clip>& clips, const FeatureConfig& config, const std::string& source,
@@ -109,19 +114,19 @@ ExtractSummary extract_features(const std::vector<Clip>& clips, const FeatureCon
 
   ExtractSummary summary;
   Results results{std::vector<std::unique_ptr<FinishedClip>>(clips.size()), std::vector<std::string>(clips.size())};
+  const fs::path partial = path.string() + ".partial";
   std::unordered_map<std::string, std::size_t> index_of;
   for (std::size_t i = 0; i < clips.size(); ++i) index_of.emplace(journal_key(clips[i]), i);
-  const fs::path partial = path.string() + ".partial";
   Journal journal(partial, journal_header(config, backend.info()), [&](FinishedClip clip) {
     const auto known = index_of.find(clip.key);
-    if (known == index_of.end()) return;  // the clip has changed since, or is gone
-    summary.resumed += !results.finished[known->second];
-    results.finished[known->second] = std::make_unique<FinishedClip>(std::move(clip));
+    if (known != index_of.end())  // else the clip has changed since, or is gone
+      results.finished[known->second] = std::make_unique<FinishedClip>(std::move(clip));
   });
-
   std::vector<std::size_t> open;
   for (std::size_t i = 0; i < clips.size(); ++i)
     if (!results.finished[i]) open.push_back(i);
+  summary.resumed = clips.size() - open.size();
+
   std::atomic<std::size_t> done{0};
   std::vector<std::unique_ptr<SpectralState>> states(options.jobs);
   run_on_workers(backend.device(), options.jobs, open.size(), [&](std::size_t item, Worker& worker) {
@@ -137,12 +142,8 @@ ExtractSummary extract_features(const std::vector<Clip>& clips, const FeatureCon
       results.reasons[i] = error.what();
     }
     const std::size_t finished = ++done;
-    if (options.progress) {
-      const double per_second = static_cast<double>(finished) / seconds_since(start);
-      options.progress->show(
-          0, fmt::format("features: {}/{} clips, {:.1f} clips/s, {} left", summary.resumed + finished, clips.size(),
-                         per_second, duration(static_cast<double>(open.size() - finished) / per_second)));
-    }
+    if (options.progress)
+      options.progress->show(0, progress_line(summary.resumed, finished, clips.size(), seconds_since(start)));
   });
   if (options.progress) options.progress->clear(0);
   if (done < open.size())
@@ -153,7 +154,7 @@ ExtractSummary extract_features(const std::vector<Clip>& clips, const FeatureCon
     if (!results.reasons[i].empty()) summary.bad.push_back({clips[i].track, results.reasons[i]});
   const FeatureStore store = gather_store(clips, config, source, results);
   if (store.clips() == 0)
-    reject("none of the {} can be used{}", count_of(clips.size(), "clip"),
+    reject("no clip of {} can be used{}", clips.size(),
            summary.bad.empty() ? "" : "; the first: " + summary.bad[0].reason);
   write_store(path, store);
   journal.remove();

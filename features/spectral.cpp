@@ -137,7 +137,7 @@ void set_feature(FeatureConfig& config, const std::string& key, const YamlValue&
   } else if (key == "mels") {
     config.mels = whole_number(key, value, 1, most_mels);
   } else {
-    reject("{}: features has no key '{}'{}. Keys: {}", value.where(), key, did_you_mean(key, feature_keys()),
+    reject("{}: features has no key '{}'{}. Keys: {}", value.where_key(), key, did_you_mean(key, feature_keys()),
            join(feature_keys()));
   }
 }

@@ -297,10 +297,6 @@ std::unique_ptr<SpectralState> make_mfcc_state(const SpectralTables& tables, std
   return std::unique_ptr<SpectralState>(entry_for(target, HWY_DISPATCH_TABLE(make_state))(tables));
 }
 
-std::unique_ptr<SpectralState> make_mfcc_state(const SpectralTables& tables) {
-  return make_mfcc_state(tables, supported_targets().front());
-}
-
 void mfcc(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths,
           View<float, 2> out) {
   auto& lane_state = static_cast<MfccState&>(state);

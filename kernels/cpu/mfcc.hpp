@@ -13,9 +13,6 @@ namespace genretree::cpu {
 /// memory grows to the longest clip that is seen.
 std::unique_ptr<SpectralState> make_mfcc_state(const SpectralTables& tables, std::int64_t target);
 
-/// The same for the best instruction set of this machine.
-std::unique_ptr<SpectralState> make_mfcc_state(const SpectralTables& tables);
-
 /// Backend::mfcc. A clip's result does not depend on the clips beside it.
 void mfcc(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths, View<float, 2> out);
 

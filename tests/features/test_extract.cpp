@@ -136,7 +136,7 @@ TEST_CASE("strict: the first bad clip ends it, and no store appears") {
 TEST_CASE("nothing but bad clips is an error") {
   const test::TemporaryFolder folder;
   CHECK_THROWS_WITH(extract({bad_clip("rock", 1)}, folder / "features.h5"),
-                    "none of the 1 clip can be used; the first: cannot read bad.wav: the file is empty");
+                    "no clip of 1 can be used; the first: cannot read bad.wav: the file is empty");
   CHECK_FALSE(fs::exists(folder / "features.h5"));
 }
 

@@ -1,0 +1,93 @@
+// extract_features from the command line: what it says and how it exits.
+#include "core/io/files.hpp"
+#include "features/store.hpp"
+#include "tests/support/support.hpp"
+
+using namespace genretree;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Two genres with the project's own audio files; `bad` adds a file that is none.
+fs::path audio_folder(const test::TemporaryFolder& folder, bool bad) {
+  const fs::path audio = folder / "audio";
+  fs::create_directories(audio / "one");
+  fs::create_directories(audio / "two");
+  fs::copy_file(test::golden("librosa_plain.au"), audio / "one" / "a.au");
+  fs::copy_file(test::golden("librosa_stereo.wav"), audio / "one" / "b.wav");
+  fs::copy_file(test::golden("librosa_8khz.flac"), audio / "two" / "c.flac");
+  if (bad) write_whole_text(audio / "two" / "text.wav", "This is no music.");
+  return audio;
+}
+
+test::CommandResult extract(const std::string& arguments) {
+  return test::run_command(test::program("extract_features").string() + " " + arguments);
+}
+
+}  // namespace
+
+TEST_CASE("extract_features makes a store, and does nothing where it is there already") {
+  const test::TemporaryFolder folder;
+  const std::string audio = audio_folder(folder, false).string(), store = (folder / "features.h5").string();
+  const std::string command = audio + " -o " + store + " --set frames=30 --set coefficients=[1,12]";
+  const test::CommandResult first = extract(command);
+  INFO(first.output);
+  CHECK(first.exit_code == 0);
+  CHECK_THAT(first.output, Catch::Contains("3 clips in"));
+  const FeatureStore made = read_store(store);
+  CHECK(made.tracks == std::vector<std::string>{"a", "b", "c"});
+  CHECK(made.view().shape == std::array<std::size_t, 3>{3, 30, 12});
+
+  const test::CommandResult again = extract(command);
+  CHECK(again.exit_code == 0);
+  CHECK_THAT(again.output, Catch::Contains("is there already, with 3 clips and the same parameters: nothing to do"));
+
+  const test::CommandResult other = extract(audio + " -o " + store + " --set frames=31 --set coefficients=[1,12]");
+  CHECK(other.exit_code == 65);
+  CHECK_THAT(other.output,
+             Catch::Contains("with other parameters: frames is 30 there and 31 here. Choose another name"));
+
+  CHECK(extract(audio + " -o " + store + " --force --set features.frames=31").exit_code == 0);
+  CHECK(read_store(store).config.frames == 31);
+}
+
+TEST_CASE("a bad file is named and left out; --strict stops at it") {
+  const test::TemporaryFolder folder;
+  const std::string audio = audio_folder(folder, true).string(), store = (folder / "features.h5").string();
+  const test::CommandResult strict = extract(audio + " --strict -o " + store);
+  CHECK(strict.exit_code == 65);
+  CHECK_THAT(strict.output, Catch::Contains("text.wav: it holds no audio"));
+  CHECK_FALSE(fs::exists(store));
+
+  const test::CommandResult result = extract(audio + " -o " + store);
+  CHECK(result.exit_code == 3);
+  CHECK_THAT(result.output, Catch::Contains("left out: text: cannot read") && Catch::Contains("1 bad file left out"));
+  CHECK(read_store(store).clips() == 3);
+}
+
+TEST_CASE("a damaged store is refused, and --force makes it again") {
+  const test::TemporaryFolder folder;
+  const std::string audio = audio_folder(folder, false).string(), store = (folder / "features.h5").string();
+  write_whole_text(store, "no store");
+  const test::CommandResult refused = extract(audio + " -o " + store);
+  CHECK(refused.exit_code == 65);
+  CHECK_THAT(refused.output, Catch::Contains("is no feature store, or was cut off") && Catch::Contains("--force"));
+  CHECK(extract(audio + " -o " + store + " --force").exit_code == 0);
+}
+
+TEST_CASE("wrong options are named") {
+  const test::TemporaryFolder folder;
+  const std::string audio = audio_folder(folder, false).string(), out = " -o " + (folder / "features.h5").string();
+  const auto check = [&](const std::string& arguments, const std::string& message) {
+    const test::CommandResult result = extract(arguments);
+    INFO(arguments << ": " << result.output);
+    CHECK(result.exit_code == 65);
+    CHECK_THAT(result.output, Catch::Contains(message));
+  };
+  check(audio + out + " --set hops=1", "(did you mean 'hop'?)");
+  check(audio + out + " --set n_fft=1000", "must be a power of two");
+  check(audio + out + " --set frames", "write it as key=value");
+  check(audio + out + " --backend cpus", "(did you mean 'cpu'?)");
+  check((folder / "none").string() + out, "does not exist");
+  check(audio, "--out is required");
+}
