@@ -202,7 +202,7 @@ Field path(const std::string& key, std::filesystem::path& value, const std::stri
             value = yaml.text.empty() ? "" : std::filesystem::absolute(folder / yaml.text).lexically_normal();
             return nullptr;
           },
-          [&value] { return yaml_text(value.string()); }};
+          [&value] { return yaml_text(value.empty() ? "" : std::filesystem::absolute(value).lexically_normal()); }};
 }
 
 }  // namespace genretree

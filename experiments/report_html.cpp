@@ -39,6 +39,7 @@ tbody th { font-weight: 600; }
 .facts { margin-top: 1.4rem; background: var(--panel); border-radius: .4rem; width: 100%; }
 .facts th, .facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; padding: .3rem .9rem; }
 .facts th { color: var(--quiet); font-weight: 400; width: 11rem; }
+.heat { margin-bottom: 1.6rem; }
 .heat td { text-align: center; min-width: 3.2rem; background: rgba(var(--heat), var(--share, 0)); border: 1px solid var(--line); }
 .heat td.right { font-weight: 700; }
 .heat td.recall { background: none; border: none; text-align: right; }
@@ -195,9 +196,9 @@ std::string to_html(const ReportContent& content) {
   if (!content.curve_figures.empty()) body += "<h2>While it trains</h2>\n" + figures(content.curve_figures);
   body +=
       "<h2>Which genres are taken for which</h2>\n<p class=\"note\">Clips of the test set, summed over trials: true "
-      "genre by row, answer by column.</p>\n<div class=\"pair\">\n";
+      "genre by row, answer by column.</p>\n";
   for (const ReportConfusion& confusion : content.confusions) body += confusion_table(confusion, content.genres);
-  body += "</div>\n" + figure9(content);
+  body += figure9(content);
   return fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
       "content=\"width=device-width, "
