@@ -1,7 +1,7 @@
-#include "core/device.hpp"
-
 #include <cstdlib>
+#include <sys/mman.h>
 
+#include "core/device.hpp"
 #include "core/error.hpp"
 
 namespace genretree {
@@ -26,9 +26,17 @@ class HostQueue final : public Queue {
 class HostDevice final : public Device {
  public:
   void* allocate(std::size_t bytes) override {
-    constexpr std::size_t alignment = 128;  // two cache lines: no false sharing between buffers of two workers
-    void* memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-    if (!memory) fail("out of memory: {:.1f} MB were asked for. Use fewer workers (--jobs) or a smaller batch", bytes / 1e6);
+    constexpr std::size_t huge_page = 2 << 20;
+    // two cache lines: no false sharing between buffers of two workers
+    const std::size_t alignment = bytes < 2 * huge_page ? 128 : huge_page;
+    const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+    void* memory = std::aligned_alloc(alignment, rounded);
+#ifdef MADV_HUGEPAGE
+    // activations of a thousand steps in pages of 4 KB would miss the address cache all the time; only a hint, so that its failure does not matter
+    if (memory && alignment == huge_page) madvise(memory, rounded, MADV_HUGEPAGE);
+#endif
+    if (!memory)
+      fail("out of memory: {:.1f} MB were asked for. Use fewer workers (--jobs) or a smaller batch", bytes / 1e6);
     return memory;
   }
   void release(void* memory) noexcept override { std::free(memory); }

@@ -13,21 +13,21 @@ HWY_BEFORE_NAMESPACE();
 namespace genretree::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// e^x = scale · (1 + rest), scale a power of two.
+/// e^{ax} = scale · (1 + rest), scale a power of two.
 template <class V>
 struct Exponential {
   V scale, rest;
 };
 
-/// For |x| ≤ 87. x·log2(e) = n + f with n whole and |f| ≤ 1/2; rest = 2^f - 1 = f·p(f), where p interpolates (2^f -
-/// 1)/f at the six Chebyshev nodes (error of 2^f: 7e-9). Adding 1.5·2^23 rounds to a whole number and leaves n in the
-/// low bits.
+/// For |ax| ≤ 87. ax·log2(e) = n + f with n whole and |f| ≤ 1/2; rest = 2^f - 1 = f·p(f), where p interpolates
+/// (2^f - 1)/f at the six Chebyshev nodes (error of 2^f: 7e-9). Adding 1.5·2^23 rounds to a whole number and leaves n
+/// in the low bits.
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE Exponential<V> exponential(D d, V x) {
+HWY_INLINE Exponential<V> exponential(D d, float a, V x) {
   const hn::RebindToSigned<D> di;
-  const V log2_e = hn::Set(d, 1.44269504f), magic = hn::Set(d, 12582912.0f);
-  const V shifted = hn::MulAdd(x, log2_e, magic);
-  const V f = hn::MulSub(x, log2_e, hn::Sub(shifted, magic));
+  const V a_log2_e = hn::Set(d, a * 1.44269504f), magic = hn::Set(d, 12582912.0f);
+  const V shifted = hn::MulAdd(x, a_log2_e, magic);
+  const V f = hn::MulSub(x, a_log2_e, hn::Sub(shifted, magic));
   V p = hn::MulAdd(f, hn::Set(d, 1.545316294e-4f), hn::Set(d, 1.339086336e-3f));
   p = hn::MulAdd(f, p, hn::Set(d, 9.618082557e-3f));
   p = hn::MulAdd(f, p, hn::Set(d, 5.550357114e-2f));
@@ -63,7 +63,7 @@ HWY_INLINE V limit(D d, V x, float low, float high) {
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V sigmoid(D d, V x) {
   const V one = hn::Set(d, 1.0f);
-  const auto [scale, rest] = exponential(d, limit(d, hn::Neg(x), -87.0f, 87.0f));
+  const auto [scale, rest] = exponential(d, -1.0f, limit(d, x, -87.0f, 87.0f));
   return reciprocal(d, hn::Add(one, hn::MulAdd(scale, rest, scale)));
 }
 
@@ -71,7 +71,7 @@ HWY_INLINE V sigmoid(D d, V x) {
 /// precision.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V tanh(D d, V x) {
-  const auto [scale, rest] = exponential(d, limit(d, hn::Add(x, x), -20.0f, 20.0f));
+  const auto [scale, rest] = exponential(d, 2.0f, limit(d, x, -10.0f, 10.0f));
   const V e = hn::MulAdd(scale, rest, hn::Sub(scale, hn::Set(d, 1.0f)));
   return hn::Mul(e, reciprocal(d, hn::Add(e, hn::Set(d, 2.0f))));
 }

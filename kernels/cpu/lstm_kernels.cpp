@@ -36,18 +36,20 @@ void multiply_tile(const Product& p, std::size_t row) {
     for (std::size_t c = 0; c < Columns; ++c)
       sum[r][c] = p.start ? hn::LoadU(d, start + r * p.start_row + c * lanes) : hn::Zero(d);
 
-  const float* a = p.a + row * p.a_row;
-  const float* HWY_RESTRICT panel = p.panel;
   const std::size_t a_row = p.a_row, a_depth = p.a_depth, a_gate = p.a_gate;
-  for (std::size_t k = 0; k < p.depth; ++k) {
+  for (std::size_t segment = 0; segment < p.segments; ++segment) {
+    const float* HWY_RESTRICT a = p.a + segment * p.a_segment + row * p.a_row;
+    const float* HWY_RESTRICT panel = p.panel + segment * p.panel_segment;
+    for (std::size_t k = 0; k < p.depth; ++k) {
 #pragma GCC unroll 8
-    for (std::size_t r = 0; r < Rows; ++r)
+      for (std::size_t r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
-      for (std::size_t c = 0; c < Columns; ++c)
-        sum[r][c] = hn::MulAdd(hn::Set(d, a[r * a_row + (PerGate ? c * a_gate : 0)]), hn::LoadU(d, panel + c * lanes),
-                               sum[r][c]);
-    a += a_depth;
-    panel += Columns * lanes;
+        for (std::size_t c = 0; c < Columns; ++c)
+          sum[r][c] = hn::MulAdd(hn::Set(d, a[r * a_row + (PerGate ? c * a_gate : 0)]), hn::LoadU(d, panel + c * lanes),
+                                 sum[r][c]);
+      a += a_depth;
+      panel += Columns * lanes;
+    }
   }
 
   float* out = p.out + row * p.out_row;

@@ -26,6 +26,8 @@ struct Product {
   float* out;             ///< out[r · out_row + c]
   std::size_t out_row;
   std::size_t a_gate = 0;  ///< with dropout: the operand of column vector q is a + q · a_gate
+  /// The whole sum may come in segments of `depth`, whose operands and panels lie this far apart.
+  std::size_t segments = 1, a_segment = 0, panel_segment = 0;
 };
 
 /// One vector of units, one time step, all rows.

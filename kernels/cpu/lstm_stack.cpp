@@ -26,7 +26,7 @@ namespace {
 
 /// dz of this many bytes of one vector of units are collected before they are multiplied into the weights' gradient:
 /// they and the operands share a first-level cache of 32 KiB or more.
-constexpr std::size_t block_bytes = 28 * 1024;
+constexpr std::size_t block_bytes = 32 * 1024;
 /// Widest register tile, in vectors.
 constexpr std::size_t max_panel_vectors = 4;
 
@@ -42,6 +42,11 @@ std::size_t operand_row(std::size_t depth) {
 /// Steps whose dz are collected, for a batch of `rows`.
 std::size_t block_steps(std::size_t rows, std::size_t lanes) {
   return std::max<std::size_t>(1, block_bytes / (rows * 4 * lanes * sizeof(float)));
+}
+
+/// Unit vectors whose dz are multiplied together: their rows of a panel of transposed weights fill the same part of that cache.
+std::size_t vectors_together(std::size_t lanes) {
+  return std::max<std::size_t>(1, block_bytes / (4 * lanes * max_panel_vectors * lanes * sizeof(float)));
 }
 
 /// A panel of transposed weights: `vectors` columns of [4 · padded units, vectors · lanes].
@@ -305,24 +310,28 @@ void forward_run(const Pass& pass, const ParameterLayout& layout, const float* p
 // ------------------------------------------------------------------------------------------------------------------------
 // backward
 
-/// doperand += dz of unit vector v · its rows of the transposed weights.
-void multiply_transposed(const Pass& pass, Layer& layer, std::size_t v, const float* dz, float* doperand) {
+/// doperand += dz · transposed weights, for the unit vectors first … first + count - 1. dz_vector: from one vector's dz to the next.
+void multiply_transposed(const Pass& pass, Layer& layer, std::size_t first, std::size_t count, const float* dz,
+                         std::size_t dz_vector, float* doperand) {
   const std::size_t columns = layer.vector_columns();
   for (const Panel& panel : layer.panels) {
     const std::size_t width = panel.vectors * layer.lanes;
-    const auto product = [&](std::size_t first, std::size_t depth, float* out) {
+    const auto product = [&](std::size_t first_column, std::size_t depth, float* out) {
       out += panel.first_vector * layer.lanes;
       pass.kernels.multiply({.rows = pass.rows,
                              .depth = depth,
                              .vectors = panel.vectors,
-                             .a = dz + first,
+                             .a = dz + first_column,
                              .a_row = columns,
                              .a_depth = 1,
-                             .panel = panel_of(layer, panel) + (v * columns + first) * width,
-                             .start = v == 0 ? nullptr : out,
-                             .start_row = v == 0 ? 0 : layer.doperand_row,
+                             .panel = panel_of(layer, panel) + (first * columns + first_column) * width,
+                             .start = first == 0 ? nullptr : out,
+                             .start_row = first == 0 ? 0 : layer.doperand_row,
                              .out = out,
-                             .out_row = layer.doperand_row});
+                             .out_row = layer.doperand_row,
+                             .segments = count,
+                             .a_segment = dz_vector,
+                             .panel_segment = columns * width});
     };
     if (!pass.masked) {
       product(0, columns, doperand);
@@ -347,13 +356,16 @@ void backward_step(const Pass& pass, std::size_t index, std::size_t t, std::size
   } else if (t + 1 == pass.frames) {
     from_above = pass.run.output_gradient.data(), above_row = layer.padded_units();
   }
-  for (std::size_t v = 0; v < layer.vectors; ++v) {
-    float* dz = layer.dz.data() + (v * steps + t % steps) * pass.rows * columns;
-    pass.kernels.cell_backward({pass.config.gate, pass.rows, pass.gates(layer, t, v), pass.cells(layer, t, v),
-                                pass.cells(layer, t + 1, v), from_next + v * layer.lanes, layer.doperand_row,
-                                from_above ? from_above + v * layer.lanes : nullptr, above_row,
-                                layer.dcells.data() + v * pass.rows * layer.lanes, dz});
-    multiply_transposed(pass, layer, v, dz, doperand);
+  const std::size_t dz_vector = steps * pass.rows * columns, together = vectors_together(layer.lanes);
+  float* dz = layer.dz.data() + t % steps * pass.rows * columns;
+  for (std::size_t first = 0; first < layer.vectors; first += together) {
+    const std::size_t end = std::min(layer.vectors, first + together);
+    for (std::size_t v = first; v < end; ++v)
+      pass.kernels.cell_backward({pass.config.gate, pass.rows, pass.gates(layer, t, v), pass.cells(layer, t, v),
+                                  pass.cells(layer, t + 1, v), from_next + v * layer.lanes, layer.doperand_row,
+                                  from_above ? from_above + v * layer.lanes : nullptr, above_row,
+                                  layer.dcells.data() + v * pass.rows * layer.lanes, dz + v * dz_vector});
+    multiply_transposed(pass, layer, first, end - first, dz + first * dz_vector, dz_vector, doperand);
   }
   if (pass.masked)
     pass.kernels.mask_sum(
