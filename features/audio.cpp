@@ -3,6 +3,7 @@
 #include <cmath>
 #include <fstream>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <sndfile.h>
 #include <soxr.h>
@@ -125,12 +126,19 @@ void check_decoded_length(const fs::path& path, const SF_INFO& info, std::size_t
   if (decoded == 0) reject_file(path, "it holds no samples. Fetch it again, or remove it");
 }
 
-/// All samples, channels interleaved.
-std::vector<float> read_samples(const fs::path& path, SF_INFO& info) {
-  const std::unique_ptr<SNDFILE, CloseSound> file(sf_open(path.c_str(), SFM_READ, &info));
+std::unique_ptr<SNDFILE, CloseSound> open_sound(const fs::path& path, SF_INFO& info) {
+  static std::mutex reason_mutex;  // libsndfile keeps one reason for the whole process
+  const std::lock_guard lock(reason_mutex);
+  std::unique_ptr<SNDFILE, CloseSound> file(sf_open(path.c_str(), SFM_READ, &info));
   if (!file)
     reject_file(path, "it holds no audio that {} can read ({}) Convert it to .wav, .au, .flac or .ogg, or remove it",
                 sf_version_string(), sf_strerror(nullptr));
+  return file;
+}
+
+/// All samples, channels interleaved.
+std::vector<float> read_samples(const fs::path& path, SF_INFO& info) {
+  const std::unique_ptr<SNDFILE, CloseSound> file = open_sound(path, info);
   if (info.samplerate < lowest_rate || info.samplerate > highest_rate)
     reject_file(path,
                 "its sample rate is {} Hz, but must be from {} to {}. The header is damaged: fetch or convert it again",

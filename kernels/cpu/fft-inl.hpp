@@ -74,7 +74,6 @@ class LaneFft {
     for (std::size_t k = 0; k < n; ++k) positions_.push_back(static_cast<std::uint32_t>(position(k, n)));
   }
 
-  std::size_t size() const { return n_; }
   /// Where result k stands: [n]
   const std::uint32_t* positions() const { return positions_.data(); }
 
