@@ -3,6 +3,9 @@
 #include <hdf5.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <mutex>
 #include <numeric>
 #include <utility>
@@ -31,7 +34,6 @@ class Handle {
   }
   operator hid_t() const { return id_; }
   bool valid() const { return id_ >= 0; }
-  hid_t release() { return std::exchange(id_, H5I_INVALID_HID); }
 
  private:
   hid_t id_;
@@ -120,6 +122,7 @@ std::vector<const char*> pointers(std::span<const std::string> texts) {
 struct Hdf5File::State {
   std::filesystem::path path;
   Handle file;
+  bool in_memory;  ///< a new file, which close() writes to the disk
 
   Handle open_object(const std::string& name) const {
     Handle object(H5Oopen(file, name.c_str(), H5P_DEFAULT), H5Oclose);
@@ -139,9 +142,13 @@ Hdf5File::~Hdf5File() {
 Hdf5File Hdf5File::create(const std::filesystem::path& path) {
   const Lock lock(library_mutex);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
-  Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);
+  // in memory until close(): a library that meets a full disk keeps the file half open and crashes at the end of the process
+  constexpr std::size_t memory_step = 1 << 20;
+  const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  H5Pset_fapl_core(access, memory_step, false);
+  Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access), H5Fclose);
   if (!file.valid()) fail("cannot create {}: {}", path.string(), last_reason());
-  return Hdf5File(std::unique_ptr<State>(new State{path, std::move(file)}));
+  return Hdf5File(std::unique_ptr<State>(new State{path, std::move(file), true}));
 }
 
 Hdf5File Hdf5File::open(const std::filesystem::path& path) {
@@ -152,16 +159,26 @@ Hdf5File Hdf5File::open(const std::filesystem::path& path) {
   if (!file.valid())
     reject("cannot open {} as HDF5: {}. If it lies on a network file system without locks, set HDF5_USE_FILE_LOCKING=FALSE", path.string(),
            last_reason());
-  return Hdf5File(std::unique_ptr<State>(new State{path, std::move(file)}));
+  return Hdf5File(std::unique_ptr<State>(new State{path, std::move(file), false}));
 }
 
 void Hdf5File::close() {
   const Lock lock(library_mutex);
   if (!state_->file.valid()) return;
-  const bool flushed = H5Fflush(state_->file, H5F_SCOPE_GLOBAL) >= 0;
-  const std::string reason = flushed ? "" : last_reason();
-  const bool closed = H5Fclose(state_->file.release()) >= 0;
-  if (!flushed || !closed) fail("cannot write {}: {}. Free some space, or choose another folder", state_->path.string(), reason);
+  const Handle file = std::move(state_->file);
+  if (!state_->in_memory) return;
+  const std::string path = state_->path.string();
+  const ssize_t size = H5Fflush(file, H5F_SCOPE_GLOBAL) < 0 ? -1 : H5Fget_file_image(file, nullptr, 0);
+  std::vector<char> image(static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+  if (size < 0 || H5Fget_file_image(file, image.data(), image.size()) < 0) fail("cannot write {}: {}", path, last_reason());
+
+  std::FILE* disk = std::fopen(path.c_str(), "wb");
+  if (!disk) fail("cannot create {}: {}", path, std::strerror(errno));
+  const bool written = std::fwrite(image.data(), 1, image.size(), disk) == image.size();
+  const int write_error = errno;
+  const bool closed = std::fclose(disk) == 0;
+  if (!written || !closed)
+    fail("cannot write {}: {}. Free some space, or choose another folder", path, std::strerror(written ? errno : write_error));
 }
 
 template <class T>

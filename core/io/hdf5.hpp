@@ -29,7 +29,8 @@ class Hdf5File {
   Hdf5File(Hdf5File&&) noexcept;
   Hdf5File& operator=(Hdf5File&&) noexcept;
 
-  /// Closes a written file; throws if what is buffered cannot be written (a full disk). The destructor closes silently.
+  /// Writes a new file to the disk, on which nothing is before, and closes it; throws if it cannot be written (a full disk). The destructor closes
+  /// silently and leaves no file.
   void close();
 
   template <class T>
