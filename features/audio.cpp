@@ -34,8 +34,7 @@ template <class... Args>
   reject("cannot read {}: {}", path.string(), fmt::format(reason, std::forward<Args>(args)...));
 }
 
-// -------------------------------------------------------------------------------- what the header says about the
-// length
+// --- what the header says about the length ---
 
 /// Bytes of a header, in either byte order.
 class HeaderReader {
@@ -101,8 +100,7 @@ void check_length(const fs::path& path) {
                 promise->bytes, held);
 }
 
-// -----------------------------------------------------------------------------------------------------------------
-// samples
+// --- samples ---
 
 void check_is_file(const fs::path& path) {
   std::error_code error;

@@ -11,8 +11,7 @@
 namespace genretree {
 namespace {
 
-// ------------------------------------------------------------------------------------------------------------------
-// configuration
+// --- configuration ---
 
 /// A whole number of a `--set` or YAML scalar, within its range.
 std::size_t whole_number(const std::string& key, const YamlValue& value, std::size_t low, std::size_t high) {
@@ -46,8 +45,7 @@ void check_range(const char* key, std::size_t value, std::size_t low, std::size_
   if (value < low || value > high) reject("features: {} is {}, but must be from {} to {}", key, value, low, high);
 }
 
-// -------------------------------------------------------------------------------------------------------------------------
-// tables
+// --- tables ---
 
 // The Slaney mel scale: linear below 1 kHz, logarithmic above. Sources: librosa.hz_to_mel and librosa.mel_to_hz with
 // htk=False.
