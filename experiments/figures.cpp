@@ -1,6 +1,9 @@
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
+#include <memory>
 #include <stdio.h>
 #include <sys/wait.h>
 
@@ -137,8 +140,12 @@ Output run_shell(const std::string& command) {
 /// The SVG that gnuplot makes of a script. Where that fails, a second run fetches the messages, which would be mixed
 /// with the picture in one stream.
 std::string run_gnuplot(const std::string& script) {
+  // through a file: the curves of a thousand epochs are longer than a command line may be
+  const std::unique_ptr<FILE, int (*)(FILE*)> file(tmpfile(), fclose);
+  if (!file || fwrite(script.data(), 1, script.size(), file.get()) != script.size() || fflush(file.get()) != 0)
+    fail("cannot write a temporary file for gnuplot: {}. Free some space in /tmp", std::strerror(errno));
   const auto command = [&](const char* streams) {
-    return fmt::format("LC_ALL=C gnuplot -d {} <<'END_OF_SCRIPT'\n{}END_OF_SCRIPT\n", streams, script);
+    return fmt::format("LC_ALL=C gnuplot -d {} </dev/fd/{}", streams, fileno(file.get()));
   };
   Output output = run_shell(command("2>/dev/null"));
   if (output.exit_code == 127)

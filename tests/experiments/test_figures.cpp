@@ -80,6 +80,14 @@ TEST_CASE("values that are missing or not finite leave gaps, not text", "[figure
   CHECK_THROWS_WITH(draw(plot), "the figure figure11 has nothing to show");
 }
 
+TEST_CASE("curves of thousands of epochs are drawn, though their script is longer than a command line", "[figures]") {
+  Curve curve{Curve::Style::test, {}, {}, {}};
+  for (int epoch = 1; epoch <= 10000; ++epoch) curve.x.push_back(epoch);
+  curve.mean.assign(curve.x.size(), 1.5);
+  curve.sd.assign(curve.x.size(), 0.1);
+  CHECK_THAT(draw({"long", "Loss", "epochs", "loss", {}, 0, {curve}}), Catch::Contains(">test<"));
+}
+
 TEST_CASE("a single grid point is a plot too", "[figures]") {
   const Plot plot = {"one", "Loss", "epochs", "loss", {5}, 0, {{Curve::Style::test, {5}, {1.5}, {0.1}}}};
   CHECK_THAT(draw(plot), Catch::Contains("<use xlink:href='#one_gpPt"));
