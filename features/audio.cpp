@@ -65,7 +65,8 @@ class HeaderReader {
 struct Promise {
   std::uint64_t begin, bytes;
 };
-constexpr std::uint64_t unknown_length = 0xffffffff;  // written by programs that could not seek back
+/// Programs that cannot seek back write 0xffffffff, or like SoX 0x7ffff000; no clip is that long.
+constexpr std::uint64_t unknown_length = 0x7ffff000;
 
 /// libsndfile takes what is there and does not tell that it is less than the header says, so the header is read here.
 /// nullopt: the length is not given, or the format is not one of .au, .wav and .aiff.
@@ -74,7 +75,7 @@ std::optional<Promise> promised_samples(const fs::path& path) {
   const std::string tag = header.tag();
   if (tag == ".snd" || tag == "dns.") {
     const std::uint64_t begin = header.number(tag == ".snd"), bytes = header.number(tag == ".snd");
-    if (bytes == unknown_length) return std::nullopt;
+    if (bytes >= unknown_length) return std::nullopt;
     return Promise{begin, bytes};
   }
   if (tag != "RIFF" && tag != "RIFX" && tag != "FORM") return std::nullopt;
@@ -84,7 +85,7 @@ std::optional<Promise> promised_samples(const fs::path& path) {
   while (header.good()) {
     const bool found = header.tag() == wanted;
     const std::uint64_t bytes = header.number(big_endian);
-    if (found && header.good() && bytes != unknown_length) return Promise{header.position(), bytes};
+    if (found && header.good() && bytes < unknown_length) return Promise{header.position(), bytes};
     if (found) break;
     header.skip(bytes + bytes % 2);  // chunks begin at even offsets
   }
@@ -114,10 +115,11 @@ void check_is_file(const fs::path& path) {
 
 /// For the formats whose length libsndfile does tell.
 void check_decoded_length(const fs::path& path, const SF_INFO& info, std::size_t decoded) {
-  if (info.frames == SF_COUNT_MAX)  // Ogg without the page that ends it
+  const int format = info.format & SF_FORMAT_TYPEMASK;
+  const bool is_known = info.frames != SF_COUNT_MAX && format != SF_FORMAT_MPEG;  // MPEG's length is an estimate
+  if (format == SF_FORMAT_OGG && !is_known)                                       // no page that ends it
     reject_file(path, "cut off: its end is missing after {} samples. Fetch or copy it again", decoded);
-  const bool exact = (info.format & SF_FORMAT_TYPEMASK) != SF_FORMAT_MPEG;  // MPEG's length is an estimate
-  if (exact && decoded < static_cast<std::size_t>(info.frames))
+  if (is_known && decoded < static_cast<std::size_t>(info.frames))
     reject_file(
         path, "cut off or damaged: its header promises {} samples, but only {} can be decoded. Fetch or copy it again",
         info.frames, decoded);
