@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -30,15 +31,22 @@ fs::path variable(const char* name) {
 // the data are
 
 fs::path find_gtzan() {
-  for (const fs::path& place :
-       {variable("GTZAN"), fs::path("data/gtzan"), fs::path("data/genres"), fs::path("data/genres_original")})
-    if (!place.empty() && fs::is_directory(place)) return place;
-  reject(
-      "GTZAN was not found: neither $GTZAN nor data/gtzan, data/genres or data/genres_original is a folder. Three ways "
-      "out:\n"
+  constexpr const char* ways_out =
+      "Three ways out:\n"
       "  1. fetch_gtzan DIR downloads it; then add --dataset DIR\n"
       "  2. --dataset FOLDER, if you have it already (the folder that holds blues/, classical/, …)\n"
-      "  3. --dataset built-in runs everything at once with synthetic music, whose figures say nothing about GTZAN");
+      "  3. --dataset built-in runs everything at once with synthetic music, whose figures say nothing about GTZAN";
+  if (const fs::path place = variable("GTZAN"); !place.empty()) {
+    if (!fs::is_directory(place))
+      reject("GTZAN was not found: $GTZAN is {}, which is no folder. {}", place.string(), ways_out);
+    return place;
+  }
+  for (const char* place : {"data/gtzan", "data/genres", "data/genres_original"})
+    if (fs::is_directory(place)) return place;
+  reject(
+      "GTZAN was not found: $GTZAN is not set, and data/gtzan, data/genres and data/genres_original are no folders "
+      "here. {}",
+      ways_out);
 }
 
 fs::path path_of(const DatasetSpec& dataset) {
@@ -58,7 +66,10 @@ fs::path cache_file(const DatasetSpec& dataset, const FeatureConfig& features, c
                     const fs::path& cache) {
   std::string identity = to_json(features);
   for (const Clip& clip : clips) identity += "\n" + clip.genre + "\t" + clip.track + "\t" + clip.identity;
-  return cache / fmt::format("{}-{}.h5", dataset.name, hash(identity));
+  std::string name = dataset.name;
+  std::ranges::replace_if(
+      name, [](unsigned char c) { return !std::isalnum(c) && c != '-'; }, '_');
+  return cache / fmt::format("{}-{}.h5", name, hash(identity));
 }
 
 /// The features of `clips`, from the cache if they are there.
@@ -186,8 +197,9 @@ void use_dataset(DatasetSpec& dataset, const std::string& argument) {
     dataset.path.clear();
     return;
   }
-  if (dataset.name == built_in) dataset.name = fs::absolute(argument).lexically_normal().filename().string();
-  dataset.path = argument;
+  dataset.path = fs::absolute(argument).lexically_normal();
+  if (!dataset.path.has_filename()) dataset.path = dataset.path.parent_path();  // "music/"
+  if (dataset.name == built_in) dataset.name = dataset.path.stem().string();
 }
 
 fs::path default_cache() {

@@ -12,6 +12,9 @@
 
 namespace genretree {
 
+/// The classifier of an experiment for so many genres.
+inline ClassifierConfig classifier_of(const Spec& spec, std::size_t genres) { return {spec.stack, genres}; }
+
 /// One training of one classifier.
 struct PlannedRun {
   std::string id;  ///< stable: "e050-t2" (50 epochs, trial 2), or "s400-t2" for all snapshots of trial 2

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/worker_pool.hpp"
+#include "experiments/plan.hpp"
 #include "experiments/resources.hpp"
 #include "models/trainer.hpp"
 
@@ -72,8 +73,6 @@ BatchSeconds measure(Trainer& trainer, const Split& sample) {
 }
 
 }  // namespace
-
-ClassifierConfig classifier_of(const Spec& spec, std::size_t genres) { return {spec.stack, genres}; }
 
 std::size_t bytes_per_run(const Spec& spec, const Data& data, Backend& backend) {
   const DeviceDataset dataset(data.store, backend);

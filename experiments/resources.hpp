@@ -8,9 +8,6 @@
 
 namespace genretree {
 
-/// The classifier of an experiment for so many genres.
-ClassifierConfig classifier_of(const Spec& spec, std::size_t genres);
-
 /// Bytes of device memory that one run needs.
 std::size_t bytes_per_run(const Spec& spec, const Data& data, Backend& backend);
 

@@ -3,7 +3,6 @@
 
 #include "core/error.hpp"
 #include "core/io/files.hpp"
-#include "experiments/resources.hpp"
 #include "experiments/runner.hpp"
 #include "models/checkpoint.hpp"
 #include "tests/support/support.hpp"

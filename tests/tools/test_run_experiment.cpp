@@ -192,7 +192,7 @@ TEST_CASE("run_experiment: what cannot work is refused with exit code 65 and a w
   refused("tiny.yaml --jobs 0", "--jobs is '0'");
   refused("tiny.yaml --shard 2/2", "--shard 2/2");
   refused("tiny.yaml --backend abacus", "abacus");
-  refused("tiny.yaml --dataset nowhere", "the data set nowhere does not exist");
+  refused("tiny.yaml --dataset nowhere", "/nowhere does not exist. Give another");
   refused("tiny.yaml --set features.frames=7", "frames: 6 in the store, 7 in the experiment");
   refused("gtzan.yaml", "fetch_gtzan DIR");
   refused("gtzan.yaml", "--dataset built-in");

@@ -1,0 +1,138 @@
+#include <cstdlib>
+
+#include "core/error.hpp"
+#include "core/io/files.hpp"
+#include "experiments/data.hpp"
+#include "features/corpus.hpp"
+#include "features/synthesis.hpp"
+#include "tests/support/support.hpp"
+
+namespace genretree {
+namespace fs = std::filesystem;
+using Catch::Contains;
+namespace {
+
+/// Two genres of three one-second clips with names of their own in a folder, and an experiment on them.
+struct Music {
+  test::TemporaryFolder folder;
+  Spec spec;
+  DataOptions options;
+  std::unique_ptr<Backend> backend = make_backend({});
+
+  Music() {
+    for (const std::string genre : {"blues", "metal"}) {
+      fs::create_directories(folder / "music" / genre);
+      for (std::size_t clip = 0; clip < 3; ++clip)
+        write_au(folder / "music" / genre / fmt::format("song{}.au", clip),
+                 synthesise_clip({.seconds = 1}, genre, clip), 22050);
+    }
+    spec.dataset.name = "mine";
+    spec.dataset.path = folder / "music";
+    spec.dataset.split.train = spec.dataset.split.validation = spec.dataset.split.test = 1;
+    spec.features.frames = 44;
+    options.cache = folder / "cache";
+  }
+  Data load() const { return load_data(spec, *backend, options); }
+  std::vector<fs::path> cached() const {
+    std::vector<fs::path> stores;
+    for (const auto& entry : fs::directory_iterator(options.cache))
+      if (entry.path().extension() == ".h5") stores.push_back(entry.path());
+    return stores;
+  }
+};
+
+TEST_CASE("a folder of music is extracted once, whatever its genres are used for", "[data]") {
+  Music music;
+  const Data data = music.load();
+  CHECK(data.summary.name == "music");
+  CHECK(data.summary.genres == std::vector<std::string>{"blues", "metal"});
+  CHECK(data.summary.clips == 6);
+  CHECK(data.summary.train + data.summary.validation + data.summary.test == 6);
+  CHECK(data.store.features.size() == 6 * 44 * 13);
+  REQUIRE(music.cached().size() == 1);
+  const auto written = fs::last_write_time(music.cached().front());
+  music.spec.dataset.genres = {"metal", "blues"};
+  const Data turned = music.load();
+  CHECK(turned.store.genres == music.spec.dataset.genres);
+  CHECK(turned.store.tracks == data.store.tracks);
+  CHECK(data.store.labels.front() == 0);    // song0 is blues
+  CHECK(turned.store.labels.front() == 1);  // now the second genre
+  CHECK(turned.summary.checksum != data.summary.checksum);
+  CHECK(fs::last_write_time(music.cached().front()) == written);
+
+  music.spec.features.coefficients = 5;
+  CHECK(music.load().store.features.size() == 6 * 44 * 5);
+  CHECK(music.cached().size() == 2);
+  write_au(music.folder / "music/blues/song0.au", synthesise_clip({.seconds = 1}, "pop", 7),
+           22050);  // another song under the old name
+  fs::last_write_time(music.folder / "music/blues/song0.au",
+                      fs::file_time_type::clock::now() + std::chrono::seconds(2));
+  music.load();
+  CHECK(music.cached().size() == 3);
+}
+
+TEST_CASE("a damaged store in the cache is made again", "[data]") {
+  const Music music;
+  const std::string checksum = music.load().summary.checksum;
+  fs::resize_file(music.cached().front(), 1000);
+  CHECK(music.load().summary.checksum == checksum);
+  CHECK(fs::file_size(music.cached().front()) > 1000);
+}
+
+TEST_CASE("a file that is no audio is named in the notes each time, and refused with --strict", "[data]") {
+  Music music;
+  write_whole_text(music.folder / "music/metal/song3.wav", "no audio at all");
+  for (int time = 0; time < 2; ++time) {
+    const Data data = music.load();
+    CHECK(data.summary.clips == 6);
+    REQUIRE(!data.summary.notes.empty());
+    CHECK_THAT(data.summary.notes.front(), Contains("song3"));
+  }
+  music.options.strict = true;
+  CHECK_THROWS_WITH(music.load(), Contains("song3"));
+}
+
+TEST_CASE("synthetic music in a folder is never called GTZAN", "[data]") {
+  Music music;
+  music.spec.dataset.name = "gtzan";
+  CHECK(music.load().summary.name == "music");  // its tracks have other names
+  for (const std::string genre : {"blues", "metal"})
+    for (int clip = 0; clip < 3; ++clip)
+      fs::rename(music.folder / "music" / genre / fmt::format("song{}.au", clip),
+                 music.folder / "music" / genre / fmt::format("{}.{:05}.au", genre, clip));
+  CHECK(music.load().summary.name == "GTZAN");
+  write_whole_text(music.folder / "music/corpus.txt", corpus_recipe({}) + "\nMade by make_corpus; not GTZAN.\n");
+  const Data data = music.load();
+  CHECK_THAT(data.summary.name, Contains("SYNTHETIC"));
+  CHECK_THAT(data.summary.source, Catch::StartsWith("synthetic corpus"));
+}
+
+TEST_CASE("--dataset takes the place of name and path", "[data]") {
+  DatasetSpec dataset;
+  dataset.path = "/old";
+  use_dataset(dataset, "built-in");
+  CHECK(dataset.name == "built-in");
+  CHECK(dataset.path.empty());
+  use_dataset(dataset, "songs/rare/");
+  CHECK(dataset.name == "rare");
+  CHECK(dataset.path == fs::absolute("songs/rare"));
+  dataset.name = "gtzan";
+  use_dataset(dataset, "/data/genres");
+  CHECK(dataset.name == "gtzan");
+  CHECK(dataset.path == "/data/genres");
+}
+
+TEST_CASE("GTZAN is found by its variable; without it the error gives three ways out", "[data]") {
+  Music music;
+  music.spec.dataset.name = "gtzan";
+  music.spec.dataset.path.clear();
+  ::setenv("GTZAN", (music.folder / "music").c_str(), 1);
+  CHECK(music.load().summary.clips == 6);
+  ::setenv("GTZAN", "/nowhere", 1);
+  CHECK_THROWS_WITH(music.load(),
+                    Contains("fetch_gtzan DIR") && Contains("--dataset FOLDER") && Contains("--dataset built-in"));
+  ::unsetenv("GTZAN");
+}
+
+}  // namespace
+}  // namespace genretree
