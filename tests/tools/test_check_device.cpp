@@ -1,0 +1,19 @@
+#include "tests/support/support.hpp"
+
+namespace genretree {
+namespace {
+
+TEST_CASE("check_device: names machine and backends, and checks every operation of the contract") {
+  const test::CommandResult result = test::run_command(test::program("check_device").string());
+  INFO(result.output);
+  CHECK(result.exit_code == 0);
+  CHECK_THAT(result.output, Catch::Contains("machine") && Catch::Contains("backend cpu") && Catch::Contains("HDF5"));
+  for (const char* operation : {"mfcc", "gather", "dropout_masks", "stack_forward", "stack_backward", "classify_loss",
+                                "adam", "rmsprop", "sgd"})
+    CHECK_THAT(result.output, Catch::Contains(operation));
+  CHECK_THAT(result.output, Catch::Contains("all checks passed") && !Catch::Contains("FAILED"));
+  CHECK(test::run_command(test::program("check_device").string() + " --backend abacus").exit_code == 65);
+}
+
+}  // namespace
+}  // namespace genretree
