@@ -27,8 +27,7 @@ fs::path variable(const char* name) {
   return value ? value : "";
 }
 
-// ------------------------------------------------------------------------------------------------------------- where
-// the data are
+// -------------------------------------------------------------------------------------------------- where the data are
 
 fs::path find_gtzan() {
   constexpr const char* ways_out =
@@ -58,8 +57,7 @@ fs::path path_of(const DatasetSpec& dataset) {
   return fs::canonical(path);
 }
 
-// ----------------------------------------------------------------------------------------------------------------
-// extraction
+// ---------------------------------------------------------------------------------------------------------- extraction
 
 /// The name of the store in the cache: changes with every feature parameter and with every file of the data set.
 fs::path cache_file(const DatasetSpec& dataset, const FeatureConfig& features, const std::vector<Clip>& clips,
@@ -102,8 +100,7 @@ std::vector<std::string> left_out(const std::vector<Clip>& clips, const FeatureS
   return names;
 }
 
-// ------------------------------------------------------------------------------------------------------------------
-// stores
+// -------------------------------------------------------------------------------------------------------------- stores
 
 /// Names the parameters in which two feature configurations differ.
 std::string differing_parameters(const FeatureConfig& store, const FeatureConfig& wanted) {
@@ -124,8 +121,7 @@ FeatureStore read_matching_store(const fs::path& path, const FeatureConfig& want
   return store;
 }
 
-// -----------------------------------------------------------------------------------------------------------------
-// summary
+// ------------------------------------------------------------------------------------------------------------- summary
 
 std::string data_checksum(const FeatureStore& store) {
   std::string text = to_json(store.config) + join(store.genres);
@@ -134,8 +130,7 @@ std::string data_checksum(const FeatureStore& store) {
   return hash(text);
 }
 
-// ------------------------------------------------------------------------------------------------------- three kinds
-// of data sets
+// -------------------------------------------------------------------------------------------- three kinds of data sets
 
 /// Extracts all genres, so that the cache serves every choice of them; `genres` (empty: all) are kept.
 FeatureStore from_clips(const Spec& spec, const std::vector<Clip>& clips, const std::string& source, Backend& backend,

@@ -11,8 +11,8 @@
 
 namespace genretree {
 
-/// Every key in which two experiments differ so that their results cannot stand in one folder, as "key: before, now …":
-/// all but names, paths and backend, and a grid that has become wider. "" if there is none.
+/// Every key in which two experiments differ so that their results cannot stand in one folder: "seed: 2018 there, 1 now;
+/// …", or "". Names, paths, backend and a grid that has become wider do not count.
 std::string conflicting_keys(const Spec& before, const Spec& now);
 
 /// A folder that this process alone uses for one shard.

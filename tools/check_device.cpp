@@ -1,5 +1,5 @@
-// check_device: says what this machine computes with, and holds every operation of every backend in this build against the definition
-// (kernels/reference) here and now.
+// check_device: says what this machine computes with, and holds every operation of every backend in this build against
+// the definition (kernels/reference) here and now.
 #include <cmath>
 #include <functional>
 #include <string>
@@ -73,7 +73,7 @@ std::vector<std::int32_t> labels(std::size_t count) {
   return values;
 }
 
-// --------------------------------------------------------------------------------------------------------------------- the operations
+// ------------------------------------------------------------------------------------------------------ the operations
 
 Tensors mfcc(Bench& bench) {
   const SpectralTables tables = make_spectral_tables({});
@@ -201,7 +201,7 @@ double error_of(const Tensors& tensors, const Tensors& expected) {
   return worst;
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------- main
+// ---------------------------------------------------------------------------------------------------------------- main
 
 /// Prints one line a check; the number of those that failed.
 int check(Backend& backend) {

@@ -28,8 +28,7 @@ struct Options {
   bool resume = false, dry_run = false, explain = false, allow_mixed = false, strict = false;
 };
 
-// ------------------------------------------------------------------------------------------------------------------------
-// what is asked for
+// --------------------------------------------------------------------------------------------------- what is asked for
 
 /// The experiment file; a name that would be right elsewhere gets a hint.
 fs::path experiment_file(const std::string& name) {
@@ -56,8 +55,7 @@ std::size_t jobs_of(const Options& options, std::size_t runs, std::size_t bytes)
   return jobs;
 }
 
-// ----------------------------------------------------------------------------------------------------------------------------
-// header
+// -------------------------------------------------------------------------------------------------------------- header
 
 std::string model_line(const Spec& spec, std::size_t genres) {
   std::string layers;
@@ -91,8 +89,7 @@ void print_header(const Spec& spec, const Data& data, const BackendInfo& info, s
   std::fflush(stdout);
 }
 
-// ---------------------------------------------------------------------------------------------------------------------------
-// dry run
+// ------------------------------------------------------------------------------------------------------------- dry run
 
 ExitCode dry_run(const Spec& spec, const Data& data, Backend& backend, const std::vector<PlannedRun>& runs,
                  std::size_t jobs) {
@@ -111,8 +108,7 @@ ExitCode dry_run(const Spec& spec, const Data& data, Backend& backend, const std
   return ExitCode::ok;
 }
 
-// ----------------------------------------------------------------------------------------------------------------------------
-// report
+// -------------------------------------------------------------------------------------------------------------- report
 
 /// The summary in the first folder; InputError if another was made from other data.
 DatasetSummary common_dataset(const std::vector<fs::path>& folders) {
@@ -153,8 +149,7 @@ ExitCode report_when_complete(const Spec& spec, const RunFolder& folder, const O
   return ExitCode::ok;
 }
 
-// ------------------------------------------------------------------------------------------------------------------------------
-// main
+// ---------------------------------------------------------------------------------------------------------------- main
 
 ExitCode run(const Options& options) {
   const Spec spec = read_spec(options);
