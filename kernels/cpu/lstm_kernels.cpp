@@ -37,6 +37,9 @@ void multiply_tile(const Product& p, std::size_t row) {
       sum[r][c] = p.start ? hn::LoadU(d, start + r * p.start_row + c * lanes) : hn::Zero(d);
 
   const std::size_t a_row = p.a_row, a_depth = p.a_depth, a_gate = p.a_gate;
+  // each tile fetches its share, a little with each k: a processor waits for no more than some dozens of lines at once
+  const float* ahead = p.ahead + row * p.ahead_size / p.rows;
+  const std::size_t ahead_step = Rows * p.ahead_size / (p.rows * p.segments * p.depth);
   for (std::size_t segment = 0; segment < p.segments; ++segment) {
     const float* HWY_RESTRICT a = p.a + segment * p.a_segment + row * p.a_row;
     const float* HWY_RESTRICT panel = p.panel + segment * p.panel_segment;
@@ -47,6 +50,8 @@ void multiply_tile(const Product& p, std::size_t row) {
         for (std::size_t c = 0; c < Columns; ++c)
           sum[r][c] = hn::MulAdd(hn::Set(d, a[r * a_row + (PerGate ? c * a_gate : 0)]), hn::LoadU(d, panel + c * lanes),
                                  sum[r][c]);
+      __builtin_prefetch(ahead, 0, 2);
+      ahead += ahead_step;
       a += a_depth;
       panel += Columns * lanes;
     }

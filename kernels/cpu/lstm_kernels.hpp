@@ -28,6 +28,9 @@ struct Product {
   std::size_t a_gate = 0;  ///< with dropout: the operand of column vector q is a + q · a_gate
   /// The whole sum may come in segments of `depth`, whose operands and panels lie this far apart.
   std::size_t segments = 1, a_segment = 0, panel_segment = 0;
+  /// What is needed soon and lies far off: fetched into the second-level cache meanwhile. Any address if ahead_size is 0.
+  const float* ahead;
+  std::size_t ahead_size = 0;
 };
 
 /// One vector of units, one time step, all rows.

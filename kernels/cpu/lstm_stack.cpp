@@ -74,10 +74,10 @@ struct Layer {
   std::size_t doperand_row;   // [padded units][padded inputs]; the first layer has no second part
   std::vector<Panel> panels;  // of the transposed weights
 
-  Buffer<float> weights;   // [vectors][depth][4][lanes]
-  Buffer<float> operands;  // [steps + 1 or 2][B][row]
-  Buffer<float> gates;     // [steps or 1][vectors][B][4][lanes]
-  Buffer<float> cells;     // [steps + 1 or 1][vectors][B][lanes]
+  Buffer<float> weights;  // [vectors][depth][4][lanes]
+  // One record for each step and one after the last; two for inference. A record is
+  // [B][row] operands, [vectors][B][lanes] c_{t-1}, [vectors][B][4][lanes] gates.
+  Buffer<float> records;
 
   Buffer<float> transposed;    // panels of [vectors · 4 · lanes][panel vectors · lanes]
   Buffer<float> dz;            // [vectors][block's rows][4][lanes]
@@ -92,6 +92,7 @@ struct Layer {
 
   std::size_t vector_columns() const { return 4 * lanes; }
   std::size_t padded_units() const { return vectors * lanes; }
+  std::size_t record_size(std::size_t rows) const { return rows * (row + 5 * padded_units()); }
 };
 
 /// Memory of one run, laid out anew by each forward pass for the rows of its batch.
@@ -131,13 +132,9 @@ Layer make_layer(CpuStackState& state, const StackConfig& config, std::size_t in
     layer.panels.push_back({layer.vectors + panel.first_vector, panel.vectors});
 
   const bool training = state.mode == Mode::training;
-  const std::size_t steps = training ? largest.frames : 1,
-                    packed = layer.vectors * layer.depth * layer.vector_columns();
+  const std::size_t packed = layer.vectors * layer.depth * layer.vector_columns();
   layer.weights = state.zeros(packed);
-  layer.operands = state.zeros((steps + 1) * batch * layer.row);
-  layer.gates = state.zeros(steps * layer.vectors * batch * layer.vector_columns());
-  layer.cells = state.zeros((steps + 1) * layer.vectors * batch * lanes);
-  for (std::size_t r = 0; r < (steps + 1) * batch; ++r) layer.operands.data()[r * layer.row] = 1;
+  layer.records = state.zeros(((training ? largest.frames : 1) + 1) * layer.record_size(batch));
   if (!training) return layer;
 
   // a smaller batch collects more steps, but never more bytes than the block's or than one step of the largest batch
@@ -240,24 +237,25 @@ struct Pass {
   bool masked;
   Mode mode;
 
-  // Where step t lies. Inference alternates between two operands and keeps one set of gates and cells.
-  bool training() const { return mode == Mode::training; }
+  // The record of step t and its parts. Inference alternates between two.
   float* operand(Layer& layer, std::size_t t) const {
-    return layer.operands.data() + (training() ? t : t % 2) * rows * layer.row;
-  }
-  float* gates(Layer& layer, std::size_t t, std::size_t v) const {
-    return layer.gates.data() + ((training() ? t : 0) * layer.vectors + v) * rows * layer.vector_columns();
+    return layer.records.data() + (mode == Mode::training ? t : t % 2) * layer.record_size(rows);
   }
   /// c_{t-1}
   float* cells(Layer& layer, std::size_t t, std::size_t v) const {
-    return layer.cells.data() + ((training() ? t : 0) * layer.vectors + v) * rows * layer.lanes;
+    return operand(layer, t) + rows * (layer.row + v * layer.lanes);
+  }
+  float* gates(Layer& layer, std::size_t t, std::size_t v) const {
+    return operand(layer, t) + rows * (layer.row + layer.padded_units() + v * layer.vector_columns());
   }
 };
 
 void forward_step(const Pass& pass, std::size_t index, std::size_t t) {
   Layer& layer = pass.run.layers[index];
   Layer* const above = index + 1 < pass.run.layers.size() ? &pass.run.layers[index + 1] : nullptr;
-  const float* a = pass.operand(layer, t);
+  float* const operand = pass.operand(layer, t);
+  for (std::size_t b = 0; b < pass.rows; ++b) operand[b * layer.row] = 1;
+  const float* a = operand;
   std::size_t a_gate = 0;
   if (pass.masked) {
     a_gate = pass.rows * layer.row;
@@ -265,6 +263,8 @@ void forward_step(const Pass& pass, std::size_t index, std::size_t t) {
         {pass.rows, pass.rows, layer.row, a, layer.operand_masks.data(), layer.masked_operands.data(), a_gate});
     a = layer.masked_operands.data();
   }
+  // meanwhile each product fetches its share of the next record, which is written soon
+  const std::size_t record = pass.mode == Mode::training ? layer.record_size(pass.rows) : 0;
   for (std::size_t v = 0; v < layer.vectors; ++v) {
     const float* bias = layer.weights.data() + v * layer.depth * layer.vector_columns();
     float* z = pass.gates(layer, t, v);
@@ -279,7 +279,9 @@ void forward_step(const Pass& pass, std::size_t index, std::size_t t) {
                            .start_row = 0,
                            .out = z,
                            .out_row = layer.vector_columns(),
-                           .a_gate = a_gate});
+                           .a_gate = a_gate,
+                           .ahead = pass.operand(layer, t + 1) + v * record / layer.vectors,
+                           .ahead_size = record / layer.vectors});
     float* h = pass.operand(layer, t + 1) + 1 + v * layer.lanes;
     float* h_above = above ? pass.operand(*above, t) + 1 + above->units + v * layer.lanes : nullptr;
     pass.kernels.cell_forward({pass.config.gate, pass.rows, z, pass.cells(layer, t, v), pass.cells(layer, t + 1, v), h,
@@ -310,10 +312,15 @@ void forward_run(const Pass& pass, const ParameterLayout& layout, const float* p
 // ------------------------------------------------------------------------------------------------------------------------
 // backward
 
-/// doperand += dz · transposed weights, for the unit vectors first … first + count - 1. dz_vector: from one vector's dz to the next.
-void multiply_transposed(const Pass& pass, Layer& layer, std::size_t first, std::size_t count, const float* dz,
-                         std::size_t dz_vector, float* doperand) {
+/// doperand += dz · transposed weights at step t, for the unit vectors first … first + count - 1. dz_vector: from one
+/// vector's dz to the next.
+void multiply_transposed(const Pass& pass, Layer& layer, std::size_t t, std::size_t first, std::size_t count,
+                         const float* dz, std::size_t dz_vector, float* doperand) {
   const std::size_t columns = layer.vector_columns();
+  // meanwhile each product fetches its share of the record of step t - 1
+  const std::size_t record = t > 0 ? layer.record_size(pass.rows) : 0;
+  const std::size_t share = count * record / (layer.vectors * layer.panels.size());
+  const float* ahead = pass.operand(layer, t > 0 ? t - 1 : 0) + first * record / layer.vectors;
   for (const Panel& panel : layer.panels) {
     const std::size_t width = panel.vectors * layer.lanes;
     const auto product = [&](std::size_t first_column, std::size_t depth, float* out) {
@@ -331,7 +338,9 @@ void multiply_transposed(const Pass& pass, Layer& layer, std::size_t first, std:
                              .out_row = layer.doperand_row,
                              .segments = count,
                              .a_segment = dz_vector,
-                             .panel_segment = columns * width});
+                             .panel_segment = columns * width,
+                             .ahead = ahead,
+                             .ahead_size = share});
     };
     if (!pass.masked) {
       product(0, columns, doperand);
@@ -339,6 +348,7 @@ void multiply_transposed(const Pass& pass, Layer& layer, std::size_t first, std:
       for (std::size_t q = 0; q < 4; ++q)
         product(q * layer.lanes, layer.lanes, layer.products.data() + q * pass.rows * layer.doperand_row);
     }
+    ahead += share;
   }
 }
 
@@ -365,7 +375,7 @@ void backward_step(const Pass& pass, std::size_t index, std::size_t t, std::size
                                   pass.cells(layer, t + 1, v), from_next + v * layer.lanes, layer.doperand_row,
                                   from_above ? from_above + v * layer.lanes : nullptr, above_row,
                                   layer.dcells.data() + v * pass.rows * layer.lanes, dz + v * dz_vector});
-    multiply_transposed(pass, layer, first, end - first, dz + first * dz_vector, dz_vector, doperand);
+    multiply_transposed(pass, layer, t, first, end - first, dz + first * dz_vector, dz_vector, doperand);
   }
   if (pass.masked)
     pass.kernels.mask_sum(
@@ -374,19 +384,20 @@ void backward_step(const Pass& pass, std::size_t index, std::size_t t, std::size
 
 /// gradient += operandᵀ · dz over the block of steps that begins with t.
 void add_weight_gradient(const Pass& pass, Layer& layer, std::size_t t, std::size_t steps) {
-  const std::size_t columns = layer.vector_columns(), rows = std::min(steps, pass.frames - t) * pass.rows;
+  const std::size_t columns = layer.vector_columns(), count = std::min(steps, pass.frames - t);
   const float* a = pass.operand(layer, t);
-  std::size_t a_gate = 0;
+  std::size_t a_gate = 0, a_segment = layer.record_size(pass.rows);
   if (pass.masked) {
-    a_gate = rows * layer.row;
-    pass.kernels.mask_gates(
-        {rows, pass.rows, layer.row, a, layer.operand_masks.data(), layer.masked_operands.data(), a_gate});
+    a_segment = pass.rows * layer.row, a_gate = count * a_segment;
+    for (std::size_t step = 0; step < count; ++step)
+      pass.kernels.mask_gates({pass.rows, pass.rows, layer.row, pass.operand(layer, t + step),
+                               layer.operand_masks.data(), layer.masked_operands.data() + step * a_segment, a_gate});
     a = layer.masked_operands.data();
   }
   for (std::size_t v = 0; v < layer.vectors; ++v) {
     float* gradient = layer.gradient.data() + v * layer.depth * columns;
     pass.kernels.multiply({.rows = layer.depth,
-                           .depth = rows,
+                           .depth = pass.rows,
                            .vectors = 4,
                            .a = a,
                            .a_row = 1,
@@ -396,7 +407,11 @@ void add_weight_gradient(const Pass& pass, Layer& layer, std::size_t t, std::siz
                            .start_row = columns,
                            .out = gradient,
                            .out_row = columns,
-                           .a_gate = a_gate});
+                           .a_gate = a_gate,
+                           .segments = count,
+                           .a_segment = a_segment,
+                           .panel_segment = pass.rows * columns,
+                           .ahead = gradient});
   }
 }
 
