@@ -53,7 +53,7 @@ Record record(const std::string& name, const std::string& unit, const std::vecto
 /// GFLOP/s of nothing but multiply-adds, over some 20 ms.
 double peak_gflops(std::int64_t target) {
   double operations = 0;
-  const double seconds = seconds_of([&] { operations = cpu::run_multiply_adds(target, 200'000); });
+  const double seconds = seconds_of([&] { operations = cpu::run_multiply_adds(target, 10'000'000); });
   return operations / seconds / 1e9;
 }
 
