@@ -183,7 +183,7 @@ Record bench_epoch(Backend& backend, const std::string& name) {
   return record(name, "s", seconds);
 }
 
-// ------------------------------------------------------------------------------------------------------------- features
+// ------------------------------------------------------------------------------------------------------------ features
 
 /// A 30 s clip: some partials that glide, and noise.
 std::vector<float> clip_samples(const FeatureConfig& config, double seconds) {

@@ -16,8 +16,7 @@ namespace {
 using Float = hn::ScalableTag<float>;
 using Vector = hn::Vec<Float>;
 
-// ------------------------------------------------------------------------------------------------------------------
-// matrix product
+// ------------------------------------------------------------------------------------------------------ matrix product
 
 /// Rows of a register tile of four vectors: as many sums as leave room for four vectors of the panel and one of the
 /// operand.
@@ -106,8 +105,7 @@ void multiply(const Product& p) {
   }
 }
 
-// ------------------------------------------------------------------------------------------------------------------------
-// the cell
+// ------------------------------------------------------------------------------------------------------------ the cell
 
 template <class GateKind>
 void cell_forward_with(const CellForward& p) {
@@ -176,8 +174,7 @@ void cell_backward(const CellBackward& p) {
   }
 }
 
-// -------------------------------------------------------------------------------------------------------------------
-// dropout masks
+// ------------------------------------------------------------------------------------------------------- dropout masks
 
 void mask_gates(const MaskGates& p) {
   const Float d;

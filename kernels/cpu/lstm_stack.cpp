@@ -1,21 +1,18 @@
 // How a stack of LSTM layers runs through its sequences on one core. The runs of a group go one after another.
 //
 // Forward, for each time step, for each layer (so that all layers' weights stay in the second-level cache):
-//   operand  [B, 1 + H + in] = [1, h_{t-1}, input], one row for each clip
-//   z        [B, 4H]         = operand · weights, weights [1 + H + in, 4H] = [bias; recurrent kernel; kernel], one
-//   vector of units at a time cell                       activates the gates and writes h into the layer's own next
-//   operand and into that of the layer above
+//   operand [B, 1 + H + in] = [1, h_{t-1}, input], one row for each clip
+//   z [B, 4H] = operand · [bias; recurrent kernel; kernel], one vector of units at a time
+//   The cell activates the gates and writes h into the layer's own next operand and into that of the layer above.
 // Training keeps operands, activated gates and cells of all steps.
 //
 // Backward, from the last step to the first, for each layer from the top:
-//   cell                       turns dh and dc into dz [B, 4H], one vector of units at a time, while
-//   doperand [B, H + in]     += dz · transposed weights; its parts are dh of step t - 1 and dh of the layer below at
-//   step t
-// and once in a few steps, while their dz are still in the first-level cache,
-//   gradient [1 + H + in, 4H] += operandᵀ · dz, which the leading 1 makes the bias's gradient too.
+//   The cell turns dh and dc into dz [B, 4H], one vector of units at a time.
+//   doperand [B, H + in] = dz · transposed weights: dh of step t - 1, and dh of the layer below at step t
+//   gradient [1 + H + in, 4H] += operandᵀ · dz, once in a few steps, while their dz are in the first-level cache. The
+//   leading 1 of the operand makes the bias's gradient too.
 // The gradient with respect to the first layer's input is never computed.
 #include <algorithm>
-#include <cstring>
 
 #include "core/error.hpp"
 #include "kernels/cpu/lstm_kernels.hpp"
@@ -153,8 +150,7 @@ Layer make_layer(CpuStackState& state, const StackConfig& config, std::size_t in
   return layer;
 }
 
-// -------------------------------------------------------------------------------------------------------------------------
-// packing
+// ------------------------------------------------------------------------------------------------------------- packing
 
 /// Row k of the packed weights in Keras's layout: bias, recurrent kernel, kernel; [4 · units].
 template <class T>
@@ -218,15 +214,13 @@ void pack_masks(Layer& layer, const MaskLayout::Layer& place, const float* masks
       operand[0] = 1;
       std::copy_n(recurrent, layer.units, operand + 1);
       std::copy_n(input, layer.inputs, operand + 1 + layer.units);
-      if (layer.doperand_masks.size() == 0) continue;
       float* doperand = layer.doperand_masks.data() + (q * rows + b) * layer.doperand_row;
       std::copy_n(recurrent, layer.units, doperand);
       if (layer.doperand_row > layer.padded_units()) std::copy_n(input, layer.inputs, doperand + layer.padded_units());
     }
 }
 
-// -------------------------------------------------------------------------------------------------------------------------
-// forward
+// ------------------------------------------------------------------------------------------------------------- forward
 
 /// One run's sequences in one call: what all its loops need to know.
 struct Pass {
@@ -309,8 +303,7 @@ void forward_run(const Pass& pass, const ParameterLayout& layout, const float* p
     std::copy_n(pass.operand(last, pass.frames) + b * last.row + 1, last.units, h + b * last.units);
 }
 
-// ------------------------------------------------------------------------------------------------------------------------
-// backward
+// ------------------------------------------------------------------------------------------------------------ backward
 
 /// doperand += dz · transposed weights at step t, for the unit vectors first … first + count - 1. dz_vector: from one
 /// vector's dz to the next.
@@ -456,8 +449,11 @@ std::unique_ptr<StackState> make_stack_state(std::int64_t target, const StackCon
 void stack_forward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
                    View<const float, 4> x, View<const float, 2> masks, Mode mode, StackState& state, View<float, 3> h) {
   CpuStackState& cpu = static_cast<CpuStackState&>(state);
-  if (cpu.mode == Mode::inference && (mode == Mode::training || !masks.empty()))
+  if (cpu.mode == Mode::inference && mode == Mode::training)
     fail("a stack state made for inference cannot train. Make it with Mode::training");
+  if (!masks.empty() && cpu.runs.front().layers.front().operand_masks.size() == 0)
+    fail(
+        "dropout masks were given to a stack state without room for them. Make it for training with the dropout rates");
   const ParameterLayout layout(config, group.classes);
   for (std::size_t r = 0; r < group.runs; ++r) {
     const std::size_t rows = group.rows[r];

@@ -110,8 +110,7 @@ TEST_CASE("one gate at a time, worked by hand") {
 }
 
 TEST_CASE("the forget gate keeps the cell over time, worked by hand") {
-  // z_i and z_f follow the input: a first frame of +200 opens both, and zeros afterwards leave them at 1/2. c = 1, then
-  // 1/2·c + 1/2·1 = 1 for ever
+  // g and o are open, f is 1/2, i follows the input
   Problem p({.inputs = 1, .units = {1}}, 1, 1, 3, 2);
   std::fill(p.parameters.begin(), p.parameters.end(), 0.0f);
   const ParameterLayout layout(p.stack, 2);
