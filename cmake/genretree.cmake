@@ -10,19 +10,15 @@ target_compile_options(genretree_flags INTERFACE -Wall -Wextra -Wpedantic -Wshad
   # a*b+c is one rounding or two as written, on every target: results must not depend on the compiler's mood
   -ffp-contract=off)
 if(GENRETREE_SANITIZE)
-  target_compile_options(genretree_flags INTERFACE -fsanitize=${GENRETREE_SANITIZE} -fno-omit-frame-pointer -g)
+  target_compile_options(genretree_flags INTERFACE -fsanitize=${GENRETREE_SANITIZE} -fno-omit-frame-pointer -g1)
   target_link_options(genretree_flags INTERFACE -fsanitize=${GENRETREE_SANITIZE})
 endif()
 
-# genretree_library(NAME DEPENDS LIBRARY...): the library of this folder, made of all its .cpp files. Folders form a ladder: DEPENDS may
-# name only folders above this one.
+# genretree_library(NAME DEPENDS LIBRARY...): the library of this folder, made of all its .cpp files. Folders form a
+# ladder: DEPENDS may name only folders above this one.
 function(genretree_library name)
   cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS *.cpp)
-  if(NOT sources)
-    file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/empty.cpp "")
-    set(sources ${CMAKE_CURRENT_BINARY_DIR}/empty.cpp)
-  endif()
   add_library(${name} STATIC ${sources})
   target_link_libraries(${name} PUBLIC genretree_flags ${ARG_DEPENDS})
 endfunction()

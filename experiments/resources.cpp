@@ -124,6 +124,10 @@ std::string machine_name() {
   return fmt::format("{}, {}, {} cores", host, processor_name(), available_cores());
 }
 
-std::string program_commit() { return GENRETREE_COMMIT; }
+std::string program_commit() {
+  return
+#include "commit.inc"
+      ;
+}
 
 }  // namespace genretree
