@@ -1,24 +1,22 @@
-#include "core/worker_pool.hpp"
-
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <exception>
 #include <fstream>
 #include <mutex>
-#include <string>
+#include <sched.h>
 #include <thread>
 #include <vector>
 
+#include "core/error.hpp"
 #include "core/interrupt.hpp"
+#include "core/worker_pool.hpp"
 
 namespace genretree {
 
 void run_on_workers(Device& device, std::size_t workers, std::size_t items,
                     const std::function<void(std::size_t, Worker&)>& task) {
-  std::atomic<std::size_t> next_item{0};
+  std::atomic<std::size_t> next_item{0}, done{0};
   std::atomic<bool> failed{false};
   std::exception_ptr first_error;
   std::mutex error_mutex;
@@ -31,6 +29,7 @@ void run_on_workers(Device& device, std::size_t workers, std::size_t items,
         const std::size_t item = next_item++;
         if (item >= items) return;
         task(item, worker);
+        ++done;
       }
     } catch (...) {
       const std::lock_guard lock(error_mutex);
@@ -44,18 +43,20 @@ void run_on_workers(Device& device, std::size_t workers, std::size_t items,
     for (std::size_t index = 0; index < std::min(workers, items); ++index) threads.emplace_back(work, index);
   }  // joins
   if (first_error) std::rethrow_exception(first_error);
+  if (done < items)
+    throw Interrupted(
+        fmt::format("a signal came when {} of {} were done. Run the same command again to go on", done.load(), items));
 }
 
 std::size_t available_cores() {
   cpu_set_t affinity;
-  std::size_t cores = sched_getaffinity(0, sizeof affinity, &affinity) == 0 ? static_cast<std::size_t>(CPU_COUNT(&affinity))
-                                                                             : std::thread::hardware_concurrency();
-  std::ifstream cgroup("/sys/fs/cgroup/cpu.max");  // cgroup v2: "quota period" in microseconds, or "max period"
-  std::string quota;
-  double period = 0;
-  if (cgroup >> quota >> period && quota != "max" && period > 0)
-    cores = std::min(cores, static_cast<std::size_t>(std::ceil(std::stod(quota) / period)));
-  return std::max<std::size_t>(1, cores);
+  double cores = sched_getaffinity(0, sizeof affinity, &affinity) == 0 ? CPU_COUNT(&affinity)
+                                                                       : std::thread::hardware_concurrency();
+  // cgroup v2: "quota period" in microseconds, or "max period"; "max", which is no number, sets no limit
+  std::ifstream cgroup("/sys/fs/cgroup/cpu.max");
+  double quota = 0, period = 0;
+  if (cgroup >> quota >> period && period > 0) cores = std::min(cores, std::ceil(quota / period));
+  return static_cast<std::size_t>(std::max(1.0, cores));
 }
 
 }  // namespace genretree

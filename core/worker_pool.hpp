@@ -14,8 +14,9 @@ struct Worker {
   Queue& queue;
 };
 
-/// Runs task(item, worker) for every item 0 … items - 1 on `workers` threads; items are begun in order, so put the longest first.
-/// Returns when all are done. If one throws, or a stop is requested, no further item is begun; the first exception is rethrown.
+/// Runs task(item, worker) for every item 0 … items - 1 on `workers` threads; items are begun in order, so put the
+/// longest first. Returns only when all are done. If one throws, or a stop is requested, no further item is begun; the
+/// first exception is rethrown, and Interrupted is thrown if a stop left items undone.
 void run_on_workers(Device& device, std::size_t workers, std::size_t items,
                     const std::function<void(std::size_t item, Worker& worker)>& task);
 

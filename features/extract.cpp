@@ -129,7 +129,7 @@ ExtractSummary extract_features(const std::vector<Clip>& clips, const FeatureCon
 
   std::atomic<std::size_t> done{0};
   std::vector<std::unique_ptr<SpectralState>> states(options.jobs);
-  run_on_workers(backend.device(), options.jobs, open.size(), [&](std::size_t item, Worker& worker) {
+  const auto extract = [&](std::size_t item, Worker& worker) {
     const std::size_t i = open[item];
     std::unique_ptr<SpectralState>& state = states[worker.index];
     if (!state) state = backend.make_spectral_state(tables);
@@ -144,11 +144,14 @@ ExtractSummary extract_features(const std::vector<Clip>& clips, const FeatureCon
     const std::size_t finished = ++done;
     if (options.progress)
       options.progress->show(0, progress_line(summary.resumed, finished, clips.size(), seconds_since(start)));
-  });
-  if (options.progress) options.progress->clear(0);
-  if (done < open.size())
+  };
+  try {
+    run_on_workers(backend.device(), options.jobs, open.size(), extract);
+  } catch (const Interrupted&) {
     throw Interrupted(fmt::format("{} of {} are finished and kept in {}. Give the same command again to go on",
                                   summary.resumed + done, count_of(clips.size(), "clip"), partial.string()));
+  }
+  if (options.progress) options.progress->clear(0);
 
   for (std::size_t i = 0; i < clips.size(); ++i)
     if (!results.reasons[i].empty()) summary.bad.push_back({clips[i].track, results.reasons[i]});

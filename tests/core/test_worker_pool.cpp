@@ -1,7 +1,14 @@
 #include <atomic>
+#include <csignal>
+#include <cstdlib>
 #include <stdexcept>
+#include <string>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <vector>
 
+#include "core/error.hpp"
+#include "core/interrupt.hpp"
 #include "core/worker_pool.hpp"
 #include "tests/support/support.hpp"
 
@@ -37,6 +44,38 @@ TEST_CASE("an exception ends it and is passed on; no further item is begun") {
   CHECK_THROWS_WITH(run_on_workers(host_device(), 1, 100, task), "item 3");
   CHECK(begun == 4);
   CHECK_THROWS_WITH(run_on_workers(host_device(), 4, 100, task), "item 3");
+}
+
+namespace {
+
+/// What run_on_workers throws, if anything, when a signal comes during item `last` of ten; a signal cannot be taken back,
+/// so it comes to a process of its own. 0: nothing, 1: Interrupted that says how far it came, 2: anything else.
+int stopped_at(std::size_t last) {
+  const pid_t child = fork();
+  if (child == 0) {
+    stop_on_signals();
+    try {
+      run_on_workers(host_device(), 1, 10, [&](std::size_t item, Worker&) {
+        if (item == last) std::raise(SIGINT);
+      });
+      _exit(0);
+    } catch (const Interrupted& stopped) {
+      _exit(std::string(stopped.what()).find(std::to_string(last + 1) + " of 10 were done") == std::string::npos ? 2
+                                                                                                                 : 1);
+    } catch (...) {
+      _exit(2);
+    }
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 2;
+}
+
+}  // namespace
+
+TEST_CASE("a signal that leaves items undone cannot pass for their end") {
+  CHECK(stopped_at(3) == 1);
+  CHECK(stopped_at(9) == 0);  // during the last one: all are done
 }
 
 TEST_CASE("no items are no work, and this process may use a core") {
