@@ -32,7 +32,8 @@ class HostDevice final : public Device {
     const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
     void* memory = std::aligned_alloc(alignment, rounded);
 #ifdef MADV_HUGEPAGE
-    // activations of a thousand steps in pages of 4 KB would miss the address cache all the time; only a hint, so that its failure does not matter
+    // activations of a thousand steps in pages of 4 KB would miss the address cache all the time; only a hint, so that
+    // its failure does not matter
     if (memory && alignment == huge_page) madvise(memory, rounded, MADV_HUGEPAGE);
 #endif
     if (!memory)

@@ -1,4 +1,5 @@
-// Where data live and where work runs: a Device owns memory, a Queue is an ordered lane of work on it, a Buffer owns an array there.
+// Where data live and where work runs: a Device owns memory, a Queue is an ordered lane of work on it, a Buffer owns an
+// array there.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +14,8 @@ namespace genretree {
 
 class Device;
 
-/// An ordered lane of work. Everything given to one queue happens in that order; two queues share read-only data only. A queue is used
-/// by one thread at a time. The CPU's runs inline; a GPU's returns at once and `synchronize` waits.
+/// An ordered lane of work. Everything given to one queue happens in that order; two queues share read-only data only.
+/// A queue is used by one thread at a time. The CPU's runs inline; a GPU's returns at once and `synchronize` waits.
 class Queue {
  public:
   explicit Queue(Device& device) : device_(device) {}

@@ -1,9 +1,8 @@
-// Errors of the whole program. A message says what failed, the value it got, what is allowed and what to do; the type decides the
-// exit code of the program.
+// Errors of the whole program. A message says what failed, the value it got, what is allowed and what to do; the type
+// decides the exit code of the program.
 #pragma once
 
 #include <fmt/format.h>
-
 #include <stdexcept>
 #include <string>
 #include <utility>

@@ -1,8 +1,7 @@
-#include "core/interrupt.hpp"
-
 #include <csignal>
 
 #include "core/error.hpp"
+#include "core/interrupt.hpp"
 
 namespace genretree {
 namespace {
@@ -24,7 +23,9 @@ void stop_on_signals() {
 bool stop_requested() noexcept { return received != 0; }
 
 void throw_if_stop_requested() {
-  if (received) throw Interrupted(fmt::format("stopped by signal {}; what was finished is saved: go on with --resume", int{received}));
+  if (received)
+    throw Interrupted(
+        fmt::format("stopped by signal {}; what was finished is saved: go on with --resume", int{received}));
 }
 
 }  // namespace genretree

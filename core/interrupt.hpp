@@ -1,4 +1,5 @@
-// A clean end on SIGINT and SIGTERM: the signal sets a flag, long loops look at it between steps, save and throw Interrupted.
+// A clean end on SIGINT and SIGTERM: the signal sets a flag, long loops look at it between steps, save and throw
+// Interrupted.
 #pragma once
 
 namespace genretree {

@@ -1,8 +1,9 @@
-#include "core/progress.hpp"
-
 #include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "core/progress.hpp"
+#include "core/text.hpp"
 
 namespace genretree {
 namespace {
@@ -33,7 +34,7 @@ void Progress::draw() {
   const std::size_t width = terminal_width(stream_);
   for (const std::string& line : lines_) {
     if (line.empty()) continue;
-    fmt::print(stream_, "{}\n", line.substr(0, width - 1));
+    fmt::print(stream_, "{}\n", first_characters(line, width - 1));
     ++drawn_;
   }
   std::fflush(stream_);

@@ -10,8 +10,8 @@
 
 namespace genretree {
 
-/// A block of live lines at the bottom of a terminal, redrawn in place at most ten times a second, with permanent messages above. Where the stream
-/// is no terminal, each live line is printed at most every 30 seconds. Thread-safe.
+/// A block of live lines at the bottom of a terminal, redrawn in place at most ten times a second, with permanent
+/// messages above. Where the stream is no terminal, each live line is printed at most every 30 seconds. Thread-safe.
 class Progress {
  public:
   explicit Progress(std::FILE* stream = stderr);

@@ -1,17 +1,17 @@
-#include "core/random.hpp"
-
 #include <cmath>
 #include <numbers>
 
 #include "core/error.hpp"
+#include "core/random.hpp"
 
 namespace genretree {
 
-// The 64-bit key is itself a Philox word of (seed; point, trial, node); the 128-bit counter is (block index, epoch, batch) with the use in
-// the top bits of the epoch.
+// The 64-bit key is itself a Philox word of (seed; point, trial, node); the 128-bit counter is (block index, epoch,
+// batch) with the use in the top bits of the epoch.
 Random::Random(const RandomKey& key) {
   constexpr std::uint32_t epoch_limit = 1u << 28;
-  if (key.epoch >= epoch_limit) reject("epoch {} is beyond the {} that the random number generator has room for", key.epoch, epoch_limit - 1);
+  if (key.epoch >= epoch_limit)
+    reject("epoch {} is beyond the {} that the random number generator has room for", key.epoch, epoch_limit - 1);
   const PhiloxBlock mixed = philox({key.point, key.trial, key.node, 0x67656e72u}, key.seed);
   key_ = mixed[0] | static_cast<std::uint64_t>(mixed[1]) << 32;
   epoch_and_use_ = key.epoch | static_cast<std::uint32_t>(key.use) << 28;
@@ -20,7 +20,8 @@ Random::Random(const RandomKey& key) {
 
 std::uint32_t Random::word(std::uint64_t index) const {
   const std::uint64_t block = index / 4;
-  return philox({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), epoch_and_use_, batch_}, key_)[index % 4];
+  return philox({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), epoch_and_use_, batch_},
+                key_)[index % 4];
 }
 
 double Random::normal() {
@@ -29,6 +30,7 @@ double Random::normal() {
 }
 
 std::uint32_t Random::below(std::uint32_t bound) {
+  if (bound == 0) reject("a random number below 0 was asked for, but the bound must be at least 1");
   // Lemire's multiply-and-reject
   const std::uint32_t threshold = -bound % bound;
   for (;;) {

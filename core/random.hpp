@@ -1,11 +1,13 @@
-// Counter-based random numbers: a number is a pure function of its key and its index, so results never depend on who asks first, on
-// how many workers there are, or on where a run was resumed. Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as
-// 1, 2, 3" (SC 2011).
+// Counter-based random numbers: a number is a pure function of its key and its index, so results never depend on who
+// asks first, on how many workers there are, or on where a run was resumed. Philox4x32-10 of Salmon et al., "Parallel
+// random numbers: as easy as 1, 2, 3" (SC 2011).
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 namespace genretree {
 
@@ -53,7 +55,7 @@ class Random {
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
   /// Standard normal (Box-Muller; two words each).
   double normal();
-  /// Uniform in 0 … bound - 1, without bias.
+  /// Uniform in 0 … bound - 1, without bias; InputError if bound is 0.
   std::uint32_t below(std::uint32_t bound);
   /// A permutation of `items`, uniform over all (Fisher-Yates).
   template <class T>

@@ -1,4 +1,4 @@
-// Views of row-major arrays, and the buffers that own their memory.
+// Views of row-major arrays; the buffers that own the memory are in core/device.hpp.
 #pragma once
 
 #include <array>
@@ -8,8 +8,8 @@
 
 namespace genretree {
 
-/// A contiguous row-major array of N dimensions that somebody else owns, on the host or on a device. An empty view (data == nullptr)
-/// stands for "not wanted" or "not given".
+/// A contiguous row-major array of N dimensions that somebody else owns, on the host or on a device. An empty view
+/// (data == nullptr) stands for "not wanted" or "not given".
 template <class T, std::size_t N>
 struct View {
   T* data = nullptr;
@@ -33,26 +33,16 @@ struct View {
   }
 
   /// view[i]: the i-th slice along the first dimension.
-  View<T, N - 1> operator[](std::size_t i) const
-    requires(N > 1)
-  {
+  View<T, N - 1> operator[](std::size_t i) const requires(N > 1) {
     View<T, N - 1> slice;
     std::size_t stride = 1;
     for (std::size_t d = 1; d < N; ++d) stride *= slice.shape[d - 1] = shape[d];
     slice.data = data ? data + i * stride : nullptr;
     return slice;
   }
-  T& operator[](std::size_t i) const
-    requires(N == 1)
-  {
-    return data[i];
-  }
+  T& operator[](std::size_t i) const requires(N == 1) { return data[i]; }
 
-  operator View<const T, N>() const
-    requires(!std::is_const_v<T>)
-  {
-    return {data, shape};
-  }
+  operator View<const T, N>() const requires(!std::is_const_v<T>) { return {data, shape}; }
 };
 
 /// view_of(pointer, 35, 128) is a View<T, 2>.

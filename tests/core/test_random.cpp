@@ -53,6 +53,8 @@ TEST_CASE("uniform, normal and bounded numbers have the right range and moments"
   CHECK(std::abs(squares / n - 1) < 5 * std::sqrt(2.0 / n));
   for (const int count : counts) CHECK(std::abs(count - n / 7.0) < 5 * std::sqrt(n / 7.0));
   CHECK(Random(RandomKey{}).uniform_at(3) < 1);
+  CHECK(random.below(1) == 0);
+  CHECK_THROWS_AS(random.below(0), InputError);
 }
 
 TEST_CASE("shuffling permutes, and every order of three comes up equally often") {

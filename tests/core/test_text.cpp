@@ -14,6 +14,14 @@ TEST_CASE("did you mean: near words are found, far ones are not guessed") {
   CHECK(did_you_mean("xyz", keys) == "");
 }
 
+TEST_CASE("a text is cut between characters, not inside one") {
+  CHECK(first_characters("§ 1 … 2", 5) == "§ 1 …");
+  CHECK(first_characters("♯♭", 1) == "♯");
+  CHECK(first_characters("♯♭", 0) == "");
+  CHECK(first_characters("♯♭", 2) == "♯♭");
+  CHECK(first_characters("short", 80) == "short");
+}
+
 TEST_CASE("numbers in messages read as people say them") {
   CHECK(count_of(1, "clip") == "1 clip");
   CHECK(count_of(0, "clip") == "0 clips");
