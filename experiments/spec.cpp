@@ -87,12 +87,10 @@ void describe_split(Fields& fields, SplitConfig& split) {
   Field name = choice<std::string>(
       "split", split.name, {{by_index_name, by_index_name}, {random_name, random_name}},
       "Training, validation and test tracks. paper-420-120-60: 70, 20 and 10 of each genre by track number "
-      "(00000-00009 "
-      "test, 00010-00029 validation, the rest training), as in the code that the paper builds on; random-420-120-60: "
-      "as "
-      "many, drawn anew for each trial, as the paper's words say. Or a group, such as {kind: random, train: 0.6, "
-      "validation: 0.2, test: 0.2}, {kind: by-index, train: 70, validation: 20, test: 10}, or {kind: lists, train: "
-      "FILE, validation: FILE, test: FILE}.");
+      "(00000-00009 test, 00010-00029 validation, the rest training), as in the code that the paper builds on; "
+      "random-420-120-60: as many, drawn anew for each trial, as the paper's words say. Or a group, such as "
+      "{kind: random, train: 0.6, validation: 0.2, test: 0.2}, {kind: by-index, train: 70, validation: 20, test: 10}, "
+      "or {kind: lists, train: FILE, validation: FILE, test: FILE}.");
   name.allowed += " | a group {kind: by-index | random | lists, train: …, validation: …, test: …}";
   fields.key(name);
   if (fields.reading()) split = named_split(split.name);
@@ -190,8 +188,7 @@ void describe_features(Fields& fields, FeatureConfig& features) {
   }
 }
 
-// --------------------------------------------------------------------------------------------------- model and
-// training
+// -------------------------------------------------------------------------------------------------- model and training
 
 /// paper: the LSTM of Eq. (1). Eq. (1) writes the output as σ(h·W) without a bias; since the paper reports a
 /// categorical loss, the output here is Keras's Dense softmax with a bias, under cross-entropy, in both presets.
@@ -234,8 +231,7 @@ void describe_model(Fields& fields, Spec& spec) {
   fields.key(choice<std::string>(
       "preset", spec.preset, {{"paper", "paper"}, {"keras2018", "keras2018"}},
       "Sets what gate, dropout and recurrent_dropout are unless they are given. paper: the standard LSTM of Eq. (1), "
-      "no dropout "
-      "(Eq. (1) writes the output as σ(h·W); since the paper reports a categorical loss, it is softmax with a bias and "
+      "no dropout (Eq. (1) writes the output as σ(h·W); since the paper reports a categorical loss, it is softmax with a bias and "
       "cross-entropy here). keras2018: the code that the paper builds on, hard_sigmoid, dropout 0.05, recurrent "
       "dropout 0.35."));
   if (fields.reading()) apply_preset(spec);
@@ -305,8 +301,7 @@ void describe_training(Fields& fields, TrainingConfig& training) {
                           "A new order of the training clips in each epoch."));
 }
 
-// ------------------------------------------------------------------------------------------------------ grid and
-// backend
+// --------------------------------------------------------------------------------------------------- grid and backend
 
 void describe_grid(Fields& fields, GridSpec& grid) {
   constexpr std::uint32_t most_epochs = 1'000'000;
@@ -328,8 +323,7 @@ void describe_grid(Fields& fields, GridSpec& grid) {
   fields.key(choice<GridSpec::Mode>(
       "mode", grid.mode, {{"independent", GridSpec::Mode::independent}, {"snapshots", GridSpec::Mode::snapshots}},
       "independent: each grid point and trial is a training of its own, as in the paper; snapshots: each trial is "
-      "trained once to "
-      "the largest grid point and evaluated at each, for about half the work."));
+      "trained once to the largest grid point and evaluated at each, for about half the work."));
 }
 
 void describe_backend(Fields& fields, BackendConfig& backend) {

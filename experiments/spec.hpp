@@ -18,8 +18,8 @@ namespace genretree {
 
 struct DatasetSpec {
   std::string name = "gtzan";  ///< gtzan | built-in | any name for a folder of genres
-  std::filesystem::path
-      path;  ///< folder of audio files, or a feature store (.h5); empty: GTZAN's usual places, or none for built-in
+  /// Folder of audio files, or a feature store (.h5); empty: GTZAN's usual places, or none for built-in.
+  std::filesystem::path path;
   std::vector<std::string> genres;  ///< empty: all that the data set has
   SplitConfig split;
   CorpusConfig corpus;  ///< of the built-in data set

@@ -1,15 +1,17 @@
 // The model file: a network with everything that is needed to classify with it, and, while its run goes on, to train it
 // further. A finished run's last checkpoint is its model.
 //
-//   attributes of the root   format = 1, run, spec_hash, commit, features = the FeatureConfig as JSON, seconds of
-//   training so far,
-//                            backend, device, target, algorithm, precision, libraries (BackendInfo)
-//   /genres                  strings [C], in the order of the classes
-//   /model                   attributes inputs, gate, dropout, recurrent_dropout
-//   /model/lstm/kernel       float32 [in, 4H], recurrent_kernel [H, 4H], bias [4H], blocks i, f, c, o; further layers
-//   are lstm_1, lstm_2, … as in Keras /model/dense/kernel      float32 [H, C], bias [C] /training/step           int64
-//   updates done /training/moments        float32 [2, P]: m and v of the optimiser, P in ParameterLayout
-//   /training/history        float64 [epochs, 6]: loss and accuracy of training, validation, test
+//   attributes of the root    format = 1, run, spec_hash, commit, features = the FeatureConfig as JSON,
+//                             seconds of training so far, and of BackendInfo: backend, device, target, algorithm,
+//                             precision, libraries
+//   /genres                   strings [C], in the order of the classes
+//   /model                    attributes inputs, gate, dropout, recurrent_dropout
+//   /model/lstm               kernel float32 [in, 4H], recurrent_kernel [H, 4H], bias [4H], blocks i, f, c, o;
+//                             further layers are lstm_1, lstm_2, … as in Keras
+//   /model/dense              kernel float32 [H, C], bias [C]
+//   /training/step            int64, updates done
+//   /training/moments         float32 [2, P]: m and v of the optimiser, P in ParameterLayout
+//   /training/history         float64 [epochs, 6]: loss and accuracy of training, validation, test
 #pragma once
 
 #include <filesystem>
