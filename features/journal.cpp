@@ -1,9 +1,7 @@
-#include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <optional>
 #include <string_view>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "core/error.hpp"
@@ -33,8 +31,7 @@ std::optional<T> take_number(std::string_view& from) {
   return value;
 }
 
-/// Takes one whole record off the front and returns its payload; nullopt at the end, or where a record is cut or
-/// damaged.
+/// Takes one whole record off the front and returns its payload; nullopt at the end, or where one is cut or damaged.
 std::optional<std::string_view> take_record(std::string_view& from) {
   std::string_view rest = from;
   const auto size = take_number<std::uint32_t>(rest);
@@ -73,8 +70,7 @@ Journal::Journal(std::filesystem::path path, const std::string& header, const st
       lock_(path_, fmt::format("{} is in use: another extraction writes the same store. Wait for it, or choose another "
                                "name",
                                path_.string())),
-      file_(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC)) {
-  if (file_ < 0) fail("cannot write {}: {}. Choose another folder", path_.string(), std::strerror(errno));
+      file_(path_, O_WRONLY | O_APPEND) {
   const std::string content = read_text(path_);
   std::string_view rest = content;
   const bool ours = take_record(rest) == header;
@@ -85,20 +81,11 @@ Journal::Journal(std::filesystem::path path, const std::string& header, const st
   if (!ours) append_record(header);
 }
 
-Journal::~Journal() { ::close(file_); }
-
 void Journal::append(const FinishedClip& clip) { append_record(payload_of(clip)); }
 
 void Journal::append_record(const std::string& payload) {
   const std::lock_guard lock(mutex_);
-  const std::string record = record_of(payload);
-  for (std::string_view rest = record; !rest.empty();) {
-    const ssize_t written = ::write(file_, rest.data(), rest.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0)
-      fail("cannot write {}: {}. Free some space, or choose another folder", path_.string(), std::strerror(errno));
-    rest.remove_prefix(static_cast<std::size_t>(written));
-  }
+  file_.write(record_of(payload));
 }
 
 void Journal::remove() { std::filesystem::remove(path_); }

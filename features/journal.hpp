@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/io/files.hpp"
 #include "core/io/lock.hpp"
 
 namespace genretree {
@@ -28,9 +29,6 @@ class Journal {
  public:
   /// Opens or makes the file, and hands every clip that stands in it to `take`.
   Journal(std::filesystem::path path, const std::string& header, const std::function<void(FinishedClip)>& take);
-  ~Journal();
-  Journal(const Journal&) = delete;
-  Journal& operator=(const Journal&) = delete;
 
   /// Thread-safe.
   void append(const FinishedClip& clip);
@@ -43,7 +41,7 @@ class Journal {
   std::filesystem::path path_;
   FileLock lock_;
   std::mutex mutex_;
-  int file_;
+  Descriptor file_;
 };
 
 }  // namespace genretree

@@ -1,62 +1,76 @@
-#include "core/io/files.hpp"
-
-#include <fcntl.h>
-#include <unistd.h>
-
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <fstream>
 #include <sstream>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/error.hpp"
+#include "core/io/files.hpp"
 
 namespace genretree {
 namespace fs = std::filesystem;
 namespace {
 
-/// A file descriptor that closes itself.
-class Descriptor {
- public:
-  Descriptor(const fs::path& path, int flags) : number_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {
-    if (number_ < 0) fail("cannot open {}: {}", path.string(), std::strerror(errno));
-  }
-  ~Descriptor() { ::close(number_); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  operator int() const { return number_; }
-
- private:
-  int number_;
-};
-
-void flush_to_disk(const fs::path& path, int flags) {
-  const Descriptor file(path, flags);
-  if (::fsync(file) != 0 && errno != EINVAL)  // EINVAL: a file system without fsync
-    fail("cannot write {}: {}", path.string(), std::strerror(errno));
-}
+constexpr const char* temporary_mark = ".tmp.";
 
 fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
 
-void write_all(int file, std::string_view text, const fs::path& path) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(file, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail("cannot write {}: {}. Free some space, or choose another folder", path.string(), std::strerror(errno));
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
+/// FILE.tmp.HOST.PID: another one for each process that writes the same file.
+fs::path temporary_of(const fs::path& path) {
+  char host[256] = "localhost";
+  ::gethostname(host, sizeof host - 1);
+  return path.string() + fmt::format("{}{}.{}", temporary_mark, host, ::getpid());
+}
+
+bool is_temporary_of(const fs::path& path, const fs::path& candidate) {
+  const std::string name = candidate.filename().string(), process = candidate.extension().string();
+  return name.starts_with(path.filename().string() + temporary_mark) && process.size() > 1 &&
+         std::all_of(process.begin() + 1, process.end(), [](unsigned char c) { return std::isdigit(c); });
+}
+
+/// True if the last byte of a file that is not empty is no newline.
+bool ends_within_line(int file, off_t size) {
+  char last = '\n';
+  return size > 0 && ::pread(file, &last, 1, size - 1) == 1 && last != '\n';
 }
 
 }  // namespace
 
+Descriptor::Descriptor(fs::path path, int flags)
+    : path_(std::move(path)), number_(::open(path_.c_str(), flags | O_CLOEXEC, 0666)) {
+  if (number_ < 0) fail("cannot open {}: {}", path_.string(), std::strerror(errno));
+}
+
+Descriptor::~Descriptor() { ::close(number_); }
+
+void Descriptor::write(std::string_view bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(number_, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0)
+      fail("cannot write {}: {}. Free some space, or choose another folder", path_.string(), std::strerror(errno));
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+void Descriptor::flush() const {
+  if (::fsync(number_) != 0 && errno != EINVAL)  // EINVAL: a file system without fsync
+    fail("cannot write {}: {}", path_.string(), std::strerror(errno));
+}
+
 void write_whole(const fs::path& path, const std::function<void(const fs::path&)>& write) {
-  char host[256] = "localhost";
-  ::gethostname(host, sizeof host - 1);
-  const fs::path temporary = path.string() + fmt::format(".tmp.{}.{}", host, ::getpid());
+  const fs::path temporary = temporary_of(path);
   try {
     write(temporary);
-    flush_to_disk(temporary, O_RDWR);
-    fs::rename(temporary, path);
-    flush_to_disk(folder_of(path), O_RDONLY | O_DIRECTORY);
+    Descriptor(temporary, O_RDWR).flush();
+    std::error_code error;
+    fs::rename(temporary, path, error);
+    if (error) fail("cannot write {}: {}. Choose another name", path.string(), error.message());
+    Descriptor(folder_of(path), O_RDONLY | O_DIRECTORY).flush();
   } catch (...) {
     std::error_code ignored;
     fs::remove(temporary, ignored);
@@ -65,16 +79,42 @@ void write_whole(const fs::path& path, const std::function<void(const fs::path&)
 }
 
 void write_whole_text(const fs::path& path, std::string_view text) {
-  write_whole(path, [&](const fs::path& temporary) {
-    const Descriptor file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
-    write_all(file, text, path);
-  });
+  write_whole(path,
+              [&](const fs::path& temporary) { Descriptor(temporary, O_WRONLY | O_CREAT | O_TRUNC).write(text); });
+}
+
+void check_writable(const fs::path& path) {
+  if (path.empty()) reject("the name of the file to write is empty. Give one");
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (fs::is_directory(status) || !path.has_filename())
+    reject("cannot write {}: it is a folder. Name a file in it", path.string());
+  if (fs::exists(status) && !fs::is_regular_file(status))
+    reject("cannot write {}: it is there already and no ordinary file. Choose another name", path.string());
+  make_writable_folder(folder_of(path));
+  const fs::path probe = temporary_of(path);
+  if (!std::ofstream(probe)) fail("cannot write {}: {}. Choose another name", path.string(), std::strerror(errno));
+  fs::remove(probe, error);
+}
+
+void remove_stale_temporaries(const fs::path& path) {
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder_of(path), ignored))
+    if (is_temporary_of(path, entry.path())) fs::remove(entry.path(), ignored);
 }
 
 void append_line(const fs::path& path, std::string_view line) {
-  const Descriptor file(path, O_WRONLY | O_CREAT | O_APPEND);
-  write_all(file, std::string(line) + '\n', path);
-  if (::fsync(file) != 0 && errno != EINVAL) fail("cannot write {}: {}", path.string(), std::strerror(errno));
+  const Descriptor file(path, O_RDWR | O_CREAT | O_APPEND);
+  struct stat before {};
+  if (::fstat(file, &before) != 0) fail("cannot read {}: {}", path.string(), std::strerror(errno));
+  try {
+    file.write((ends_within_line(file, before.st_size) ? "\n" : "") + std::string(line) + '\n');
+    file.flush();
+  } catch (const Error&) {
+    // what is left where this fails too, the next line keeps clear of
+    [[maybe_unused]] const int ignored = ::ftruncate(file, before.st_size);
+    throw;
+  }
 }
 
 std::string read_text(const fs::path& path) {
@@ -89,8 +129,10 @@ std::string read_text(const fs::path& path) {
 void make_writable_folder(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);
-  if (error || !fs::is_directory(path)) fail("cannot create the folder {}: {}. Choose another one", path.string(), error.message());
-  if (::access(path.c_str(), W_OK) != 0) fail("cannot write to the folder {}: {}. Choose another one", path.string(), std::strerror(errno));
+  if (error || !fs::is_directory(path))
+    fail("cannot create the folder {}: {}. Choose another one", path.string(), error.message());
+  if (::access(path.c_str(), W_OK) != 0)
+    fail("cannot write to the folder {}: {}. Choose another one", path.string(), std::strerror(errno));
 }
 
 }  // namespace genretree

@@ -1,4 +1,6 @@
+#include <csignal>
 #include <fstream>
+#include <sys/resource.h>
 
 #include "core/error.hpp"
 #include "core/io/files.hpp"
@@ -13,6 +15,26 @@ namespace {
 std::size_t entries(const fs::path& folder) {
   return static_cast<std::size_t>(std::distance(fs::directory_iterator(folder), {}));
 }
+
+/// While it lives, no file may grow beyond `bytes`: like a disk that is full.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit{bytes, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int);
+};
 
 }  // namespace
 
@@ -47,6 +69,60 @@ TEST_CASE("lines are appended whole") {
   append_line(folder / "log", "one");
   append_line(folder / "log", "two");
   CHECK(read_text(folder / "log") == "one\ntwo\n");
+}
+
+TEST_CASE("a line for which there is no space leaves the file as it was") {
+  const test::TemporaryFolder folder;
+  append_line(folder / "log", "one");
+  {
+    const FileSizeLimit limit(10);  // "one\n" and 6 bytes of the next
+    CHECK_THROWS_WITH(append_line(folder / "log", "the second one"), Catch::Contains("File too large"));
+  }
+  CHECK(read_text(folder / "log") == "one\n");
+  append_line(folder / "log", "two");
+  CHECK(read_text(folder / "log") == "one\ntwo\n");
+}
+
+TEST_CASE("a line is not glued to what a crash left") {
+  const test::TemporaryFolder folder;
+  write_whole_text(folder / "log", "one\ntw");
+  append_line(folder / "log", "three");
+  CHECK(read_text(folder / "log") == "one\ntw\nthree\n");
+}
+
+TEST_CASE("a path that cannot be written is refused before any work") {
+  const test::TemporaryFolder folder;
+  CHECK_THROWS_WITH(check_writable(""), Catch::Contains("is empty"));
+  CHECK_THROWS_WITH(check_writable(folder.path()), Catch::Contains("it is a folder. Name a file in it"));
+  CHECK_THROWS_WITH(check_writable(folder / "new/"), Catch::Contains("it is a folder"));
+  CHECK_THROWS_WITH(check_writable("/dev/null"), Catch::Contains("no ordinary file"));
+  CHECK_THROWS_WITH(check_writable("/proc/features.h5"), Catch::Contains("cannot write"));
+  CHECK_THROWS_WITH(check_writable(folder / std::string(250, 'x')), Catch::Contains("File name too long"));
+  write_whole_text(folder / "file", "before");
+  check_writable(folder / "file");
+  check_writable(folder / "below" / "file");
+  CHECK(read_text(folder / "file") == "before");
+  CHECK(fs::is_empty(folder / "below"));
+}
+
+TEST_CASE("a rename that fails says what and why") {
+  const test::TemporaryFolder folder;
+  fs::create_directory(folder / "taken");
+  CHECK_THROWS_WITH(write_whole_text(folder / "taken", "text"),
+                    Catch::StartsWith("cannot write " + (folder / "taken").string() + ": Is a directory"));
+  CHECK(entries(folder.path()) == 1);
+}
+
+TEST_CASE("temporaries of a killed process are removed, and only those of this file") {
+  const test::TemporaryFolder folder;
+  for (const char* name :
+       {"a.h5.tmp.host.17", "a.h5.tmp.host.example.org.4", "a.h5", "a.h5.tmp.notes", "b.h5.tmp.host.17"})
+    write_whole_text(folder / name, "text");
+  remove_stale_temporaries(folder / "a.h5");
+  CHECK(entries(folder.path()) == 3);
+  CHECK(fs::exists(folder / "a.h5"));
+  CHECK(fs::exists(folder / "a.h5.tmp.notes"));
+  CHECK(fs::exists(folder / "b.h5.tmp.host.17"));
 }
 
 TEST_CASE("what cannot be read or written is named") {
