@@ -1,16 +1,14 @@
-#include "core/io/hdf5.hpp"
-
-#include <hdf5.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
+#include <fcntl.h>
+#include <hdf5.h>
 #include <mutex>
 #include <numeric>
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/io/files.hpp"
+#include "core/io/hdf5.hpp"
 
 namespace genretree {
 namespace {
@@ -142,7 +140,8 @@ Hdf5File::~Hdf5File() {
 Hdf5File Hdf5File::create(const std::filesystem::path& path) {
   const Lock lock(library_mutex);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
-  // in memory until close(): a library that meets a full disk keeps the file half open and crashes at the end of the process
+  // in memory until close(): a library that meets a full disk keeps the file half open and crashes at the end of the
+  // process
   constexpr std::size_t memory_step = 1 << 20;
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_fapl_core(access, memory_step, false);
@@ -156,9 +155,12 @@ Hdf5File Hdf5File::open(const std::filesystem::path& path) {
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   if (!std::filesystem::exists(path)) reject("{} does not exist", path.string());
   Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
-  if (!file.valid())
-    reject("cannot open {} as HDF5: {}. If it lies on a network file system without locks, set HDF5_USE_FILE_LOCKING=FALSE", path.string(),
-           last_reason());
+  if (!file.valid()) {
+    const std::string reason = last_reason();
+    const bool is_locked = reason.find("lock file") != std::string::npos;
+    reject("cannot open {} as HDF5: {}{}", path.string(), reason,
+           is_locked ? ". If it lies on a network file system without locks, set HDF5_USE_FILE_LOCKING=FALSE" : "");
+  }
   return Hdf5File(std::unique_ptr<State>(new State{path, std::move(file), false}));
 }
 
@@ -169,16 +171,9 @@ void Hdf5File::close() {
   if (!state_->in_memory) return;
   const std::string path = state_->path.string();
   const ssize_t size = H5Fflush(file, H5F_SCOPE_GLOBAL) < 0 ? -1 : H5Fget_file_image(file, nullptr, 0);
-  std::vector<char> image(static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
-  if (size < 0 || H5Fget_file_image(file, image.data(), image.size()) < 0) fail("cannot write {}: {}", path, last_reason());
-
-  std::FILE* disk = std::fopen(path.c_str(), "wb");
-  if (!disk) fail("cannot create {}: {}", path, std::strerror(errno));
-  const bool written = std::fwrite(image.data(), 1, image.size(), disk) == image.size();
-  const int write_error = errno;
-  const bool closed = std::fclose(disk) == 0;
-  if (!written || !closed)
-    fail("cannot write {}: {}. Free some space, or choose another folder", path, std::strerror(written ? errno : write_error));
+  void* image = nullptr;  // the address of the memory that holds the file, which is written from where it is
+  if (size < 0 || H5Fget_vfd_handle(file, H5P_DEFAULT, &image) < 0) fail("cannot write {}: {}", path, last_reason());
+  Descriptor(path, O_WRONLY | O_CREAT | O_TRUNC).write({*static_cast<char**>(image), static_cast<std::size_t>(size)});
 }
 
 template <class T>
@@ -204,7 +199,7 @@ void Hdf5File::write(const std::string& name, std::span<const T> values, const s
     else
       status = H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());
   }
-  if (status < 0) fail("cannot write '{}' to {}: {}. Free some space, or choose another folder", name, state_->path.string(), last_reason());
+  if (status < 0) fail("cannot write '{}' to {}: {}", name, state_->path.string(), last_reason());
 }
 
 template <class T>
@@ -218,7 +213,8 @@ Hdf5Array<T> Hdf5File::read(const std::string& name) const {
   const std::size_t count = elements(array.shape);
   const bool is_text = H5Tget_class(file_type) == H5T_STRING;
   if (is_text != std::is_same_v<T, std::string>)
-    reject("'{}' in {} holds {}, but {} is needed", name, state_->path.string(), is_text ? "text" : "numbers", is_text ? "numbers" : "text");
+    reject("'{}' in {} holds {}, but {} is needed", name, state_->path.string(), is_text ? "text" : "numbers",
+           is_text ? "numbers" : "text");
   bool complete = true;
   if constexpr (std::is_same_v<T, std::string>) {
     array.values = read_strings(file_type, space, count, [&](hid_t type, void* buffer) {
@@ -229,7 +225,9 @@ Hdf5Array<T> Hdf5File::read(const std::string& name) const {
     array.values.resize(count);
     complete = count == 0 || H5Dread(dataset, type_of<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, array.values.data()) >= 0;
   }
-  if (!complete) reject("cannot read '{}' of {}: {}. The file is damaged; make it again", name, state_->path.string(), last_reason());
+  if (!complete)
+    reject("cannot read '{}' of {}: {}. The file is damaged; make it again", name, state_->path.string(),
+           last_reason());
   return array;
 }
 
@@ -249,7 +247,8 @@ void Hdf5File::set_attribute(const std::string& name, const std::string& attribu
       status = H5Awrite(created, type, &value);
     }
   }
-  if (status < 0) fail("cannot write the attribute '{}' of '{}' to {}: {}", attribute, name, state_->path.string(), last_reason());
+  if (status < 0)
+    fail("cannot write the attribute '{}' of '{}' to {}: {}", attribute, name, state_->path.string(), last_reason());
 }
 
 template <class T>
@@ -267,19 +266,23 @@ std::vector<T> Hdf5File::attribute_list(const std::string& name, const std::stri
            is_text ? "text" : "a number", is_text ? "a number" : "text");
   std::vector<T> values;
   if constexpr (std::is_same_v<T, std::string>) {
-    values = read_strings(file_type, space, count, [&](hid_t type, void* buffer) { return H5Aread(opened, type, buffer); });
+    values =
+        read_strings(file_type, space, count, [&](hid_t type, void* buffer) { return H5Aread(opened, type, buffer); });
   } else {
     values.resize(count);
     if (count && H5Aread(opened, type_of<T>(), values.data()) < 0) values.clear();
   }
-  if (values.size() != count) reject("cannot read the attribute '{}' of '{}' in {}", attribute, name, state_->path.string());
+  if (values.size() != count)
+    reject("cannot read the attribute '{}' of '{}' in {}", attribute, name, state_->path.string());
   return values;
 }
 
 template <class T>
 T Hdf5File::attribute(const std::string& name, const std::string& attribute) const {
   std::vector<T> values = attribute_list<T>(name, attribute);
-  if (values.size() != 1) reject("the attribute '{}' of '{}' in {} has {} values, but one is needed", attribute, name, path().string(), values.size());
+  if (values.size() != 1)
+    reject("the attribute '{}' of '{}' in {} has {} values, but one is needed", attribute, name, path().string(),
+           values.size());
   return std::move(values.front());
 }
 
@@ -326,11 +329,11 @@ std::string hdf5_version() {
   return fmt::format("{}.{}.{}", major, minor, release);
 }
 
-#define GENRETREE_INSTANTIATE(T)                                                                                     \
-  template void Hdf5File::write<T>(const std::string&, std::span<const T>, const std::vector<std::size_t>&);         \
-  template Hdf5Array<T> Hdf5File::read<T>(const std::string&) const;                                                 \
-  template void Hdf5File::set_attribute<T>(const std::string&, const std::string&, const T&);                        \
-  template T Hdf5File::attribute<T>(const std::string&, const std::string&) const;                                   \
+#define GENRETREE_INSTANTIATE(T)                                                                             \
+  template void Hdf5File::write<T>(const std::string&, std::span<const T>, const std::vector<std::size_t>&); \
+  template Hdf5Array<T> Hdf5File::read<T>(const std::string&) const;                                         \
+  template void Hdf5File::set_attribute<T>(const std::string&, const std::string&, const T&);                \
+  template T Hdf5File::attribute<T>(const std::string&, const std::string&) const;                           \
   template std::vector<T> Hdf5File::attribute_list<T>(const std::string&, const std::string&) const;
 GENRETREE_INSTANTIATE(float)
 GENRETREE_INSTANTIATE(double)

@@ -17,8 +17,9 @@ struct Hdf5Array {
   std::vector<T> values;           ///< row-major
 };
 
-/// An open HDF5 file. T below is float, double, std::int32_t, std::int64_t, std::uint64_t or std::string (variable-length UTF-8; fixed-length is read too).
-/// Group names in paths are made as needed: write("/a/b", …). Errors name the file and the object.
+/// An open HDF5 file. T below is float, double, std::int32_t, std::int64_t, std::uint64_t or std::string
+/// (variable-length UTF-8; fixed-length is read too). Group names in paths are made as needed: write("/a/b", …). Errors
+/// name the file and the object.
 class Hdf5File {
  public:
   /// A new file at `path` (use it inside write_whole).
@@ -29,8 +30,8 @@ class Hdf5File {
   Hdf5File(Hdf5File&&) noexcept;
   Hdf5File& operator=(Hdf5File&&) noexcept;
 
-  /// Writes a new file to the disk, on which nothing is before, and closes it; throws if it cannot be written (a full disk). The destructor closes
-  /// silently and leaves no file.
+  /// A new file is held in memory until now: writes it to the disk and closes it. Error if it cannot be written (a full
+  /// disk). Without close() nothing of a new file reaches the disk.
   void close();
 
   template <class T>

@@ -1,4 +1,8 @@
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include "core/error.hpp"
+#include "core/io/files.hpp"
 #include "core/io/hdf5.hpp"
 #include "tests/support/support.hpp"
 
@@ -57,6 +61,23 @@ TEST_CASE("a file that is missing, foreign or cut off is no HDF5 file") {
   file.write("/numbers", std::vector<double>(1000, 1.0));
   file.close();
   fs::resize_file(folder / "a.h5", 3000);
-  CHECK_THROWS_WITH(Hdf5File::open(folder / "a.h5"), Catch::Contains("truncated file"));
+  CHECK_THROWS_WITH(Hdf5File::open(folder / "a.h5"),
+                    Catch::Contains("truncated file") && !Catch::Contains("HDF5_USE_FILE_LOCKING"));
   CHECK_THROWS_AS(Hdf5File::open(test::golden("librosa_plain.au")), InputError);
+}
+
+TEST_CASE("a new file on a full disk is an error, and the program ends well") {
+  if (!fs::exists("/dev/full")) SKIP_TEST("no /dev/full here");
+  Hdf5File file = Hdf5File::create("/dev/full");
+  file.write("/numbers", std::vector<double>(1000, 1.0));
+  CHECK_THROWS_WITH(file.close(), Catch::Contains("No space left on device") && Catch::Contains("Free some space"));
+}
+
+TEST_CASE("a file that another program has locked says how to go on without locks") {
+  const test::TemporaryFolder folder;
+  Hdf5File file = Hdf5File::create(folder / "a.h5");
+  file.close();
+  const Descriptor other(folder / "a.h5", O_RDWR);
+  REQUIRE(::flock(other, LOCK_EX) == 0);
+  CHECK_THROWS_WITH(Hdf5File::open(folder / "a.h5"), Catch::Contains("HDF5_USE_FILE_LOCKING=FALSE"));
 }
