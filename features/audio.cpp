@@ -130,9 +130,12 @@ std::unique_ptr<SNDFILE, CloseSound> open_sound(const fs::path& path, SF_INFO& i
   static std::mutex reason_mutex;  // libsndfile keeps one reason for the whole process
   const std::lock_guard lock(reason_mutex);
   std::unique_ptr<SNDFILE, CloseSound> file(sf_open(path.c_str(), SFM_READ, &info));
-  if (!file)
-    reject_file(path, "it holds no audio that {} can read ({}) Convert it to .wav, .au, .flac or .ogg, or remove it",
-                sf_version_string(), sf_strerror(nullptr));
+  if (!file) {
+    std::string reason = sf_strerror(nullptr);
+    while (reason.ends_with('.')) reason.pop_back();
+    reject_file(path, "it holds no audio that {} can read ({}). Convert it to .wav, .au, .flac or .ogg, or remove it",
+                sf_version_string(), reason);
+  }
   return file;
 }
 

@@ -12,11 +12,11 @@
 namespace genretree {
 
 /// Whose numbers the features match. librosa 0.10 and later pad the ends of a clip with zeros; 0.5 and 0.6, of the
-/// paper's time, mirror it.
+/// paper's time, mirror it. Audio at another sample rate is always resampled with soxr, as librosa 0.10 and later do,
+/// where 0.5 and 0.6 took resampy: only clips that need no resampling match theirs.
 enum class Compat { librosa_1_0, librosa_0_6 };
 
-/// How a clip with fewer frames than wanted is filled: with zeros (in MFCC space: loud) or with copies of its last
-/// frame.
+/// How a clip with fewer frames than wanted is filled: with zeros (in MFCC space: loud) or with copies of its last one.
 enum class FramePadding { zero, edge };
 
 /// Everything that the features depend on, and nothing else: the key of the feature store.

@@ -1,11 +1,9 @@
-#include "core/io/yaml.hpp"
-
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
+#include <yaml-cpp/yaml.h>
 
 #include "core/error.hpp"
 #include "core/io/files.hpp"
+#include "core/io/yaml.hpp"
 
 namespace genretree {
 namespace {
@@ -17,7 +15,8 @@ YamlValue convert(const YAML::Node& node, const std::string& source) {
   value.column = node.Mark().column + 1;
   switch (node.Type()) {
     case YAML::NodeType::Undefined:
-    case YAML::NodeType::Null: break;
+    case YAML::NodeType::Null:
+      break;
     case YAML::NodeType::Scalar:
       value.kind = YamlValue::Kind::scalar;
       value.text = node.Scalar();
@@ -32,7 +31,8 @@ YamlValue convert(const YAML::Node& node, const std::string& source) {
       for (const auto& entry : node) {
         if (!entry.first.IsScalar()) reject("{}: a key must be a word", convert(entry.first, source).where());
         const std::string key = entry.first.Scalar();
-        if (value.find(key)) reject("{}: the key '{}' stands twice; remove one", convert(entry.first, source).where(), key);
+        if (value.find(key))
+          reject("{}: the key '{}' stands twice; remove one", convert(entry.first, source).where(), key);
         value.entries.emplace_back(key, convert(entry.second, source));
         value.entries.back().second.key_line = entry.first.Mark().line + 1;
         value.entries.back().second.key_column = entry.first.Mark().column + 1;
@@ -61,10 +61,14 @@ const YamlValue* YamlValue::find(std::string_view key) const {
 
 std::string YamlValue::describe() const {
   switch (kind) {
-    case Kind::null: return "nothing";
-    case Kind::scalar: return quoted ? fmt::format("the text '{}'", text) : fmt::format("'{}'", text);
-    case Kind::sequence: return "a list";
-    case Kind::map: return "a group of keys";
+    case Kind::null:
+      return "nothing";
+    case Kind::scalar:
+      return quoted ? fmt::format("the text '{}'", text) : fmt::format("'{}'", text);
+    case Kind::sequence:
+      return "a list";
+    case Kind::map:
+      return "a group of keys";
   }
   return "";
 }
@@ -81,8 +85,7 @@ YamlValue parse_yaml_file(const std::filesystem::path& path) { return parse_yaml
 
 void set_yaml_path(YamlValue& document, std::string_view assignment) {
   const std::size_t equals = assignment.find('=');
-  if (equals == std::string_view::npos || equals == 0)
-    reject("--set {}: write it as key=value, for example --set training.batch=10", assignment);
+  if (equals == std::string_view::npos || equals == 0) reject("--set {}: write it as key=value", assignment);
   const std::string path(assignment.substr(0, equals)), source = fmt::format("--set {}", path);
 
   YamlValue value = parse_yaml(assignment.substr(equals + 1), source);
@@ -103,7 +106,8 @@ void set_yaml_path(YamlValue& document, std::string_view assignment) {
       node->kind = YamlValue::Kind::map;
       node->source = source;
     }
-    auto entry = std::find_if(node->entries.begin(), node->entries.end(), [&](const auto& e) { return e.first == key; });
+    auto entry =
+        std::find_if(node->entries.begin(), node->entries.end(), [&](const auto& e) { return e.first == key; });
     if (entry == node->entries.end()) entry = node->entries.insert(node->entries.end(), {key, YamlValue{}});
     node = &entry->second;
     begin = end + 1;

@@ -28,7 +28,7 @@ struct YamlValue {
   std::string where_key() const;
   /// The entry of a map, or nullptr.
   const YamlValue* find(std::string_view key) const;
-  /// What it is, for messages: "a list", "the text 'abc'", "the number 5" …
+  /// What it is, for messages: "a list", "a group of keys", "'5'", "the text '5'" (in quotes) …
   std::string describe() const;
 };
 
@@ -36,7 +36,8 @@ struct YamlValue {
 YamlValue parse_yaml(std::string_view text, const std::string& source);
 YamlValue parse_yaml_file(const std::filesystem::path& path);
 
-/// Applies one `--set a.b.c=value`, where value is YAML ("[5, 10]", "adam", "0.01"); maps on the way are made as needed.
+/// Applies one `--set a.b.c=value`, where value is YAML ("[5, 10]", "adam", "0.01"); maps on the way are made as
+/// needed.
 void set_yaml_path(YamlValue& document, std::string_view assignment);
 
 }  // namespace genretree
