@@ -31,6 +31,6 @@ inline constexpr PaperDisagreement paper_test_loss_disagreement = {200, 1.9014};
 
 /// What has to be said once beside the paper's values.
 std::string paper_footnote();
-std::string paper_gaps_note();
+std::string paper_gaps_note();  ///< how little of it is known
 
 }  // namespace genretree

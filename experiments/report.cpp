@@ -14,8 +14,8 @@ namespace {
 
 // ------------------------------------------------------------------------------------------------------------- tables
 
-/// The shortest text that reads back to the same number; empty for NaN.
-std::string csv(double value) { return std::isnan(value) ? "" : fmt::format("{}", value); }
+/// The shortest text that reads back to the same number: "nan" if the training diverged.
+std::string csv(double value) { return fmt::format("{}", value); }
 
 std::string figure9_csv(const std::vector<GridPoint>& points) {
   std::string table = "epochs,trial";
@@ -23,49 +23,119 @@ std::string figure9_csv(const std::vector<GridPoint>& points) {
   table += '\n';
   for (const GridPoint& point : points)
     for (const Result& result : point.trials) {
+      const EpochScores scores = scores_of(result);
       table += fmt::format("{},{}", point.epochs, result.trial);
-      for (const Metric& metric : metrics) table += fmt::format(",{}", csv(metric.of(scores_of(result))));
+      for (const Metric& metric : metrics)
+        table += fmt::format(",{}", metric.is_absent(scores) ? "" : csv(metric.of(scores)));
       table += '\n';
     }
   return table;
 }
 
-std::string figure10_csv(const std::vector<GridPoint>& points) {
-  constexpr std::size_t paper_columns = 4;
+/// The columns of which the paper's value is known for some point.
+std::vector<std::size_t> paper_columns(const std::vector<PaperRow>& paper) {
+  std::vector<std::size_t> columns;
+  for (std::size_t i = 0; i < metrics.size(); ++i)
+    if (std::ranges::any_of(paper, [&](const PaperRow& row) { return !row[i].text.empty(); })) columns.push_back(i);
+  return columns;
+}
+
+std::string figure10_csv(const std::vector<GridPoint>& points, const std::vector<PaperRow>& paper) {
   std::string table = "epochs,trials";
   for (const Metric& metric : metrics) table += fmt::format(",{0}_mean,{0}_sd", metric.key);
-  for (std::size_t i = 0; i < paper_columns; ++i) table += fmt::format(",paper_{}", metrics[i].key);
+  for (std::size_t column : paper_columns(paper)) table += fmt::format(",paper_{}", metrics[column].key);
   table += '\n';
-  for (const GridPoint& point : points) {
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const GridPoint& point = points[i];
     table += fmt::format("{},{}", point.epochs, point.trials.size());
     for (const Metric& metric : metrics) {
       const auto [mean, sd] = point.spread(metric);
-      table += fmt::format(",{},{}", csv(mean), csv(sd));
+      const bool absent = point.is_absent(metric);
+      table += fmt::format(",{},{}", absent ? "" : csv(mean), absent || point.trials.size() < 2 ? "" : csv(sd));
     }
-    const PaperPoint* paper = paper_figure10(point.epochs);
-    for (std::size_t i = 0; i < paper_columns; ++i) table += fmt::format(",{}", paper ? csv(paper->values()[i]) : "");
+    for (std::size_t column : paper_columns(paper))
+      table += fmt::format(",{}", paper[i][column].text.empty() ? "" : csv(paper[i][column].value));
     table += '\n';
   }
   return table;
 }
 
+/// Columns on a terminal: a character of several bytes takes one.
+std::size_t width(const std::string& text) {
+  return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+using TextRow = std::vector<std::string>;
+
+/// Rows of equally many cells as lines, each column as wide as its widest cell and two spaces apart.
+std::string aligned(const std::vector<TextRow>& rows) {
+  std::vector<std::size_t> widths(rows.front().size(), 0);
+  for (const TextRow& row : rows)
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width(row[i]));
+  std::string text;
+  for (const TextRow& row : rows) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i)
+      line.append(i ? 2 : 0, ' ').append(widths[i] - width(row[i]), ' ').append(row[i]);
+    text += line.substr(0, line.find_last_not_of(' ') + 1) + '\n';
+  }
+  return text;
+}
+
+std::vector<TextRow> text_heading(const std::string& second) {
+  TextRow kinds = {"epochs", second};
+  for (const Metric& metric : metrics) kinds.push_back(metric.is_accuracy ? "accuracy %" : "loss");
+  return {{"", "", "validation", "", "test", "", "training", ""}, kinds};
+}
+
+std::string figure9_text(const std::vector<GridPoint>& points) {
+  std::vector<TextRow> rows = text_heading("trial");
+  for (const GridPoint& point : points)
+    for (const Result& result : point.trials) {
+      rows.push_back({std::to_string(point.epochs), std::to_string(result.trial)});
+      for (const Metric& metric : metrics) rows.back().push_back(shown(metric, result));
+    }
+  return "Figure 9: each trial\n" + aligned(rows);
+}
+
+std::string figure10_text(const std::vector<GridPoint>& points, const std::vector<PaperRow>& paper) {
+  std::vector<TextRow> rows = text_heading("trials");
+  std::string footnotes;
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    rows.push_back({std::to_string(points[i].epochs), std::to_string(points[i].trials.size())});
+    for (const Metric& metric : metrics) rows.back().push_back(shown(metric, points[i]));
+    if (paper.empty() || std::ranges::all_of(paper[i], &std::string::empty, &PaperCell::text)) continue;
+    rows.push_back({"", "paper"});
+    for (const PaperCell& cell : paper[i]) {
+      rows.back().push_back(cell.text);
+      if (!cell.aside.empty()) footnotes += fmt::format("{}  {}\n", cell.text, cell.aside);
+    }
+  }
+  return fmt::format("Figure 10: mean ± standard deviation over trials{}\n{}{}",
+                     paper.empty() ? "" : "; below, where it is known, the paper's mean", aligned(rows), footnotes);
+}
+
 }  // namespace
 
 std::string to_json(const DatasetSummary& s) {
-  return nlohmann::ordered_json{{"name", s.name},   {"source", s.source},     {"genres", s.genres},
-                                {"clips", s.clips}, {"train", s.train},       {"validation", s.validation},
-                                {"test", s.test},   {"checksum", s.checksum}, {"notes", s.notes}}
+  return nlohmann::ordered_json{{"name", s.name},        {"source", s.source},     {"genres", s.genres},
+                                {"clips", s.clips},      {"train", s.train},       {"validation", s.validation},
+                                {"test", s.test},        {"checksum", s.checksum}, {"notes", s.notes},
+                                {"left_out", s.left_out}}
              .dump(2) +
          "\n";
 }
 
-DatasetSummary dataset_summary_from_json(const std::string& text) {
+DatasetSummary dataset_summary_from_json(const std::string& text, const std::string& source) {
   try {
     const nlohmann::json json = nlohmann::json::parse(text);
     return {json.at("name"),       json.at("source"), json.at("genres"),   json.at("clips"), json.at("train"),
-            json.at("validation"), json.at("test"),   json.at("checksum"), json.at("notes")};
+            json.at("validation"), json.at("test"),   json.at("checksum"), json.at("notes"), json.at("left_out")};
   } catch (const nlohmann::json::exception& error) {
-    reject("dataset.json, which describes the data of the run, is damaged: {}. Run again with --resume", error.what());
+    reject(
+        "{}, which describes the data of the runs, is damaged: {}. Delete it; the program writes it anew when the "
+        "experiment is run again with --resume",
+        source, error.what());
   }
 }
 
@@ -74,49 +144,16 @@ void write_report(const std::filesystem::path& folder, const Spec& spec, const D
   const ReportContent content = make_content(spec, dataset, results);
   make_writable_folder(folder);
   write_whole_text(folder / "figure9.csv", figure9_csv(content.points));
-  write_whole_text(folder / "figure10.csv", figure10_csv(content.points));
+  write_whole_text(folder / "figure10.csv", figure10_csv(content.points, content.paper));
   for (const auto& figures : {content.grid_figures, content.curve_figures})
     for (const ReportFigure& figure : figures) write_whole_text(folder / figure.file, figure.svg);
   write_whole_text(folder / "report.md", to_markdown(content));
   write_whole_text(folder / "report.html", to_html(content));
 }
 
-std::string tables_as_text(const Spec& spec, const std::vector<Result>& results) {
+std::string tables_as_text(const Spec& spec, const DatasetSummary& dataset, const std::vector<Result>& results) {
   const std::vector<GridPoint> points = summarise(spec, results);
-  // 5 + 8 columns for the point and its trials, 13 for each accuracy, 15 for each loss: 97 in all
-  const auto row = [](const auto& first, const auto& second, const auto& cell) {
-    std::string line = fmt::format("{:>5}  {:>6}", first, second);
-    for (std::size_t i = 0; i < metrics.size(); ++i)
-      line += fmt::format("{:>{}}", cell(i), metrics[i].is_accuracy ? 13 : 15);
-    return line + "\n";
-  };
-  const auto heading = [&](const char* second) {
-    const char* sets[] = {"validation", "", "test", "", "training", ""};
-    return row("", "", [&](std::size_t i) { return sets[i]; }) +
-           row("epoch", second, [](std::size_t i) { return metrics[i].is_accuracy ? "accuracy %" : "loss"; });
-  };
-
-  std::string text = "Figure 9: each trial\n" + heading("trial");
-  for (const GridPoint& point : points)
-    for (const Result& result : point.trials)
-      text += row(point.epochs, result.trial,
-                  [&](std::size_t i) { return shown(metrics[i], metrics[i].of(scores_of(result))); });
-
-  text += "\nFigure 10: mean ± standard deviation over trials; below, where it is known, the paper's mean\n" +
-          heading("trials");
-  std::string footnote;
-  for (const GridPoint& point : points) {
-    text += row(point.epochs, point.trials.size(),
-                [&](std::size_t i) { return shown(metrics[i], point.spread(metrics[i])); });
-    std::array<PaperCell, metrics.size()> paper;
-    for (std::size_t i = 0; i < metrics.size(); ++i) {
-      paper[i] = paper_cell(point.epochs, i);
-      if (!paper[i].aside.empty()) footnote += fmt::format("{}  {}\n", paper[i].value, paper[i].aside);
-    }
-    if (std::ranges::any_of(paper, [](const PaperCell& cell) { return !cell.value.empty(); }))
-      text += row("", "paper", [&](std::size_t i) { return paper[i].value; });
-  }
-  return text + footnote;
+  return figure9_text(points) + '\n' + figure10_text(points, paper_rows(dataset, points));
 }
 
 }  // namespace genretree

@@ -12,17 +12,20 @@ namespace genretree {
 
 /// What the header of a report says about the data, filled by the runner and kept in the run's folder as dataset.json.
 struct DatasetSummary {
-  std::string name;  ///< "GTZAN", the folder's name, or for the built-in corpus, wherever it was read from, a name that
-                     ///< begins with "SYNTHETIC"
+  /// "GTZAN", the folder's name, or for the built-in corpus, wherever it was read from, a name that begins with
+  /// "SYNTHETIC".
+  std::string name;
   std::string source;  ///< path, or the corpus recipe ("synthetic corpus …")
   std::vector<std::string> genres;
   std::size_t clips = 0, train = 0, validation = 0, test = 0;  ///< of the first trial
   std::string checksum;  ///< 16 hex digits over tracks, labels and audio: equal for equal data, wherever they lie
   std::vector<std::string> notes;  ///< missing tracks, bad files, duplicates
+  std::size_t left_out = 0;        ///< clips that could not be read
 };
 
 std::string to_json(const DatasetSummary& summary);
-DatasetSummary dataset_summary_from_json(const std::string& json);
+/// InputError that names `source` if it is damaged.
+DatasetSummary dataset_summary_from_json(const std::string& json, const std::string& source = "dataset.json");
 
 /// Writes figure9.csv, figure10.csv, figure11.svg, figure12.svg, …, report.md and a self-contained report.html into
 /// `folder`; every file whole or not at all.
@@ -30,6 +33,6 @@ void write_report(const std::filesystem::path& folder, const Spec& spec, const D
                   const std::vector<Result>& results);
 
 /// Figures 9 and 10 as text for a terminal, the paper's values beside ours.
-std::string tables_as_text(const Spec& spec, const std::vector<Result>& results);
+std::string tables_as_text(const Spec& spec, const DatasetSummary& dataset, const std::vector<Result>& results);
 
 }  // namespace genretree

@@ -155,6 +155,10 @@ Plot curve_plot(const std::string& id, const std::string& title, bool accuracy, 
 void add_figures(ReportContent& content) {
   const std::string spread = "Lines: means over trials; bands: one standard deviation to either side.";
   const auto add = [](std::vector<ReportFigure>& figures, const std::string& caption, const Plot& plot) {
+    const auto is_empty = [](const Curve& curve) {
+      return std::ranges::none_of(curve.mean, [](double value) { return std::isfinite(value); });
+    };
+    if (std::ranges::all_of(plot.curves, is_empty)) return;  // everything diverged, as a warning says
     figures.push_back({fmt::format("{}.svg", plot.id), plot.title, caption, draw(plot)});
   };
   add(content.grid_figures, spread, grid_plot("figure11", "Figure 11: accuracy against epochs", true, content.points));
@@ -180,6 +184,39 @@ void add_confusions(ReportContent& content) {
   add(*longest, best == longest ? "the longest training, and the best by validation accuracy" : "the longest training");
 }
 
+// -------------------------------------------------------------------------------------------------------------- paper
+
+bool is_gtzan(const DatasetSummary& dataset) { return dataset.name == "GTZAN"; }
+
+PaperRow paper_row(std::uint32_t epochs) {
+  PaperRow row;
+  const PaperPoint* paper = paper_figure10(epochs);
+  for (std::size_t i = 0; paper && i < paper->values().size(); ++i) {
+    const double value = paper->values()[i];
+    if (std::isnan(value)) continue;
+    row[i].value = value;
+    row[i].text = metrics[i].is_accuracy ? shown(metrics[i], value) : fmt::format("{:.4f}", value);
+  }
+  if (epochs == paper_test_loss_disagreement.epochs) {
+    row[3].text += "¹";
+    row[3].aside = fmt::format("Fig. 9: {:.4f}", paper_test_loss_disagreement.figure9_mean);
+  }
+  return row;
+}
+
+/// What stands below Figure 10.
+std::vector<std::string> figure10_notes(const DatasetSummary& dataset, const ReportContent& content) {
+  std::vector<std::string> notes = {"Mean ± standard deviation over trials (n − 1); accuracies in percent."};
+  if (!is_gtzan(dataset)) {
+    notes.push_back("The paper's values are for GTZAN, which is other data than these, and are not shown.");
+    return notes;
+  }
+  for (const PaperRow& row : content.paper)
+    if (!row[3].aside.empty()) notes.push_back(fmt::format("¹ {}", paper_footnote()));
+  notes.push_back(paper_gaps_note());
+  return notes;
+}
+
 }  // namespace
 
 ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, const std::vector<Result>& results) {
@@ -189,7 +226,6 @@ ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, cons
     fail("there is nothing to report: no result of the grid of '{}' is finished", spec.experiment);
   content.title = spec.experiment;
   content.synthetic = spec.dataset.name == "built-in" || dataset.source.starts_with("synthetic corpus");
-  content.is_gtzan = dataset.name == "GTZAN";
   content.first_line =
       content.synthetic
           ? fmt::format("{}: these figures say nothing about GTZAN, real music or the paper.", dataset.name)
@@ -199,32 +235,32 @@ ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, cons
   for (const GridPoint& point : content.points) done += point.trials.size();
   const std::size_t cells = spec.grid.epochs.size() * spec.grid.trials;
   if (done < cells)
-    content.progress = fmt::format("{} of {} cells of the grid are finished; the tables show these.", done, cells);
+    content.warnings.push_back(
+        fmt::format("{} of {} cells of the grid are finished; the tables show these.", done, cells));
+  if (const std::vector<std::string> diverged = diverged_runs(content.points); !diverged.empty())
+    content.warnings.push_back(fmt::format(
+        "{} diverged: {}. A loss that is no number has no mean: these cells say so, and the curves have gaps there.",
+        count_of(diverged.size(), "training"), join(diverged)));
   content.facts = facts_of(spec, dataset, content.points);
   content.notes = dataset.notes;
   content.genres = dataset.genres;
+  content.paper = paper_rows(dataset, content.points);
+  content.figure10_notes = figure10_notes(dataset, content);
   add_figures(content);
   add_confusions(content);
   return content;
 }
 
-PaperCell paper_cell(std::uint32_t epochs, std::size_t column) {
-  const PaperPoint* paper = paper_figure10(epochs);
-  if (!paper || column >= paper->values().size() || std::isnan(paper->values()[column])) return {};
-  const double value = paper->values()[column];
-  if (metrics[column].is_accuracy) return {shown(metrics[column], value), ""};
-  const bool disagrees = column == 3 && epochs == paper_test_loss_disagreement.epochs;
-  if (!disagrees) return {fmt::format("{:.4f}", value), ""};
-  return {fmt::format("{:.4f}¹", value), fmt::format("Fig. 9: {:.4f}", paper_test_loss_disagreement.figure9_mean)};
+std::vector<PaperRow> paper_rows(const DatasetSummary& dataset, const std::vector<GridPoint>& points) {
+  std::vector<PaperRow> rows;
+  for (const GridPoint& point : points) rows.push_back(paper_row(point.epochs));
+  const auto is_known = [](const PaperCell& cell) { return !std::isnan(cell.value); };
+  const bool any = std::ranges::any_of(rows, [&](const PaperRow& row) { return std::ranges::any_of(row, is_known); });
+  return any && is_gtzan(dataset) ? rows : std::vector<PaperRow>{};
 }
 
-std::vector<std::string> figure10_notes(const ReportContent& content) {
-  std::vector<std::string> notes = {"Mean ± standard deviation over trials (n − 1); accuracies in percent."};
-  for (const GridPoint& point : content.points)
-    if (point.epochs == paper_test_loss_disagreement.epochs) notes.push_back(fmt::format("¹ {}", paper_footnote()));
-  notes.push_back(paper_gaps_note());
-  if (!content.is_gtzan) notes.push_back("The paper's values are for GTZAN, which is other data than these.");
-  return notes;
+std::string figure10_title(const ReportContent& content) {
+  return fmt::format("Figure 10: means over trials{}", content.paper.empty() ? "" : ", the paper's beside ours");
 }
 
 double recall(const std::vector<std::uint32_t>& confusion, std::size_t genres, std::size_t genre) {

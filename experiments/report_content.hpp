@@ -1,6 +1,8 @@
 // What a report says, before it is put into Markdown or HTML.
 #pragma once
 
+#include <array>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,30 +23,35 @@ struct ReportConfusion {
   std::vector<std::uint32_t> counts;  ///< [genres, genres], true genre by row
 };
 
+/// The paper's value for a cell of Figure 10; NaN and empty where it is not known.
+struct PaperCell {
+  double value = std::numeric_limits<double>::quiet_NaN();
+  std::string text;   ///< "1.8864¹"
+  std::string aside;  ///< what has to stand beside it: "Fig. 9: 1.9014"
+};
+using PaperRow = std::array<PaperCell, metrics.size()>;
+
+/// The paper's values for each of the points; empty if none is known, or if the data are not the paper's GTZAN.
+std::vector<PaperRow> paper_rows(const DatasetSummary& dataset, const std::vector<GridPoint>& points);
+
 struct ReportContent {
   std::string title;
   std::string first_line;  ///< which data it ran on
-  bool synthetic = false, is_gtzan = false;
-  std::string progress;                                    ///< "13 of 28 cells …"; "" for a whole grid
+  bool synthetic = false;
+  std::vector<std::string> warnings;                       ///< "13 of 28 cells …", "2 trainings diverged …"
   std::vector<std::pair<std::string, std::string>> facts;  ///< data, split, model, …: name and text
   std::vector<std::string> notes;
   std::vector<std::string> genres;
   std::vector<GridPoint> points;
+  std::vector<PaperRow> paper;  ///< beside `points`, or empty
+  std::vector<std::string> figure10_notes;
   std::vector<ReportFigure> grid_figures, curve_figures;
   std::vector<ReportConfusion> confusions;
 };
 
 ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, const std::vector<Result>& results);
 
-/// The paper's value for a cell of Figure 10 as text, and what has to stand beside it; empty where it is not known or
-/// not in the paper's grid. `column` counts as in `metrics`.
-struct PaperCell {
-  std::string value;  ///< "1.8864¹"
-  std::string aside;  ///< "Fig. 9: 1.9014"
-};
-PaperCell paper_cell(std::uint32_t epochs, std::size_t column);
-/// The notes below Figure 10.
-std::vector<std::string> figure10_notes(const ReportContent& content);
+std::string figure10_title(const ReportContent& content);
 
 std::string to_markdown(const ReportContent& content);
 std::string to_html(const ReportContent& content);

@@ -109,13 +109,12 @@ std::string results_heading(const char* second) {
       second, sets, kinds);
 }
 
-std::string figure10_row(const GridPoint& point) {
+std::string figure10_row(const GridPoint& point, const PaperRow& paper) {
   std::string row = fmt::format("<th scope=\"row\">{}</th><td>{}</td>", point.epochs, point.trials.size());
   for (std::size_t i = 0; i < metrics.size(); ++i) {
-    const auto [value, aside] = paper_cell(point.epochs, i);
-    row += fmt::format("<td>{}", shown(metrics[i], point.spread(metrics[i])));
-    if (!value.empty()) row += fmt::format("<span class=\"paper\">paper {}</span>", value);
-    if (!aside.empty()) row += fmt::format("<span class=\"paper\">{}</span>", aside);
+    row += fmt::format("<td>{}", shown(metrics[i], point));
+    if (!paper[i].text.empty()) row += fmt::format("<span class=\"paper\">paper {}</span>", paper[i].text);
+    if (!paper[i].aside.empty()) row += fmt::format("<span class=\"paper\">{}</span>", paper[i].aside);
     row += "</td>";
   }
   return fmt::format("<tr>{}</tr>\n", row);
@@ -123,13 +122,13 @@ std::string figure10_row(const GridPoint& point) {
 
 std::string figure10(const ReportContent& content) {
   std::string rows, notes;
-  for (const GridPoint& point : content.points) rows += figure10_row(point);
-  for (const std::string& note : figure10_notes(content))
+  for (std::size_t i = 0; i < content.points.size(); ++i)
+    rows += figure10_row(content.points[i], content.paper.empty() ? PaperRow{} : content.paper[i]);
+  for (const std::string& note : content.figure10_notes)
     notes += fmt::format("<p class=\"note\">{}</p>\n", escaped(note));
   return fmt::format(
-      "<h2>Figure 10: means over trials, the paper’s beside ours</h2>\n<div class=\"scroll\"><table class=\"results "
-      "lined\">\n{}<tbody>\n{}</tbody>\n</table></div>\n{}",
-      results_heading("trials"), rows, notes);
+      "<h2>{}</h2>\n<div class=\"scroll\"><table class=\"results lined\">\n{}<tbody>\n{}</tbody>\n</table></div>\n{}",
+      escaped(figure10_title(content)), results_heading("trials"), rows, notes);
 }
 
 std::string figure9(const ReportContent& content) {
@@ -142,8 +141,7 @@ std::string figure9(const ReportContent& content) {
       if (first)
         groups += fmt::format("<th scope=\"rowgroup\" rowspan=\"{}\">{}</th>", point.trials.size(), point.epochs);
       groups += fmt::format("<td>{}</td>", result.trial);
-      for (const Metric& metric : metrics)
-        groups += fmt::format("<td>{}</td>", shown(metric, metric.of(scores_of(result))));
+      for (const Metric& metric : metrics) groups += fmt::format("<td>{}</td>", shown(metric, result));
       groups += "</tr>\n";
     }
     groups += "</tbody>\n";
@@ -190,7 +188,8 @@ std::string confusion_table(const ReportConfusion& confusion, const std::vector<
 std::string to_html(const ReportContent& content) {
   std::string body = fmt::format("<h1>{}</h1>\n<p class=\"{}\">{}</p>\n", escaped(content.title),
                                  content.synthetic ? "first-line banner" : "first-line", escaped(content.first_line));
-  if (!content.progress.empty()) body += fmt::format("<p class=\"banner\">{}</p>\n", escaped(content.progress));
+  for (const std::string& warning : content.warnings)
+    body += fmt::format("<p class=\"banner\">{}</p>\n", escaped(warning));
   body += facts_table(content) + notes_list(content) + figure10(content);
   body += "<h2>Figures 11 and 12</h2>\n" + figures(content.grid_figures);
   if (!content.curve_figures.empty()) body += "<h2>While it trains</h2>\n" + figures(content.curve_figures);

@@ -36,18 +36,20 @@ std::vector<std::string> metric_headings(std::vector<std::string> first) {
 
 std::string figure10(const ReportContent& content) {
   std::vector<std::vector<std::string>> rows;
-  for (const GridPoint& point : content.points) {
-    std::vector<std::string> row = {std::to_string(point.epochs), std::to_string(point.trials.size())};
+  for (std::size_t point = 0; point < content.points.size(); ++point) {
+    const GridPoint& ours = content.points[point];
+    std::vector<std::string> row = {std::to_string(ours.epochs), std::to_string(ours.trials.size())};
     for (std::size_t i = 0; i < metrics.size(); ++i) {
-      const auto [value, aside] = paper_cell(point.epochs, i);
-      row.push_back(shown(metrics[i], point.spread(metrics[i])));
-      if (!value.empty()) row.back() += fmt::format(" (paper: {}{}{})", value, aside.empty() ? "" : "; ", aside);
+      const PaperCell paper = content.paper.empty() ? PaperCell{} : content.paper[point][i];
+      row.push_back(shown(metrics[i], ours));
+      if (!paper.text.empty())
+        row.back() += fmt::format(" (paper: {}{}{})", paper.text, paper.aside.empty() ? "" : "; ", paper.aside);
     }
     rows.push_back(std::move(row));
   }
-  std::string text = "## Figure 10: means over trials, the paper's beside ours\n\n";
+  std::string text = fmt::format("## {}\n\n", figure10_title(content));
   text += table(metric_headings({"epochs", "trials"}), rows);
-  for (const std::string& note : figure10_notes(content)) text += fmt::format("{}\n\n", note);
+  for (const std::string& note : content.figure10_notes) text += fmt::format("{}\n\n", note);
   return text;
 }
 
@@ -56,7 +58,7 @@ std::string figure9(const ReportContent& content) {
   for (const GridPoint& point : content.points)
     for (const Result& result : point.trials) {
       std::vector<std::string> row = {std::to_string(point.epochs), std::to_string(result.trial)};
-      for (const Metric& metric : metrics) row.push_back(shown(metric, metric.of(scores_of(result))));
+      for (const Metric& metric : metrics) row.push_back(shown(metric, result));
       rows.push_back(std::move(row));
     }
   return "## Figure 9: each trial\n\n" + table(metric_headings({"epochs", "trial"}), rows);
@@ -88,7 +90,7 @@ std::string confusion_table(const ReportConfusion& confusion, const std::vector<
 
 std::string to_markdown(const ReportContent& content) {
   std::string text = fmt::format("# {}\n\n**{}**\n\n", content.title, escaped(content.first_line));
-  if (!content.progress.empty()) text += fmt::format("**{}**\n\n", content.progress);
+  for (const std::string& warning : content.warnings) text += fmt::format("**{}**\n\n", escaped(warning));
   std::vector<std::vector<std::string>> facts;
   for (const auto& [name, value] : content.facts) facts.push_back({name, escaped(value)});
   text += table({"", ""}, facts);

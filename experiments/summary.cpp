@@ -10,21 +10,22 @@ namespace genretree {
 
 Spread spread_of(const std::vector<double>& values) {
   constexpr double none = std::numeric_limits<double>::quiet_NaN();
+  if (values.empty()) return {none, none};
   double sum = 0, squares = 0;
-  std::size_t count = 0;
-  for (const double value : values)
-    if (!std::isnan(value)) sum += value, ++count;
-  if (count == 0) return {none, none};
-  const double n = static_cast<double>(count), mean = sum / n;
-  for (const double value : values)
-    if (!std::isnan(value)) squares += (value - mean) * (value - mean);
-  return {mean, count < 2 ? none : std::sqrt(squares / (n - 1))};
+  for (const double value : values) sum += value;
+  const double n = static_cast<double>(values.size()), mean = sum / n;
+  for (const double value : values) squares += (value - mean) * (value - mean);
+  return {mean, values.size() < 2 ? none : std::sqrt(squares / (n - 1))};
 }
 
 Spread GridPoint::spread(const Metric& metric) const {
   std::vector<double> values;
   for (const Result& result : trials) values.push_back(metric.of(scores_of(result)));
   return spread_of(values);
+}
+
+bool GridPoint::is_absent(const Metric& metric) const {
+  return std::ranges::any_of(trials, [&](const Result& result) { return metric.is_absent(scores_of(result)); });
 }
 
 std::vector<std::uint32_t> GridPoint::confusion(std::size_t classes) const {
@@ -74,14 +75,30 @@ EpochSpread training_curve(const GridPoint& point, const Metric& metric) {
   return curve;
 }
 
+std::vector<std::string> diverged_runs(const std::vector<GridPoint>& points) {
+  std::vector<std::string> runs;
+  for (const GridPoint& point : points)
+    for (const Result& result : point.trials)
+      if (!std::isfinite(result.train.loss) || !std::isfinite(result.test.loss))
+        if (std::ranges::find(runs, result.run) == runs.end()) runs.push_back(result.run);
+  return runs;
+}
+
 std::string shown(const Metric& metric, double value) {
-  if (std::isnan(value)) return "";
+  if (!std::isfinite(value)) return "diverged";
   return metric.is_accuracy ? fmt::format("{:.1f}", 100 * value) : fmt::format("{:.3f}", value);
 }
 
-std::string shown(const Metric& metric, const Spread& spread) {
-  if (std::isnan(spread.sd)) return shown(metric, spread.mean);
-  return fmt::format("{} ± {}", shown(metric, spread.mean), shown(metric, spread.sd));
+std::string shown(const Metric& metric, const Result& result) {
+  const EpochScores scores = scores_of(result);
+  return metric.is_absent(scores) ? "" : shown(metric, metric.of(scores));
+}
+
+std::string shown(const Metric& metric, const GridPoint& point) {
+  if (point.is_absent(metric)) return "";
+  const auto [mean, sd] = point.spread(metric);
+  if (point.trials.size() < 2 || !std::isfinite(mean)) return shown(metric, mean);
+  return fmt::format("{} ± {}", shown(metric, mean), shown(metric, sd));
 }
 
 }  // namespace genretree

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -15,21 +16,26 @@ namespace genretree {
 struct Metric {
   const char* key;    ///< "validation_accuracy": column of the CSV files
   const char* title;  ///< "validation accuracy"
-  bool is_accuracy;   ///< a share of 1, shown in percent
-  double (*of)(const EpochScores&);
+  Score EpochScores::*set;
+  bool is_accuracy;  ///< a share of 1, shown in percent
+
+  double of(const EpochScores& scores) const { return is_accuracy ? (scores.*set).accuracy : (scores.*set).loss; }
+  /// Without a validation set there is no accuracy either; a training that diverged has one, but no loss.
+  bool is_absent(const EpochScores& scores) const { return std::isnan((scores.*set).accuracy); }
 };
 inline constexpr std::array<Metric, 6> metrics = {{
-    {"validation_accuracy", "validation accuracy", true, [](const EpochScores& s) { return s.validation.accuracy; }},
-    {"validation_loss", "validation loss", false, [](const EpochScores& s) { return s.validation.loss; }},
-    {"test_accuracy", "test accuracy", true, [](const EpochScores& s) { return s.test.accuracy; }},
-    {"test_loss", "test loss", false, [](const EpochScores& s) { return s.test.loss; }},
-    {"train_accuracy", "training accuracy", true, [](const EpochScores& s) { return s.train.accuracy; }},
-    {"train_loss", "training loss", false, [](const EpochScores& s) { return s.train.loss; }},
+    {"validation_accuracy", "validation accuracy", &EpochScores::validation, true},
+    {"validation_loss", "validation loss", &EpochScores::validation, false},
+    {"test_accuracy", "test accuracy", &EpochScores::test, true},
+    {"test_loss", "test loss", &EpochScores::test, false},
+    {"train_accuracy", "training accuracy", &EpochScores::train, true},
+    {"train_loss", "training loss", &EpochScores::train, false},
 }};
 
 inline EpochScores scores_of(const Result& result) { return {result.train, result.validation, result.test}; }
 
-/// Mean and sample standard deviation (n - 1). NaN where there is none: no value, or for `sd` fewer than two.
+/// Mean and sample standard deviation (n - 1). NaN where there is none: no value, one that is NaN, or for `sd` fewer
+/// than two.
 struct Spread {
   double mean, sd;
 };
@@ -41,6 +47,7 @@ struct GridPoint {
   std::vector<Result> trials;
 
   Spread spread(const Metric& metric) const;
+  bool is_absent(const Metric& metric) const;
   /// Sum of the trials' confusion matrices, [classes, classes].
   std::vector<std::uint32_t> confusion(std::size_t classes) const;
 };
@@ -57,8 +64,14 @@ struct EpochSpread {
 };
 EpochSpread training_curve(const GridPoint& point, const Metric& metric);
 
-/// For tables: accuracies in percent, "42.5" or "42.5 ± 4.0"; losses "1.886" or "1.886 ± 0.044"; "" for NaN.
+/// Runs of the points that diverged: their training or test loss is no number.
+std::vector<std::string> diverged_runs(const std::vector<GridPoint>& points);
+
+/// For tables: accuracies in percent, "42.5"; losses "1.886"; "diverged" for a value that is no finite number.
 std::string shown(const Metric& metric, double value);
-std::string shown(const Metric& metric, const Spread& spread);
+/// The same, or "" where there is no validation set; a point's as "42.5 ± 4.0", "1.886 ± 0.044", or for a single trial
+/// as that trial's.
+std::string shown(const Metric& metric, const Result& result);
+std::string shown(const Metric& metric, const GridPoint& point);
 
 }  // namespace genretree

@@ -136,7 +136,7 @@ ExitCode report(const std::vector<fs::path>& folders, bool allow_mixed) {
     warn(fmt::format("{} of {} results are missing: {}", missing.size(), spec.grid.epochs.size() * spec.grid.trials,
                      join(missing)));
   write_report(folder, spec, dataset, results);
-  fmt::print("\n{}\nreport: {}\n", tables_as_text(spec, results), (folder / "report.html").string());
+  fmt::print("\n{}\nreport: {}\n", tables_as_text(spec, dataset, results), (folder / "report.html").string());
   return ExitCode::ok;
 }
 
@@ -203,8 +203,7 @@ ExitCode run_experiment(int argc, char** argv) {
   app.add_option("--backend", options.backend, "cpu or cuda, in place of the file's backend.device");
   app.add_option("--set", options.assignments,
                  "key=value, in place of a key of the file: --set training.batch=20; any number of times")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      ->allow_extra_args(false);  // one value each: the experiment file may follow
   app.add_option("--jobs", options.jobs, "runs side by side, or auto: one for each core, as memory allows")
       ->capture_default_str();
   app.add_option("--shard", options.shard,

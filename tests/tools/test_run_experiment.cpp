@@ -140,6 +140,9 @@ TEST_CASE("run_experiment: --dry-run lists every run and writes nothing; --expla
     CHECK_THAT(dry.output, Contains(run));
   CHECK_THAT(dry.output, Contains("6 runs, 20 epochs") && Contains("in all"));
   CHECK(!fs::exists(program.folder / "runs"));
+  const test::CommandResult file_last = program.run("--set grid.trials=1 --set seed=6 tiny.yaml --explain");
+  CHECK(file_last.exit_code == 0);
+  CHECK_THAT(file_last.output, Contains("trials: 1") && Contains("seed: 6"));
   const test::CommandResult explained = program.run("tiny.yaml --explain --set seed=5");
   CHECK(explained.exit_code == 0);
   CHECK_THAT(explained.output, Contains("seed: 5") && Contains("# Trainings of each grid point"));
