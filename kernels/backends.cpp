@@ -4,10 +4,17 @@
 #include "core/text.hpp"
 #include "kernels/backends.hpp"
 #include "kernels/cpu/backend.hpp"
+#include "kernels/cpu/target.hpp"
 
 namespace genretree {
 
 std::vector<std::string> built_backends() { return {"cpu"}; }
+
+std::vector<std::string> backend_targets(const std::string&) {
+  std::vector<std::string> names;
+  for (const std::int64_t target : cpu::supported_targets()) names.push_back(cpu::target_name(target));
+  return names;
+}
 
 std::unique_ptr<Backend> make_backend(const BackendConfig& config) {
   const std::string built = join(built_backends());

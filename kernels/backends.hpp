@@ -15,13 +15,18 @@ struct BackendConfig {
   std::string device = "auto";     ///< auto | cpu | cuda
   std::string lstm = "auto";       ///< auto | interleaved (cpu)
   std::string precision = "fp32";  ///< fp32
-  std::string target = "auto";     ///< cpu: auto, or an instruction set that Highway knows: avx2, avx3, avx3_dl, neon …
+  std::string target = "auto";     ///< auto, or one of backend_targets(device)
 };
 
 /// Names of the backends in this build, in the order in which `auto` tries them.
 std::vector<std::string> built_backends();
 
-/// The backend for `config`; InputError that names what is built if it cannot be had. One backend serves all queues of a process.
+/// What a built backend can compute with on this machine, best first. cpu: instruction sets by Highway's names, e.g.
+/// avx3_dl, avx3, avx2, neon.
+std::vector<std::string> backend_targets(const std::string& device);
+
+/// The backend for `config`; InputError that names what is built if it cannot be had.
+/// One backend serves all queues of a process.
 std::unique_ptr<Backend> make_backend(const BackendConfig& config);
 
 }  // namespace genretree

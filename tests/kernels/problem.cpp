@@ -1,23 +1,16 @@
 #include "kernels/backends.hpp"
-#include "kernels/cpu/target.hpp"
 #include "tests/kernels/problem.hpp"
 #include "tests/support/support.hpp"
 
 namespace genretree::test {
 
 void for_each_backend(const std::function<void(Backend&)>& check) {
-  for (const std::string& device : built_backends()) {
-    std::vector<std::string> targets{"auto"};
-    if (device == "cpu") {
-      targets.clear();
-      for (const std::int64_t target : cpu::supported_targets()) targets.push_back(cpu::target_name(target));
-    }
-    for (const std::string& target : targets) {
+  for (const std::string& device : built_backends())
+    for (const std::string& target : backend_targets(device)) {
       INFO("backend " << device << ", target " << target);
       const auto backend = make_backend({.device = device, .target = target});
       check(*backend);
     }
-  }
 }
 
 std::vector<float> normal_numbers(std::size_t size, std::uint64_t seed, double deviation) {

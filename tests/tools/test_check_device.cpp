@@ -1,13 +1,15 @@
+#include "kernels/backends.hpp"
 #include "tests/support/support.hpp"
 
 namespace genretree {
 namespace {
 
-TEST_CASE("check_device: names machine and backends, and checks every operation of the contract") {
+TEST_CASE("check_device: names machine, backends and targets, and checks every operation of the contract") {
   const test::CommandResult result = test::run_command(test::program("check_device").string());
   INFO(result.output);
   CHECK(result.exit_code == 0);
   CHECK_THAT(result.output, Catch::Contains("machine") && Catch::Contains("backend cpu") && Catch::Contains("HDF5"));
+  for (const std::string& target : backend_targets("cpu")) CHECK_THAT(result.output, Catch::Contains(target));
   for (const char* operation : {"mfcc", "gather", "dropout_masks", "stack_forward", "stack_backward", "classify_loss",
                                 "adam", "rmsprop", "sgd"})
     CHECK_THAT(result.output, Catch::Contains(operation));

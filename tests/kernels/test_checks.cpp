@@ -1,0 +1,117 @@
+// The checks that check_device runs: they pass on every backend, and an operation that is off fails its own.
+#include <cmath>
+
+#include "kernels/backends.hpp"
+#include "kernels/checks.hpp"
+#include "tests/support/support.hpp"
+
+using namespace genretree;
+
+namespace {
+
+/// The CPU backend with one operation that gets its first number wrong.
+class WrongBackend final : public Backend {
+ public:
+  WrongBackend(const std::string& wrong, float error) : wrong_(wrong), error_(error) {}
+
+  BackendInfo info() const override { return {.target = "wrong"}; }
+  Device& device() override { return right_->device(); }
+  std::unique_ptr<SpectralState> make_spectral_state(const SpectralTables& tables) override {
+    return right_->make_spectral_state(tables);
+  }
+  std::unique_ptr<StackState> make_stack_state(const StackConfig& config, const Group& largest, Mode mode) override {
+    return right_->make_stack_state(config, largest, mode);
+  }
+  void mfcc(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths,
+            View<float, 2> out, Queue& queue) override {
+    right_->mfcc(state, samples, lengths, out, queue);
+    spoil("mfcc", out.data);
+  }
+  void dropout_masks(const StackConfig& config, const Group& group, std::span<const RandomKey> keys,
+                     View<float, 2> masks, Queue& queue) override {
+    right_->dropout_masks(config, group, keys, masks, queue);
+    spoil("dropout_masks", masks.data);
+  }
+  void stack_forward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
+                     View<const float, 4> x, View<const float, 2> masks, Mode mode, StackState& state, View<float, 3> h,
+                     Queue& queue) override {
+    right_->stack_forward(config, group, parameters, x, masks, mode, state, h, queue);
+    spoil("stack_forward", h.data);
+  }
+  void stack_backward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
+                      View<const float, 4> x, View<const float, 2> masks, View<const float, 3> dh, StackState& state,
+                      View<float, 2> gradients, Queue& queue) override {
+    right_->stack_backward(config, group, parameters, x, masks, dh, state, gradients, queue);
+    spoil("stack_backward", gradients.data);
+  }
+  void classify_loss(const StackConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
+                     View<const float, 3> h, View<const std::int32_t, 2> labels, View<float, 3> probabilities,
+                     View<double, 1> loss, View<std::int32_t, 1> correct, View<float, 3> dh, View<float, 2> gradients,
+                     Queue& queue) override {
+    right_->classify_loss(config, group, kind, parameters, h, labels, probabilities, loss, correct, dh, gradients,
+                          queue);
+    spoil("classify_loss", probabilities.data);
+  }
+  void update(const Optimiser& optimiser, const Group& group, std::span<const std::int64_t> step,
+              View<float, 2> parameters, View<const float, 2> gradients, View<float, 3> moments,
+              Queue& queue) override {
+    right_->update(optimiser, group, step, parameters, gradients, moments, queue);
+    spoil("update", parameters.data);
+  }
+  void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 1> labels,
+              View<const std::int32_t, 2> clips, View<float, 4> x, View<std::int32_t, 2> y, Queue& queue) override {
+    right_->gather(group, features, labels, clips, x, y, queue);
+    spoil("gather", x.data);
+  }
+
+ private:
+  void spoil(const std::string& operation, float* output) const {
+    if (operation == wrong_) *output += error_;
+  }
+
+  std::unique_ptr<Backend> right_ = make_backend({});
+  std::string wrong_;
+  float error_;
+};
+
+SpectralTables small_tables() {
+  SpectralTables tables{.n_fft = 64, .hop = 40, .window = std::vector<double>(64, 0.5)};
+  for (std::size_t bin = 0; bin < 32; bin += 4) tables.mel.push_back({bin, {0.25, 0.5, 0.5, 0.25}});
+  tables.coefficients = 2;
+  for (std::size_t i = 0; i < 2 * tables.mel.size(); ++i) tables.dct.push_back(i % 3 - 1.0);
+  return tables;
+}
+
+}  // namespace
+
+TEST_CASE("every operation passes its check on every instruction set") {
+  const std::vector<std::string> targets = backend_targets("cpu");
+  std::vector<std::unique_ptr<Backend>> backends;
+  for (const std::string& target : targets) backends.push_back(make_backend({.device = "cpu", .target = target}));
+  const std::vector<OperationCheck> checks = check_operations(backends, small_tables());
+  INFO(check_table(checks, targets));
+  CHECK(checks.size() == 9);
+  for (const OperationCheck& check : checks) CHECK((check.passed() && check.errors.size() == targets.size()));
+  CHECK_THAT(check_table(checks, targets), Catch::Contains(targets.back()) && !Catch::Contains("FAILED"));
+}
+
+TEST_CASE("an operation that gets one number wrong fails its checks and no others") {
+  const std::vector<std::string> wrong{"nothing",       "mfcc",           "gather",        "dropout_masks",
+                                       "stack_forward", "stack_backward", "classify_loss", "update"};
+  std::vector<std::unique_ptr<Backend>> backends;
+  for (const std::string& operation : wrong)
+    backends.push_back(std::make_unique<WrongBackend>(operation, operation == "update" ? std::nanf("") : 0.5f));
+  const std::vector<OperationCheck> checks = check_operations(backends, small_tables());
+  for (const OperationCheck& check : checks) {
+    INFO(check.operation);
+    for (std::size_t i = 0; i < wrong.size(); ++i) {
+      INFO("with a wrong " << wrong[i]);
+      const bool concerned = check.operation.find(wrong[i]) != std::string::npos ||
+                             // which draws its own masks
+                             (wrong[i] == "dropout_masks" && check.operation == "stack_forward and stack_backward");
+      CHECK((check.errors[i] > check.allowed) == concerned);
+    }
+    CHECK(!check.passed());
+  }
+  CHECK_THAT(check_table(checks, wrong), Catch::Contains("FAILED") && !Catch::Contains("ok"));
+}
