@@ -1,11 +1,6 @@
-// The instruction sets of this machine, by Highway's names, and the choice of a kernel for one of them. Include before
-// anything of Highway.
+// The instruction sets of this machine, by Highway's names, and the choice of a kernel for one of them. Those that are
+// never built are named in kernels/CMakeLists.txt (HWY_DISABLED_TARGETS).
 #pragma once
-
-// A register tile is an array of vectors, which types of unknown size cannot form.
-#ifndef HWY_DISABLED_TARGETS
-#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
-#endif
 
 #include <cstdint>
 #include <hwy/targets.h>
