@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 #include <fstream>
+#include <gnu/libc-version.h>
 #include <hwy/highway.h>
 
 #include "kernels/cpu/backend.hpp"
@@ -35,12 +36,9 @@ class CpuBackend final : public Backend {
   explicit CpuBackend(std::int64_t target) : target_(target) {}
 
   BackendInfo info() const override {
-    return {"cpu",
-            processor_model(),
-            target_name(target_),
-            "interleaved",
-            "fp32",
-            fmt::format("highway {}.{}.{}", HWY_MAJOR, HWY_MINOR, HWY_PATCH)};
+    return {"cpu", processor_model(), target_name(target_), "interleaved", "fp32",
+            // the C library computes exp, log, pow and cos of scalars
+            fmt::format("highway {}.{}.{}, glibc {}", HWY_MAJOR, HWY_MINOR, HWY_PATCH, gnu_get_libc_version())};
   }
   Device& device() override { return host_device(); }
 
