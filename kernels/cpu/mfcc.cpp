@@ -114,8 +114,7 @@ class LaneMfcc final : public MfccState {
  private:
   static std::size_t lanes() { return hn::Lanes(FloatTag()); }
 
-  /// The clip continued beyond its ends; silence where even the mirror has nothing (frames that only fill the last
-  /// block).
+  /// The clip continued beyond its ends. Silence where even the mirror has nothing: in frames that only fill a block.
   float padded_sample(std::span<const float> samples, std::ptrdiff_t position) const {
     const auto n = static_cast<std::ptrdiff_t>(samples.size());
     if (tables_.padding == EdgePadding::reflect && position < 0) position = -position;
@@ -132,8 +131,8 @@ class LaneMfcc final : public MfccState {
     return edge;
   }
 
-  /// Makes columns_ [rows][overlap + lanes] hold the columns from the block's first on. Those that the block before had
-  /// too are moved.
+  /// Makes columns_ [rows][overlap + lanes] hold the columns from the block's first on. What the block before had of
+  /// them is moved.
   void load_columns(std::span<const float> samples, std::size_t block) {
     const std::size_t first = block * lanes();
     if (block == 0) {
@@ -181,9 +180,9 @@ class LaneMfcc final : public MfccState {
     fft_.run([=](std::size_t i) HWY_ATTR { return ComplexVector{sample(2 * i), sample(2 * i + 1)}; }, spectrum_.data());
   }
 
-  /// From the transform Z of the half-size complex signal to the power of the real one: with E = (Z[k] + Z*[M-k]) / 2
-  /// and O = (Z[k] - Z*[M-k]) / 2i, X[k] = E + w^k O and X*[M-k] = E - w^k O, where w = exp(-2πi / n_fft) and M = n_fft
-  /// / 2.
+  /// From the transform Z of the half-size complex signal to the power of the real one's, X. With M = n_fft / 2,
+  /// w = exp(-2πi / n_fft), E = (Z[k] + Z*[M-k]) / 2 and O = (Z[k] - Z*[M-k]) / 2i:
+  ///   X[k] = E + w^k O and X*[M-k] = E - w^k O
   void split_into_power() {
     const FloatTag d;
     const std::size_t half = tables_.n_fft / 2, step = lanes();
@@ -228,8 +227,8 @@ class LaneMfcc final : public MfccState {
   }
 
   /// Floor and DCT of one block; the `wanted` first lanes go to out [wanted][K]. Bands are counted from the clip's
-  /// maximum and summed in short runs, which keeps the rounding of single precision below 1e-4 (one long sum of -100 dB
-  /// bands is off by 1e-3).
+  /// maximum and summed in short runs, which keeps the rounding of single precision small: a coefficient of 1000 is off
+  /// by about one unit in its last place, where one long sum of bands of -100 dB is off by ten.
   void cosine_transform(const float* HWY_RESTRICT decibels, float clip_maximum, std::size_t wanted,
                         float* HWY_RESTRICT out) const {
     const FloatTag d;
@@ -267,8 +266,8 @@ class LaneMfcc final : public MfccState {
   SpectralTables tables_;
   std::vector<float> window_;  ///< [n_fft]
   LaneFft fft_;                ///< of n_fft / 2 complex elements
-  std::size_t rows_, overlap_,
-      row_stride_;  ///< of columns_: rows; columns beyond the block's own; floats from one row to the next
+  /// Of columns_: rows; columns beyond the block's own; floats from one row to the next.
+  std::size_t rows_, overlap_, row_stride_;
   std::vector<std::size_t> sample_offsets_;  ///< [n_fft] where sample i of the block's first frame lies in columns_
   std::vector<float> split_twiddles_;        ///< [n_fft / 4 + 1][2]
   std::vector<float> mel_weights_;           ///< of all bands, one after another

@@ -82,7 +82,7 @@ TEST_CASE("every instruction set computes librosa's MFCCs") {
       const auto state = cpu::make_mfcc_state(golden.tables, target);
       const std::vector<float> out = cpu_mfcc(*state, golden.tables, golden.samples, {golden.samples.size()});
       INFO(golden.name << " on " << cpu::target_name(target));
-      CHECK(test::max_difference<float, double>(out, golden.mfcc) < 1e-3);
+      CHECK(test::max_difference<float, double>(out, golden.mfcc) < 2e-4);
     }
 }
 
@@ -97,8 +97,7 @@ TEST_CASE("an all-zero clip is -100 dB in every band") {
 }
 
 TEST_CASE("every size of transform, hop and clip agrees with the reference") {
-  // from one butterfly to many; hops that divide nothing or leave gaps; clips of one sample and of a few blocks of
-  // frames
+  // from one butterfly to many; hops that divide nothing or leave gaps; clips of one sample and of some blocks
   for (const std::size_t n_fft : {4, 8, 16, 32, 64, 256})
     for (const std::size_t hop : {std::size_t{1}, std::size_t{3}, n_fft / 2, n_fft + 3})
       for (const std::size_t length : {std::size_t{1}, n_fft, 20 * hop + 1}) {
