@@ -1,13 +1,16 @@
-// The contract between the backends: every operation that has a kernel, and nothing else. kernels/reference is its definition in words of double
-// precision; one test file per operation holds every backend that is built against it.
+// The contract between the backends: every operation that has a kernel, and nothing else. kernels/reference is its
+// definition in double precision; one test file per operation holds every backend that is built against it.
 //
-// The unit of work is a whole LSTM stack over whole sequences, for a group of runs. A run is one training: it has weights, a batch and a class
-// count of its own; the runs of a group share the shape of the stack, the frames and the largest batch. One run is the plain case.
+// The unit of work is a whole LSTM stack over whole sequences, for a group of runs. A run is one training: it has
+// weights, a batch and a class count of its own; the runs of a group share the shape of the stack, the frames and the
+// largest batch. One run is the plain case.
 //
-// All operations are launchers: views in, views out, queue last. They allocate nothing (make_… did) and wait for nothing. Views lie on the
-// backend's device. Arguments may not overlap unless it is said.
+// All operations are launchers: views in, views out, queue last. They wait for nothing and take no device memory: their
+// scratch lies in the states that make_… made. (Only a SpectralState grows, to the longest clip that it has met.) Views
+// lie on the backend's device. Arguments may not overlap unless it is said.
 //
-// Shapes: R runs, B rows of the largest batch, T frames, F inputs (coefficients), H units of the last layer, C classes, P parameters.
+// Shapes: R runs, B rows of the largest batch, T frames, F inputs (coefficients), H units of the last layer, C classes,
+// P parameters.
 #pragma once
 
 #include <cstdint>
@@ -22,27 +25,27 @@
 
 namespace genretree {
 
-// ---------------------------------------------------------------------------------------------------------------- spectral features
+// --------------------------------------------------------------------------------------------------- spectral features
 
-/// How a clip is continued beyond its ends before the first and last frames are cut: with zeros (librosa ≥ 0.10) or mirrored without repeating
-/// the edge sample (librosa 0.5 and 0.6, numpy's mode "reflect").
+/// How a clip is continued beyond its ends before the first and last frames are cut: with zeros (librosa ≥ 0.10) or
+/// mirrored without repeating the edge sample (librosa 0.5 and 0.6, numpy's mode "reflect").
 enum class EdgePadding { zero, reflect };
 
 /// The constant tables of the MFCC, made once on the host (features/spectral.hpp) and read by every backend.
 struct SpectralTables {
-  std::size_t n_fft = 0;                   ///< samples of a frame, a power of two
-  std::size_t hop = 0;                     ///< samples from one frame to the next
+  std::size_t n_fft = 0;  ///< samples of a frame, a power of two
+  std::size_t hop = 0;    ///< samples from one frame to the next
   EdgePadding padding = EdgePadding::zero;
-  std::vector<double> window;              ///< [n_fft]
+  std::vector<double> window;  ///< [n_fft]
   struct Band {
-    std::size_t first_bin;                 ///< of the one-sided power spectrum
-    std::vector<double> weights;           ///< for first_bin, first_bin + 1, …
+    std::size_t first_bin;        ///< of the one-sided power spectrum
+    std::vector<double> weights;  ///< for first_bin, first_bin + 1, …
   };
-  std::vector<Band> mel;                   ///< [M] triangular filters, sparse
-  std::vector<double> dct;                 ///< [K][M], the rows of the orthonormal DCT-II that are wanted
-  std::size_t coefficients = 0;            ///< K
-  double amin = 1e-10;                     ///< power below which the logarithm is cut
-  double top_db = 80;                      ///< dynamic range kept below the clip's maximum, dB
+  std::vector<Band> mel;         ///< [M] triangular filters, sparse
+  std::vector<double> dct;       ///< [K][M], the rows of the orthonormal DCT-II that are wanted
+  std::size_t coefficients = 0;  ///< K
+  double amin = 1e-10;           ///< power below which the logarithm is cut
+  double top_db = 80;            ///< dynamic range kept below the clip's maximum, dB
 
   std::size_t frames(std::size_t samples) const { return 1 + samples / hop; }
 };
@@ -53,7 +56,7 @@ class SpectralState {
   virtual ~SpectralState() = default;
 };
 
-// ------------------------------------------------------------------------------------------------------------------------ LSTM stack
+// ---------------------------------------------------------------------------------------------------------- LSTM stack
 
 /// σ(x); clip(0.2 x + 0.5, 0, 1) as in Keras 2; relu6(x + 3) / 6 as in Keras 3.
 enum class Gate { sigmoid, hard_sigmoid, hard_sigmoid_keras3 };
@@ -63,8 +66,8 @@ struct StackConfig {
   std::size_t inputs = 0;          ///< F
   std::vector<std::size_t> units;  ///< of each layer, first to last
   Gate gate = Gate::sigmoid;
-  double dropout = 0;              ///< rate on each layer's input
-  double recurrent_dropout = 0;    ///< rate on each layer's h[t-1]
+  double dropout = 0;            ///< rate on each layer's input
+  double recurrent_dropout = 0;  ///< rate on each layer's h[t-1]
 
   std::size_t layers() const { return units.size(); }
   std::size_t layer_inputs(std::size_t layer) const { return layer == 0 ? inputs : units[layer - 1]; }
@@ -72,9 +75,10 @@ struct StackConfig {
   bool has_dropout() const { return dropout > 0 || recurrent_dropout > 0; }
 };
 
-/// Where each tensor lies in the flat parameter vector of one run. The canonical layout is Keras's, all row-major: for each layer kernel
-/// [in, 4H], recurrent kernel [H, 4H], bias [4H], with column blocks i, f, c, o; then the dense layer's kernel [H, C] and bias [C].
-/// C is the largest class count of the group; a run with fewer leaves the columns beyond its own unused.
+/// Where each tensor lies in the flat parameter vector of one run. The canonical layout is Keras's, all row-major: for
+/// each layer kernel [in, 4H], recurrent kernel [H, 4H] and bias [4H], with column blocks i, f, c, o; then the dense
+/// layer's kernel [H, C] and bias [C]. C is the largest class count of the group; a run with fewer leaves the columns
+/// beyond its own unused.
 struct ParameterLayout {
   struct Tensor {
     std::size_t offset, rows, columns;
@@ -90,8 +94,9 @@ struct ParameterLayout {
   ParameterLayout(const StackConfig& stack, std::size_t classes);
 };
 
-/// Where each mask of one run lies in its flat vector of dropout masks: per layer one input mask [4, B, in] and one recurrent mask [4, B, H], gate
-/// order i, f, c, o. A mask is 0 or 1 / (1 - rate) ("inverted dropout"), constant over time. Source: Keras, LSTMCell with implementation = 1.
+/// Where each mask of one run lies in its flat vector of dropout masks, of D numbers: per layer one input mask
+/// [4, B, in] and one recurrent mask [4, B, H], gate order i, f, c, o. A mask is 0 or 1 / (1 - rate) ("inverted
+/// dropout"), constant over time. Source: Keras, LSTMCell with implementation = 1.
 struct MaskLayout {
   struct Layer {
     std::size_t input_offset, recurrent_offset;
@@ -104,19 +109,20 @@ struct MaskLayout {
 
 /// The shape of a group, and what differs between its runs in this batch.
 struct Group {
-  std::size_t runs = 1;                  ///< R
-  std::size_t batch = 0;                 ///< B: rows that are laid out for each run
-  std::size_t frames = 0;                ///< T
-  std::size_t classes = 0;               ///< C: the largest class count
-  std::vector<std::uint32_t> rows;       ///< [R] rows that count in this batch, 0 … B (a partial last batch; 0: the run has ended)
+  std::size_t runs = 1;     ///< R
+  std::size_t batch = 0;    ///< B: rows that are laid out for each run
+  std::size_t frames = 0;   ///< T
+  std::size_t classes = 0;  ///< C: the largest class count
+  /// [R] rows that count in this batch, 0 … B: fewer than B in a partial last batch, 0 once the run has ended
+  std::vector<std::uint32_t> rows;
   std::vector<std::uint32_t> class_counts;  ///< [R] 2 … C
 };
 
 /// Training keeps what the backward pass needs; inference keeps nothing.
 enum class Mode { training, inference };
 
-/// A backend's own memory for one group: packed weights, activations, scratch. Made for the largest group; filled by stack_forward and read by stack_backward
-/// of the same batch.
+/// A backend's own memory for one group: packed weights, activations, scratch. Made for the largest group; filled by
+/// stack_forward and read by stack_backward of the same batch.
 class StackState {
  public:
   virtual ~StackState() = default;
@@ -124,13 +130,16 @@ class StackState {
   virtual std::size_t bytes() const = 0;
 };
 
-// ------------------------------------------------------------------------------------------------------------------ loss and update
+// ----------------------------------------------------------------------------------------------------- loss and update
 
-/// Categorical cross-entropy. logits: -log softmax, exact (Keras 3). clipped: probabilities are renormalised and clipped to [1e-7, 1 - 1e-7]
-/// first, so that no row costs more than 16.118 and a clipped row has no gradient (Keras 2).
+/// Categorical cross-entropy.
+///   logits   -log softmax, exact (Keras 3)
+///   clipped  probabilities are renormalised and clipped to [1e-7, 1 - 1e-7] first, so that no row costs more than
+///            16.118 and a clipped row has no gradient (Keras 2)
 enum class Loss { logits, clipped };
 
-/// An optimiser with its constants, as Keras defines them: ε is added outside the bias correction.
+/// An optimiser with its constants, as Keras 2 defines them (get_updates): ε is added beside the root, and in Adam
+/// outside the bias correction. Keras 3 has the same Adam and SGD, but its RMSprop has ε under the root, g/√(v+ε).
 ///   adam     m += (1-β1)(g-m); v += (1-β2)(g²-v); p -= lr·√(1-β2^t)/(1-β1^t) · m/(√v+ε)
 ///   rmsprop  v += (1-β2)(g²-v);                   p -= lr · g/(√v+ε)              (β2 is Keras's ρ)
 ///   sgd      m = β1·m - lr·g;                     p += m                          (β1 is the momentum)
@@ -139,7 +148,7 @@ struct Optimiser {
   double learning_rate = 0.001, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-7;
 };
 
-// -------------------------------------------------------------------------------------------------------------------------- backend
+// ------------------------------------------------------------------------------------------------------------- backend
 
 /// What stands in a run's header and in the ledger: everything that may change the last bits of a result.
 struct BackendInfo {
@@ -161,39 +170,40 @@ class Backend {
 
   virtual std::unique_ptr<SpectralState> make_spectral_state(const SpectralTables& tables) = 0;
 
-  /// MFCCs of whole clips: centred frames, |FFT|² of the windowed frame, mel bands, 10·log10(max(amin, S)), a floor of top_db below the clip's own
-  /// maximum, DCT-II. Source: librosa.feature.mfcc.
+  /// MFCCs of whole clips: centred frames, |FFT|² of the windowed frame, mel bands, 10·log10(max(amin, S)), a floor of
+  /// top_db below the clip's own maximum, DCT-II. Source: librosa.feature.mfcc.
   ///   samples   [Σ n_c] the clips' samples back to back, in -1 … 1
   ///   lengths   samples of each clip, on the host; each ≥ 1 (reflect padding: > n_fft / 2)
   ///   out       [Σ frames(n_c), K] the clips' frames back to back
-  virtual void mfcc(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths, View<float, 2> out,
-                    Queue& queue) = 0;
+  virtual void mfcc(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths,
+                    View<float, 2> out, Queue& queue) = 0;
 
   // -- LSTM stack
 
-  /// Memory for groups of at most this shape. Mode::inference makes the smaller state that only Mode::inference can use.
+  /// Memory for groups of at most this shape. Mode::inference makes a smaller state that only Mode::inference can use.
   virtual std::unique_ptr<StackState> make_stack_state(const StackConfig& config, const Group& largest, Mode mode) = 0;
 
   /// Draws the dropout masks of one batch; element e of run r is kept iff Random(keys[r]).uniform_at(e) ≥ rate.
   ///   keys   [R] on the host, use = dropout
   ///   masks  [R, D] in MaskLayout
-  virtual void dropout_masks(const StackConfig& config, const Group& group, std::span<const RandomKey> keys, View<float, 2> masks,
-                             Queue& queue) = 0;
+  virtual void dropout_masks(const StackConfig& config, const Group& group, std::span<const RandomKey> keys,
+                             View<float, 2> masks, Queue& queue) = 0;
 
   /// The stack over whole sequences, from a zero state.
   ///   parameters  [R, P]
   ///   x           [R, T, B, F]
   ///   masks       [R, D], or empty: no dropout
   ///   h           [R, B, H] output after the last frame; rows beyond group.rows[r] are undefined
-  virtual void stack_forward(const StackConfig& config, const Group& group, View<const float, 2> parameters, View<const float, 4> x,
-                             View<const float, 2> masks, Mode mode, StackState& state, View<float, 3> h, Queue& queue) = 0;
+  virtual void stack_forward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
+                             View<const float, 4> x, View<const float, 2> masks, Mode mode, StackState& state,
+                             View<float, 3> h, Queue& queue) = 0;
 
   /// Backward through time, after stack_forward of the same batch in Mode::training with the same arguments.
   ///   dh         [R, B, H] gradient of the loss with respect to the output
   ///   gradients  [R, P] the stack's part is overwritten; the dense layer's is left alone
-  virtual void stack_backward(const StackConfig& config, const Group& group, View<const float, 2> parameters, View<const float, 4> x,
-                              View<const float, 2> masks, View<const float, 3> dh, StackState& state, View<float, 2> gradients,
-                              Queue& queue) = 0;
+  virtual void stack_backward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
+                              View<const float, 4> x, View<const float, 2> masks, View<const float, 3> dh,
+                              StackState& state, View<float, 2> gradients, Queue& queue) = 0;
 
   // -- classifier
 
@@ -201,24 +211,27 @@ class Backend {
   ///   h              [R, B, H]
   ///   labels         [R, B]
   ///   probabilities  [R, B, C]; columns beyond the run's classes are 0
-  ///   loss           [R] sum over the run's rows;  correct [R] rows whose most probable class is the label (the first of equals)
+  ///   loss           [R] sum over the run's rows
+  ///   correct        [R] rows whose most probable class (the first of equals) is the label
   ///   dh             [R, B, H] gradient of the mean loss over the run's rows, or empty: evaluation only
   ///   gradients      [R, P] the dense layer's part is overwritten with that of the mean loss; ignored if dh is empty
-  virtual void classify_loss(const StackConfig& config, const Group& group, Loss kind, View<const float, 2> parameters, View<const float, 3> h,
-                             View<const std::int32_t, 2> labels, View<float, 3> probabilities, View<double, 1> loss,
-                             View<std::int32_t, 1> correct, View<float, 3> dh, View<float, 2> gradients, Queue& queue) = 0;
+  virtual void classify_loss(const StackConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
+                             View<const float, 3> h, View<const std::int32_t, 2> labels, View<float, 3> probabilities,
+                             View<double, 1> loss, View<std::int32_t, 1> correct, View<float, 3> dh,
+                             View<float, 2> gradients, Queue& queue) = 0;
 
   /// One step of the optimiser over all parameters of the runs that have rows.
   ///   step        [R] number of this update, from 1, on the host
   ///   parameters  [R, P] in place;  moments [R, 2, P] in place: m, then v; zero before the first step
-  virtual void update(const Optimiser& optimiser, const Group& group, std::span<const std::int64_t> step, View<float, 2> parameters,
-                      View<const float, 2> gradients, View<float, 3> moments, Queue& queue) = 0;
+  virtual void update(const Optimiser& optimiser, const Group& group, std::span<const std::int64_t> step,
+                      View<float, 2> parameters, View<const float, 2> gradients, View<float, 3> moments,
+                      Queue& queue) = 0;
 
-  /// Makes a batch where the data are: x[r, t, b, :] = features[rows[r, b], t, :] and y[r, b] = labels[rows[r, b]].
+  /// Makes a batch where the data are: x[r, t, b, :] = features[clips[r, b], t, :] and y[r, b] = labels[clips[r, b]].
   ///   features  [N, T, F];  labels [N]
   ///   clips     [R, B] on the device; entries beyond group.rows[r] are ignored, and those rows of x become 0
-  virtual void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 1> labels, View<const std::int32_t, 2> clips,
-                      View<float, 4> x, View<std::int32_t, 2> y, Queue& queue) = 0;
+  virtual void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 1> labels,
+                      View<const std::int32_t, 2> clips, View<float, 4> x, View<std::int32_t, 2> y, Queue& queue) = 0;
 };
 
 }  // namespace genretree

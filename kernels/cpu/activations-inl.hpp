@@ -49,7 +49,7 @@ HWY_INLINE V reciprocal(D d, V x) {
 #endif
 }
 
-/// x cut to low … high; a NaN stays one. x86 returns the second operand when one is NaN, other targets return the number.
+/// x cut to low … high; a NaN stays one. Of a number and a NaN x86 returns the second, other targets the number.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V limit(D d, V x, float low, float high) {
   const V cut = hn::Min(hn::Set(d, high), hn::Max(hn::Set(d, low), x));
@@ -67,8 +67,7 @@ HWY_INLINE V sigmoid(D d, V x) {
   return reciprocal(d, hn::Add(one, hn::MulAdd(scale, rest, scale)));
 }
 
-/// tanh(x) = e / (e + 2) with e = e^{2x} - 1, which keeps its digits near 0. Beyond ±10 the result is ±1 in single
-/// precision.
+/// tanh(x) = e / (e + 2) with e = e^{2x} - 1, which keeps its digits near 0. In single precision it is ±1 beyond ±10.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V tanh(D d, V x) {
   const auto [scale, rest] = exponential(d, 2.0f, limit(d, x, -10.0f, 10.0f));

@@ -6,8 +6,8 @@
 namespace genretree::cpu {
 namespace {
 
-/// probabilities = softmax(h · kernel + bias) over the first `classes` columns, 0 in the others; returns log Σ exp(z) -
-/// z[label].
+/// probabilities = softmax(z), z = h · kernel + bias, over the first `classes` columns, 0 in the others.
+/// Returns log Σ exp(z) - z[label].
 double classify_row(View<const float, 1> h, View<const float, 2> kernel, const float* bias, std::size_t classes,
                     std::size_t label, View<float, 1> probabilities) {
   const auto logit = [&](std::size_t c) {
@@ -15,7 +15,7 @@ double classify_row(View<const float, 1> h, View<const float, 2> kernel, const f
     for (std::size_t u = 0; u < h.shape[0]; ++u) z += static_cast<double>(h[u]) * kernel(u, c);
     return z;
   };
-  // the logits pass through the probabilities' memory: a launcher allocates nothing
+  // the logits pass through the probabilities' memory: a launcher takes none
   double largest = -HUGE_VAL;
   for (std::size_t c = 0; c < classes; ++c)
     largest = std::max<double>(largest, probabilities[c] = static_cast<float>(logit(c)));
@@ -51,8 +51,7 @@ void classify_loss(const StackConfig& config, const Group& group, Loss kind, Vie
       const std::size_t label = static_cast<std::size_t>(labels(r, b));
       const double exact_loss = classify_row(row, kernel, bias, classes, label, p);
       correct[r] += static_cast<std::size_t>(std::max_element(p.data, p.data + classes) - p.data) == label;
-      // Keras 2 (tensorflow_backend.categorical_crossentropy) clips the probability; outside the limits it has no
-      // gradient
+      // Keras 2 (tensorflow_backend.categorical_crossentropy) clips the probability: no gradient outside the limits
       constexpr double epsilon = 1e-7;
       const double lowest = -std::log(1 - epsilon), highest = -std::log(epsilon);
       const bool clipped = kind == Loss::clipped && (exact_loss < lowest || exact_loss > highest);

@@ -18,8 +18,7 @@ using Vector = hn::Vec<Float>;
 
 // ------------------------------------------------------------------------------------------------------ matrix product
 
-/// Rows of a register tile of four vectors: as many sums as leave room for four vectors of the panel and one of the
-/// operand.
+/// Rows of a register tile of four vectors: the sums leave room for four vectors of the panel and one of the operand.
 constexpr std::size_t max_tile_rows = HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON ? 6 : 3;
 
 /// Rows `row` … `row` + Rows - 1 of a product of Columns vectors, all sums in registers.

@@ -28,7 +28,7 @@ struct Product {
   std::size_t a_gate = 0;  ///< with dropout: the operand of column vector q is a + q · a_gate
   /// The whole sum may come in segments of `depth`, whose operands and panels lie this far apart.
   std::size_t segments = 1, a_segment = 0, panel_segment = 0;
-  /// What is needed soon and lies far off: fetched into the second-level cache meanwhile. Any address if ahead_size is 0.
+  /// What is needed soon and lies far off: fetched into the second-level cache meanwhile. Any address if the size is 0.
   const float* ahead;
   std::size_t ahead_size = 0;
 };
@@ -60,8 +60,7 @@ struct CellBackward {
   float* dz;     ///< [rows, 4, lanes] out
 };
 
-/// out[q, r, k] = a[r, k] · masks[q, r % batch, k] for the four gates; all rows are `width` floats, a multiple of the
-/// lanes.
+/// out[q, r, k] = a[r, k] · masks[q, r % batch, k] for each gate q. All rows are `width` floats, a multiple of `lanes`.
 struct MaskGates {
   std::size_t rows, batch, width;
   const float* a;

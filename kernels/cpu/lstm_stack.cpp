@@ -41,7 +41,7 @@ std::size_t block_steps(std::size_t rows, std::size_t lanes) {
   return std::max<std::size_t>(1, block_bytes / (rows * 4 * lanes * sizeof(float)));
 }
 
-/// Unit vectors whose dz are multiplied together: their rows of a panel of transposed weights fill the same part of that cache.
+/// Unit vectors whose dz are multiplied together: their rows of a panel of transposed weights fill that cache likewise.
 std::size_t vectors_together(std::size_t lanes) {
   return std::max<std::size_t>(1, block_bytes / (4 * lanes * max_panel_vectors * lanes * sizeof(float)));
 }
@@ -192,8 +192,8 @@ void pack_transposed(Layer& layer, const ParameterLayout::Layer& place, const fl
   const std::size_t lanes = layer.lanes, padded = layer.padded_units();
   for (const Panel& panel : layer.panels) {
     const bool recurrent = panel.first_vector < layer.vectors;
-    const std::size_t first =
-        panel.first_vector * lanes - (recurrent ? 0 : padded);  // among the units, or among the inputs
+    // among the units, or among the inputs
+    const std::size_t first = panel.first_vector * lanes - (recurrent ? 0 : padded);
     const std::size_t width = panel.vectors * lanes, limit = recurrent ? layer.units : layer.inputs;
     for (std::size_t c = 0; c < width && first + c < limit; ++c) {
       const float* row = canonical_row(layer, place, parameters, 1 + (recurrent ? 0 : layer.units) + first + c);
@@ -231,11 +231,10 @@ struct Pass {
   bool masked;
   Mode mode;
 
-  // The record of step t and its parts. Inference alternates between two.
+  // The record of step t and its parts: operand, c_{t-1}, gates. Inference alternates between two.
   float* operand(Layer& layer, std::size_t t) const {
     return layer.records.data() + (mode == Mode::training ? t : t % 2) * layer.record_size(rows);
   }
-  /// c_{t-1}
   float* cells(Layer& layer, std::size_t t, std::size_t v) const {
     return operand(layer, t) + rows * (layer.row + v * layer.lanes);
   }
@@ -305,8 +304,8 @@ void forward_run(const Pass& pass, const ParameterLayout& layout, const float* p
 
 // ------------------------------------------------------------------------------------------------------------ backward
 
-/// doperand += dz · transposed weights at step t, for the unit vectors first … first + count - 1. dz_vector: from one
-/// vector's dz to the next.
+/// doperand += dz · transposed weights at step t, for the unit vectors first … first + count - 1.
+/// dz_vector: from one vector's dz to the next.
 void multiply_transposed(const Pass& pass, Layer& layer, std::size_t t, std::size_t first, std::size_t count,
                          const float* dz, std::size_t dz_vector, float* doperand) {
   const std::size_t columns = layer.vector_columns();

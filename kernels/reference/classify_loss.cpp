@@ -17,8 +17,8 @@ std::vector<double> softmax(std::span<const double> logits) {
 RowLoss row_loss(Loss kind, std::span<const double> logits, std::size_t label) {
   std::vector<double> dlogits = softmax(logits);
   const double p = dlogits[label];
-  dlogits[label] -=
-      1;  // d(-log softmax)/dz = p - y; the renormalisation of Keras 2 adds nothing to it, for Σp is 1 already
+  // d(-log softmax)/dz = p - y; the renormalisation of Keras 2 adds nothing to it, for Σp is 1 already
+  dlogits[label] -= 1;
   if (kind == Loss::logits) {
     const double largest = *std::max_element(logits.begin(), logits.end());
     double sum = 0;

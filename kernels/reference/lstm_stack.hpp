@@ -25,8 +25,8 @@ struct StackTrace {
   std::span<const double> output() const;
 };
 
-/// c_t = f·c_{t-1} + i·g and h_t = o·tanh(c_t), with z_q = (x_t ⊙ m_q)·W_q + (h_{t-1} ⊙ r_q)·U_q + b_q for q = i, f, c,
-/// o. Source: Keras, LSTMCell.call.
+/// c_t = f·c_{t-1} + i·g and h_t = o·tanh(c_t), with z_q = (x_t ⊙ m_q)·W_q + (h_{t-1} ⊙ r_q)·U_q + b_q for each gate q.
+/// Source: Keras, LSTMCell.call.
 ///   parameters  [P];  x [T, B, F];  masks [D] or empty
 StackTrace stack_forward(const StackConfig& config, std::span<const double> parameters, View<const double, 3> x,
                          std::span<const double> masks);

@@ -11,8 +11,8 @@ namespace {
 
 using Complex = std::complex<double>;
 
-/// The discrete Fourier transform, by halves (Cooley and Tukey 1965): even and odd samples apart, then one butterfly
-/// each.
+/// The discrete Fourier transform by halves (Cooley and Tukey 1965): even and odd samples, then one butterfly for each
+/// pair of results.
 std::vector<Complex> fourier_transform(const std::vector<Complex>& x) {
   const std::size_t n = x.size();
   if (n == 1) return x;
@@ -37,8 +37,8 @@ double padded_sample(std::span<const float> samples, std::ptrdiff_t position, Ed
   return samples[static_cast<std::size_t>(position < 0 ? -position : 2 * (n - 1) - position)];
 }
 
-/// |FFT|² of the windowed frame that is centred on sample `frame` · hop: bins 0 … n_fft / 2. Source: librosa.stft with
-/// center=True.
+/// |FFT|² of the windowed frame that is centred on sample `frame` · hop: bins 0 … n_fft / 2.
+/// Source: librosa.stft with center=True.
 std::vector<double> power_spectrum(const SpectralTables& tables, std::span<const float> samples, std::size_t frame) {
   const auto begin = static_cast<std::ptrdiff_t>(frame * tables.hop) - static_cast<std::ptrdiff_t>(tables.n_fft / 2);
   std::vector<Complex> windowed(tables.n_fft);
@@ -50,8 +50,8 @@ std::vector<double> power_spectrum(const SpectralTables& tables, std::span<const
   return power;
 }
 
-/// Decibels of the mel bands of all frames, [frames][M]. Sources: librosa.feature.melspectrogram, librosa.power_to_db
-/// with ref=1.
+/// Decibels of the mel bands of all frames, [frames][M].
+/// Sources: librosa.feature.melspectrogram, librosa.power_to_db with ref=1.
 std::vector<double> mel_decibels(const SpectralTables& tables, std::span<const float> samples) {
   std::vector<double> decibels;
   for (std::size_t frame = 0; frame < tables.frames(samples.size()); ++frame) {

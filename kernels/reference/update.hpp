@@ -7,8 +7,8 @@
 
 namespace genretree::reference {
 
-/// In place: parameters, m and v, all of one length. `step` counts from 1. Sources: keras.optimizers.Adam, RMSprop and
-/// SGD (their update_step).
+/// In place: parameters, m and v, all of one length. `step` counts from 1.
+/// Sources: Keras 2, keras.optimizers.Adam, RMSprop and SGD (their get_updates).
 void update(const Optimiser& optimiser, std::int64_t step, std::span<double> parameters,
             std::span<const double> gradients, std::span<double> m, std::span<double> v);
 

@@ -3,7 +3,8 @@
 
 Each case is a group: x [T, B, F], labels [B], masks [D] (dropout only) and, as flat vectors in the order of
 Keras's get_weights() (kernel, recurrent kernel, bias of each LSTM, then of the dense layer), the weights, the
-gradient of the mean loss, and the weights after each of three updates by Adam and after three by RMSprop and SGD with momentum.
+gradient of the mean loss, and the weights after each of three updates by Adam and after three by RMSprop and by SGD
+with momentum.
 """
 import os
 from pathlib import Path
