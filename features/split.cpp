@@ -117,15 +117,44 @@ std::uint64_t draw(const std::string& track, std::uint64_t seed, std::uint32_t t
   return first << 32 | random.next();
 }
 
+/// Clips with the same samples, which belong in one set, and the number that the first of them drew.
+struct Drawn {
+  std::uint64_t number;
+  Indices clips;
+};
+
+std::vector<Drawn> draw_genre(const FeatureStore& dataset, const Indices& clips, std::uint64_t seed,
+                              std::uint32_t trial) {
+  std::vector<Drawn> drawn;
+  std::map<std::uint64_t, std::size_t> place_of;  // in `drawn`, by checksum
+  for (const std::uint32_t clip : clips) {
+    const auto [place, is_new] = place_of.emplace(dataset.checksums[clip], drawn.size());
+    if (is_new) drawn.push_back({draw(dataset.tracks[clip], seed, trial), {}});
+    drawn[place->second].clips.push_back(clip);
+  }
+  std::stable_sort(drawn.begin(), drawn.end(), [](const Drawn& a, const Drawn& b) { return a.number < b.number; });
+  return drawn;
+}
+
+/// Moves clips to `set`, which has room for so many of them; what does not fit waits for the next set.
+void take(std::vector<Drawn>& drawn, std::size_t room, Indices& set) {
+  for (Drawn& same : drawn) {
+    if (same.clips.size() > room) continue;
+    room -= same.clips.size();
+    set.insert(set.end(), same.clips.begin(), same.clips.end());
+    same.clips.clear();
+  }
+}
+
 void split_at_random(const FeatureStore& dataset, const SplitConfig& config, std::uint64_t seed, std::uint32_t trial,
                      Split& split) {
   for (std::size_t genre = 0; genre < dataset.genres.size(); ++genre) {
     const Indices clips = clips_of_genre(dataset, genre);
     const Bounds bounds = bounds_of(config, clips.size());
-    std::vector<std::pair<std::uint64_t, std::uint32_t>> drawn;
-    for (const std::uint32_t clip : clips) drawn.emplace_back(draw(dataset.tracks[clip], seed, trial), clip);
-    std::stable_sort(drawn.begin(), drawn.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    for (std::size_t place = 0; place < drawn.size(); ++place) assign(drawn[place].second, place, bounds, split);
+    std::vector<Drawn> drawn = draw_genre(dataset, clips, seed, trial);
+    take(drawn, bounds.test_end, split.test);
+    take(drawn, bounds.validation_end - bounds.test_end, split.validation);
+    take(drawn, bounds.train_end - bounds.validation_end, split.train);
     if (!config.fractions)
       note_missing(dataset, genre, clips, bounds.train_end > clips.size() ? bounds.train_end : 0, split);
   }
@@ -211,6 +240,25 @@ void split_by_lists(const FeatureStore& dataset, const SplitConfig& config, Spli
 
 // --- checks of the result ---
 
+void note_duplicates(const FeatureStore& dataset, Split& split) {
+  struct Placed {
+    std::string track, set;
+    auto operator<=>(const Placed&) const = default;
+  };
+  std::map<std::uint64_t, std::vector<Placed>> by_checksum;
+  for (const auto& [name, set] :
+       {std::pair("train", &split.train), {"validation", &split.validation}, {"test", &split.test}})
+    for (const std::uint32_t clip : *set) by_checksum[dataset.checksums[clip]].push_back({dataset.tracks[clip], name});
+  for (auto& [checksum, same] : by_checksum) {
+    if (std::all_of(same.begin(), same.end(), [&](const Placed& one) { return one.set == same[0].set; })) continue;
+    std::sort(same.begin(), same.end());
+    std::vector<std::string> texts;
+    for (const Placed& one : same) texts.push_back(fmt::format("{} ({})", one.track, one.set));
+    split.duplicates_across.push_back(join(texts, " = "));
+  }
+  std::sort(split.duplicates_across.begin(), split.duplicates_across.end());
+}
+
 /// What a set asks of each genre, for a message.
 std::string wanted(const SplitConfig& config) {
   if (config.kind == SplitConfig::Kind::lists) return "is what its lists name";
@@ -228,8 +276,7 @@ void check_every_genre(const FeatureStore& dataset, const SplitConfig& config, c
         continue;
       reject(
           "the genre '{}' has no {} clip: the split '{}' {}, and the data set has {} of this genre. Add tracks, leave "
-          "the genre out, or choose "
-          "another split",
+          "the genre out, or choose another split",
           dataset.genres[genre], what, config.name, wanted(config),
           count_of(clips_of_genre(dataset, genre).size(), "track"));
     }
@@ -255,8 +302,8 @@ SplitConfig named_split(const std::string& name) {
     config.kind = SplitConfig::Kind::random;
   else
     reject(
-        "there is no split named '{}'{}; allowed are paper-420-120-60 and random-420-120-60, or a split of your own as "
-        "a map",
+        "there is no split named '{}'{}; allowed are paper-420-120-60 and random-420-120-60, or a split of your own "
+        "as a map",
         name, did_you_mean(name, std::vector<std::string>{"paper-420-120-60", "random-420-120-60"}));
   return config;
 }
@@ -278,6 +325,7 @@ Split make_split(const FeatureStore& dataset, const SplitConfig& config, std::ui
   }
   if (strict && !split.missing.empty()) reject_missing(config, split.missing);
   check_every_genre(dataset, config, split);
+  note_duplicates(dataset, split);
   for (Indices* set : {&split.train, &split.validation, &split.test}) std::sort(set->begin(), set->end());
   return split;
 }

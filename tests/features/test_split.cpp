@@ -16,6 +16,15 @@ namespace {
 void add_track(FeatureStore& store, std::size_t genre, const std::string& track) {
   store.tracks.push_back(track);
   store.labels.push_back(static_cast<std::int32_t>(genre));
+  store.checksums.push_back(1000 + store.checksums.size());
+}
+
+/// Gives two tracks the same samples.
+void make_equal(FeatureStore& store, const std::string& a, const std::string& b) {
+  const auto index = [&](const std::string& track) {
+    return static_cast<std::size_t>(std::find(store.tracks.begin(), store.tracks.end(), track) - store.tracks.begin());
+  };
+  store.checksums.at(index(a)) = store.checksums.at(index(b));
 }
 
 /// `tracks` numbered tracks of each genre but for those in `without`.
@@ -168,6 +177,43 @@ TEST_CASE("where a track is drawn to does not depend on the other genres, and ha
   int moved = 0;
   for (const auto& [track, set] : sets_of(lacking, split)) moved += sets.at(track) != set;
   CHECK(moved <= 2);  // at most one over each of the two bounds
+}
+
+TEST_CASE("tracks with the same samples that lie in different sets are named", "[split]") {
+  FeatureStore store = data_set({"metal", "rock"}, 100);
+  const SplitConfig config = named_split("paper-420-120-60");
+  CHECK(make_split(store, config, 1, 0, true).duplicates_across.empty());
+  make_equal(store, "metal.00034", "metal.00009");  // train, test
+  make_equal(store, "rock.00016", "metal.00058");   // validation, train
+  make_equal(store, "metal.00040", "metal.00061");  // both train
+  CHECK(make_split(store, config, 1, 0, true).duplicates_across ==
+        Names{"metal.00009 (test) = metal.00034 (train)", "metal.00058 (train) = rock.00016 (validation)"});
+}
+
+TEST_CASE("tracks of a genre with the same samples are drawn into one set, and the sets keep their sizes", "[split]") {
+  FeatureStore store = data_set({"blues", "metal"}, 100);
+  const SplitConfig config = named_split("random-420-120-60");
+  const Split without = make_split(store, config, 5, 0, true);
+  for (int number = 0; number < 40; number += 2)
+    make_equal(store, numbered_track_name("metal", number), numbered_track_name("metal", number + 1));
+  make_equal(store, "metal.00002", "metal.00000");
+  make_equal(store, "metal.00003", "metal.00000");  // four of a kind
+  std::set<std::string> sets_of_first;
+  for (std::uint32_t trial = 0; trial < 50; ++trial) {
+    const Split split = make_split(store, config, 5, trial, true);
+    CHECK(split.duplicates_across.empty());
+    CHECK(split.train.size() == 140);
+    CHECK(split.validation.size() == 40);
+    CHECK(split.test.size() == 20);
+    const auto sets = sets_of(store, split);
+    CHECK(sets.at("metal.00000") == sets.at("metal.00003"));
+    CHECK(sets.at("metal.00004") == sets.at("metal.00005"));
+    sets_of_first.insert(sets.at("metal.00000"));
+  }
+  CHECK(sets_of_first.size() == 3);
+  const auto before = sets_of(store, without), after = sets_of(store, make_split(store, config, 5, 0, true));
+  for (const auto& [track, set] : after)
+    if (track.starts_with("blues")) CHECK(before.at(track) == set);  // a genre without duplicates is drawn as ever
 }
 
 TEST_CASE("fractions divide a genre of any size without a rest", "[split]") {
