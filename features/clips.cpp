@@ -20,15 +20,42 @@ const std::set<std::string> audio_extensions = {".au",  ".snd", ".wav",  ".flac"
 
 bool is_hidden(const fs::path& path) { return path.filename().string().starts_with('.'); }
 
-bool is_audio_file(const fs::directory_entry& entry) {
-  return entry.is_regular_file() && !is_hidden(entry.path()) && has_audio_extension(entry.path());
+/// What is in a folder but hidden, in any order.
+std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
+  std::vector<fs::directory_entry> entries;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error); entry != fs::end(entry); entry.increment(error))
+    if (!is_hidden(entry->path())) entries.push_back(*entry);
+  if (error) warn(fmt::format("{} cannot be read and is passed over: {}", folder.string(), error.message()));
+  return entries;
+}
+
+/// What an entry is, or what it leads to.
+fs::file_type type_of(const fs::directory_entry& entry) {
+  std::error_code error;
+  const fs::file_type type = entry.status(error).type();
+  if (error) warn(fmt::format("{} leads nowhere and is passed over: {}", entry.path().string(), error.message()));
+  return type;
 }
 
 /// The folder whose subfolders are the genres: GTZAN's archive calls it genres, Kaggle's copy Data/genres_original.
 fs::path genres_folder(const fs::path& folder) {
+  std::error_code unreadable;  // is no such folder either
   for (const char* inside : {"genres", "genres_original", "Data/genres_original"})
-    if (fs::is_directory(folder / inside)) return folder / inside;
+    if (fs::is_directory(folder / inside, unreadable)) return folder / inside;
   return folder;
+}
+
+void add_audio_files(const fs::path& folder, std::vector<fs::directory_entry>& files) {
+  for (const fs::directory_entry& entry : entries_of(folder)) {
+    const fs::file_type type = type_of(entry);
+    if (type == fs::file_type::regular && has_audio_extension(entry.path()))
+      files.push_back(entry);
+    else if (type == fs::file_type::directory && entry.is_symlink())
+      warn(fmt::format("{} is a link to a folder and is passed over", entry.path().string()));
+    else if (type == fs::file_type::directory)
+      add_audio_files(entry.path(), files);
+  }
 }
 
 Clip make_clip(const fs::directory_entry& file, const std::string& genre, const fs::path& root) {
@@ -44,9 +71,10 @@ Clip make_clip(const fs::directory_entry& file, const std::string& genre, const 
 std::vector<Clip> scan_genre(const fs::path& folder, const fs::path& root) {
   const std::string genre = folder.filename().string();
   std::vector<Clip> clips;
+  std::vector<fs::directory_entry> files;
+  add_audio_files(folder, files);
   std::map<std::string, fs::path> seen;
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder)) {
-    if (!is_audio_file(entry)) continue;
+  for (const fs::directory_entry& entry : files) {
     clips.push_back(make_clip(entry, genre, root));
     const auto [same, is_new] = seen.emplace(clips.back().track, entry.path());
     if (!is_new)
@@ -75,13 +103,16 @@ bool has_audio_extension(const fs::path& file) {
 }
 
 std::vector<Clip> scan_audio_folder(const fs::path& folder) {
-  if (!fs::is_directory(folder))
+  std::error_code error;
+  if (const fs::file_type type = fs::status(folder, error).type(); type != fs::file_type::directory)
     reject("{} {}. Name a folder that holds one subfolder of audio files for each genre", folder.string(),
-           fs::exists(folder) ? "is a file, not a folder" : "does not exist");
+           type == fs::file_type::not_found ? "does not exist"
+           : error                          ? "cannot be read: " + error.message()
+                                            : "is a file, not a folder");
   const fs::path root = genres_folder(folder);
   std::vector<Clip> clips;
-  for (const fs::directory_entry& entry : fs::directory_iterator(root)) {
-    if (!entry.is_directory() || is_hidden(entry.path())) continue;
+  for (const fs::directory_entry& entry : entries_of(root)) {
+    if (type_of(entry) != fs::file_type::directory) continue;
     const std::vector<Clip> genre = scan_genre(entry.path(), root);
     if (genre.empty()) warn(fmt::format("{} holds no audio file and is no genre", entry.path().string()));
     clips.insert(clips.end(), genre.begin(), genre.end());

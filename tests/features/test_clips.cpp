@@ -1,6 +1,9 @@
+#include <fcntl.h>
 #include <fstream>
+#include <unistd.h>
 
 #include "core/error.hpp"
+#include "core/io/files.hpp"
 #include "features/clips.hpp"
 #include "tests/support/support.hpp"
 
@@ -21,6 +24,32 @@ std::vector<std::string> tracks_of(const std::vector<Clip>& clips) {
 }
 
 using Names = std::vector<std::string>;
+
+/// Root without its rights, to whom nothing would be closed; anyone else stays who he is.
+struct AsNobody {
+  AsNobody() { REQUIRE((user != 0 || seteuid(65534) == 0)); }
+  ~AsNobody() { (void)!seteuid(user); }
+  const uid_t user = geteuid();
+};
+
+/// What is written to standard error meanwhile; what the action throws is let out at the end.
+template <class Action>
+std::string errors_during(const Action& action) {
+  const test::TemporaryFolder folder;
+  const int file = open((folder / "errors").c_str(), O_WRONLY | O_CREAT, 0600), before = dup(STDERR_FILENO);
+  dup2(file, STDERR_FILENO);
+  std::exception_ptr thrown;
+  try {
+    action();
+  } catch (...) {
+    thrown = std::current_exception();
+  }
+  std::fflush(stderr);
+  dup2(before, STDERR_FILENO);
+  close(before), close(file);
+  if (thrown) std::rethrow_exception(thrown);
+  return read_text(folder / "errors");
+}
 
 }  // namespace
 
@@ -47,6 +76,41 @@ TEST_CASE("what is no audio, and what macOS leaves behind, is passed over", "[cl
   touch(folder / ".hidden/a.wav");
   touch(folder / "images/jazz.png");
   CHECK(tracks_of(scan_audio_folder(folder.path())) == Names{"jazz.00000"});
+}
+
+TEST_CASE("links that lead nowhere or in a circle are named, and the rest is read", "[clips]") {
+  const test::TemporaryFolder folder;
+  touch(folder / "jazz/jazz.00000.wav");
+  touch(folder / "album/song.wav");
+  fs::create_symlink(folder / "jazz/jazz.00000.wav", folder / "jazz/linked.wav");
+  fs::create_symlink("absent.wav", folder / "jazz/broken.wav");
+  fs::create_symlink("circle.wav", folder / "jazz/circle.wav");
+  fs::create_directory_symlink("genres", folder / "genres");
+  fs::create_directory_symlink(folder / "album", folder / "jazz/album");
+  Names tracks;
+  const std::string warnings = errors_during([&] { tracks = tracks_of(scan_audio_folder(folder.path())); });
+  CHECK(tracks == Names{"song", "jazz.00000", "linked"});
+  CHECK_THAT(warnings, Catch::Contains("jazz/broken.wav leads nowhere"));
+  CHECK_THAT(warnings, Catch::Contains("jazz/circle.wav leads nowhere"));
+  CHECK_THAT(warnings, Catch::Contains("genres leads nowhere"));
+  CHECK_THAT(warnings, Catch::Contains("jazz/album is a link to a folder"));
+  CHECK(std::count(warnings.begin(), warnings.end(), '\n') == 4);
+}
+
+TEST_CASE("a subfolder that cannot be read is named, and the rest is read", "[clips]") {
+  const test::TemporaryFolder folder;
+  touch(folder / "jazz/jazz.00000.wav");
+  touch(folder / "jazz/closed/jazz.00001.wav");
+  for (const fs::path& open : {folder.path(), folder / "jazz"}) fs::permissions(open, fs::perms(0755));
+  fs::permissions(folder / "jazz/closed", fs::perms::none);
+  Names tracks;
+  const std::string warnings = errors_during([&] {
+    const AsNobody nobody;
+    tracks = tracks_of(scan_audio_folder(folder.path()));
+  });
+  fs::permissions(folder / "jazz/closed", fs::perms::owner_all);
+  CHECK(tracks == Names{"jazz.00000"});
+  CHECK_THAT(warnings, Catch::Contains("jazz/closed cannot be read and is passed over: Permission denied"));
 }
 
 TEST_CASE("files deeper in a genre's folder count, and equal names in two genres are told apart", "[clips]") {
