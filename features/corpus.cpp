@@ -94,13 +94,15 @@ const std::vector<Genre> genres = {
      {{14, 1, 1, 0.003, 0.2}, {18, 0.9, 1, 0.05, 1}, {16, 0.9, 1, 0.02, 0.6},
       0.9, 0.5, 0.6, 0.6, 0.45, 0.4, 0.006, 1.0, 0.85}},
     {"hiphop", {"reggae", "pop"},
-     {80, 105, 0.25, "x..x..x...x.....", "....x.......x..o", "x.xxx.x.x.xxx.x.", "x.....x...x.....", "x..............."},
+     {80, 105, 0.25, "x..x..x...x.....", "....x.......x..o", "x.xxx.x.x.xxx.x.",
+      "x.....x...x.....", "x..............."},
      {{{{0, minor}, {0, minor}, {8, major}, {0, minor}}, {{0, minor7}, {5, minor7}}},
       minor_scale, 0.25},
      {{4, 3, 1, 0.005, 0.8}, {10, 1.5, 0.5, 0.01, 0.8}, {10, 1.2, 0.3, 0.01, 0.3},
       1.1, 0.9, 0.45, 1.0, 0.25, 0.35, 0.012, 1.2, 0.65}},
     {"jazz", {"classical", "blues"},
-     {100, 180, 0.6, "x...............", "......o.......o.", "x...x.x.x...x.x.", "x...x...x...x...", "..o.......x....."},
+     {100, 180, 0.6, "x...............", "......o.......o.", "x...x.x.x...x.x.",
+      "x...x...x...x...", "..o.......x....."},
      {{{{2, minor7}, {7, seventh}, {0, major7}, {9, seventh}}, {{0, minor7}, {5, minor7}, {7, seventh}, {0, minor7}}},
       dorian_scale, 0.65},
      {{6, 2.2, 1, 0.01, 0.5}, {10, 1.8, 0.8, 0.01, 0.7}, {14, 1.1, 0.5, 0.03, 1.2},
@@ -271,6 +273,15 @@ class Player {
 
 }  // namespace
 
+void validate(const CorpusConfig& config) {
+  constexpr double shortest = 0.1, longest = 3600;
+  constexpr std::size_t most_clips = 100000;
+  if (!(config.seconds >= shortest && config.seconds <= longest))  // so that NaN is refused too
+    reject("a clip of the built-in corpus lasts {} s, but must last {} to {} s", config.seconds, shortest, longest);
+  if (config.clips_per_genre < 1 || config.clips_per_genre > most_clips)
+    reject("the built-in corpus has {} clips of each genre, but must have 1 to {}", config.clips_per_genre, most_clips);
+}
+
 std::string corpus_recipe(const CorpusConfig& config) {
   return fmt::format("synthetic corpus 1, seed {}, {} s", config.seed, config.seconds);
 }
@@ -278,10 +289,7 @@ std::string corpus_recipe(const CorpusConfig& config) {
 const std::vector<std::string>& corpus_genres() { return gtzan_genres(); }
 
 std::vector<std::int16_t> synthesise_clip(const CorpusConfig& config, const std::string& genre, std::size_t index) {
-  constexpr double longest = 24 * 3600;
-  if (!(config.seconds > 0 && config.seconds <= longest))
-    reject("a clip of the built-in corpus lasts {} s, but must last more than 0 and at most {} s", config.seconds,
-           longest);
+  validate(config);
   const Genre& described = genre_named(genre);
   const Random random({.seed = config.seed,
                        .point = static_cast<std::uint32_t>(index),

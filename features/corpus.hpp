@@ -16,6 +16,10 @@ struct CorpusConfig {
   std::uint64_t seed = 2018;
 };
 
+/// InputError unless clips last 0.1 to 3600 s and there are 1 to 100000 of each genre, which is what their names have
+/// room for.
+void validate(const CorpusConfig& config);
+
 /// One line that says what decides the samples: "synthetic corpus 1, seed 2018, 30 s". The number after "corpus" goes
 /// up whenever the music changes.
 std::string corpus_recipe(const CorpusConfig& config);
@@ -24,7 +28,7 @@ std::string corpus_recipe(const CorpusConfig& config);
 const std::vector<std::string>& corpus_genres();
 
 /// Synthesises clip `index` of a genre: 16-bit samples at 22050 Hz, the same on every machine (integer and basic double
-/// arithmetic only, no library sines).
+/// arithmetic only, no library sines). InputError if `config` is not valid or there is no such genre.
 std::vector<std::int16_t> synthesise_clip(const CorpusConfig& config, const std::string& genre, std::size_t index);
 
 /// The corpus as clips that are synthesised when they are loaded; track names as in GTZAN ("blues.00042").

@@ -28,8 +28,8 @@ struct Options {
 
 /// The text of DIR/corpus.txt, by which a corpus is known again.
 std::string described(const Options& options) {
-  return fmt::format("{}, {} clips of each genre: {}\nMade by make_corpus; not GTZAN.\n", corpus_recipe(options.corpus),
-                     options.corpus.clips_per_genre, join(options.genres));
+  return fmt::format("{}, {} of each genre: {}\nMade by make_corpus; not GTZAN.\n", corpus_recipe(options.corpus),
+                     count_of(options.corpus.clips_per_genre, "clip"), join(options.genres));
 }
 
 /// The same corpus is completed, any other content is left alone.
@@ -47,29 +47,39 @@ void claim_folder(const Options& options) {
   }
 }
 
-/// Writes what is missing; the number of clips that were written.
-std::size_t write_clips(const Options& options) {
+/// A clip that is not there yet.
+struct MissingClip {
+  std::string genre;
+  std::size_t index;
+  fs::path file;
+};
+
+std::vector<MissingClip> missing_clips(const Options& options) {
+  std::vector<MissingClip> missing;
+  for (const std::string& genre : options.genres) {
+    const fs::path folder = options.folder / "genres" / genre;
+    for (std::size_t index = 0; index < options.corpus.clips_per_genre; ++index) {
+      const fs::path file = folder / (numbered_track_name(genre, static_cast<int>(index)) + ".au");
+      if (!fs::exists(file)) missing.push_back({genre, index, file});
+    }
+  }
+  return missing;
+}
+
+void write_clips(const Options& options, const std::vector<MissingClip>& missing) {
   for (const std::string& genre : options.genres) make_writable_folder(options.folder / "genres" / genre);
-  const std::size_t clips = options.genres.size() * options.corpus.clips_per_genre;
   const auto start = std::chrono::steady_clock::now();
   Progress progress;
-  std::atomic<std::size_t> done{0}, written{0};
-  run_on_workers(host_device(), options.jobs, clips, [&](std::size_t item, Worker&) {
-    const std::string& genre = options.genres[item / options.corpus.clips_per_genre];
-    const std::size_t index = item % options.corpus.clips_per_genre;
-    const fs::path file =
-        options.folder / "genres" / genre / (numbered_track_name(genre, static_cast<int>(index)) + ".au");
-    if (!fs::exists(file)) {
-      write_au(file, synthesise_clip(options.corpus, genre, index), synthesis_rate);
-      ++written;
-    }
-    const std::size_t n = ++done;
+  std::atomic<std::size_t> done{0};
+  run_on_workers(host_device(), options.jobs, missing.size(), [&](std::size_t item, Worker&) {
+    const MissingClip& clip = missing[item];
+    write_au(clip.file, synthesise_clip(options.corpus, clip.genre, clip.index), synthesis_rate);
+    const std::size_t written = ++done;
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    const double rate = static_cast<double>(n) / std::max(seconds, 1e-3);
-    progress.show(0, fmt::format("{} of {} clips, {:.0f} clips/s, {} left", n, clips, rate,
-                                 duration(static_cast<double>(clips - n) / rate)));
+    const double rate = static_cast<double>(written) / std::max(seconds, 1e-3);
+    progress.show(0, fmt::format("{} of {} clips, {:.0f} clips/s, {} left", written, missing.size(), rate,
+                                 duration(static_cast<double>(missing.size() - written) / rate)));
   });
-  return written;
 }
 
 ExitCode make_corpus(int argc, char** argv) {
@@ -81,11 +91,11 @@ ExitCode make_corpus(int argc, char** argv) {
   app.add_option("DIR", options.folder, "folder to write to; what is missing of the same corpus is added")->required();
   app.add_option("--clips", options.corpus.clips_per_genre, "clips of each genre")
       ->capture_default_str()
-      ->check(CLI::Range(1, 100000));
-  app.add_option("--seconds", options.corpus.seconds, "length of a clip")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--seconds", options.corpus.seconds, "length of a clip")->capture_default_str();
+  app.add_option("--seed", options.corpus.seed, "another seed gives other music")
       ->capture_default_str()
-      ->check(CLI::Range(0.1, 3600.0));
-  app.add_option("--seed", options.corpus.seed, "another seed gives other music")->capture_default_str();
+      ->check(CLI::NonNegativeNumber);  // a minus sign would be taken modulo 2^64
   app.add_option("--genres", options.genres, "genres, with commas between; all ten if not given")
       ->delimiter(',')
       ->check(CLI::IsMember(corpus_genres()));
@@ -96,14 +106,17 @@ ExitCode make_corpus(int argc, char** argv) {
 
   if (std::set(options.genres.begin(), options.genres.end()).size() != options.genres.size())
     reject("--genres names a genre twice: {}", join(options.genres));
+  validate(options.corpus);
   claim_folder(options);
   const auto start = std::chrono::steady_clock::now();
-  const std::size_t written = write_clips(options);
+  const std::vector<MissingClip> missing = missing_clips(options);
+  write_clips(options, missing);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const std::size_t clips = options.genres.size() * options.corpus.clips_per_genre;
   fmt::print("{}: {} in {}, {} of {} s each; {} written in {}{}\n", options.folder.string(), count_of(clips, "clip"),
-             count_of(options.genres.size(), "genre"), options.corpus.clips_per_genre, options.corpus.seconds, written,
-             duration(seconds), written < clips ? fmt::format(", {} were there already", clips - written) : "");
+             count_of(options.genres.size(), "genre"), options.corpus.clips_per_genre, options.corpus.seconds,
+             missing.size(), duration(seconds),
+             missing.size() < clips ? fmt::format(", {} were there already", clips - missing.size()) : "");
   return ExitCode::ok;
 }
 

@@ -1,6 +1,7 @@
 #include <fstream>
 #include <map>
 
+#include "core/io/files.hpp"
 #include "features/audio.hpp"
 #include "features/clips.hpp"
 #include "features/corpus.hpp"
@@ -63,14 +64,41 @@ TEST_CASE("make_corpus completes its own corpus and leaves any other alone", "[m
   CHECK_THAT(others.output, Catch::Contains("not empty"));
 }
 
+TEST_CASE("make_corpus stopped by a signal says so", "[make_corpus]") {
+  const test::TemporaryFolder folder;
+  const std::string corpus = (folder / "corpus").string();
+  // Stopped as soon as it begins; all clips would take half a minute.
+  const auto stopped = test::run_command(test::program("make_corpus").string() + " " + corpus +
+                                         " --clips 300 --seconds 60 --genres pop 2>&1 & until [ -e " + corpus +
+                                         "/genres/pop ]; do sleep 0.01; done; kill -INT $!; wait $!");
+  INFO(stopped.output);
+  CHECK(stopped.exit_code == 75);
+  CHECK_THAT(stopped.output, Catch::Contains("of 300 were done") && Catch::Contains("Run the same command again") &&
+                                 !Catch::Contains("there already"));
+  CHECK(!fs::exists(folder / "corpus/genres/pop/pop.00299.au"));
+}
+
+TEST_CASE("make_corpus says one clip of one", "[make_corpus]") {
+  const test::TemporaryFolder folder;
+  REQUIRE(make_corpus((folder / "corpus").string() + " --clips 1 --seconds 1 --genres pop").exit_code == 0);
+  CHECK_THAT(read_text(folder / "corpus/corpus.txt"), Catch::Contains(", 1 clip of each genre: pop"));
+}
+
 TEST_CASE("make_corpus refuses options that make no sense, and explains itself", "[make_corpus]") {
   const test::TemporaryFolder folder;
   const std::string corpus = (folder / "corpus").string();
-  for (const char* wrong : {" --clips 0", " --seconds 0", " --genres polka", " --jobs 0", " --colour red"}) {
+  for (const char* wrong :
+       {" --seed -1", " --clips -1", " --seconds long", " --genres polka", " --jobs 0", " --colour red"}) {
     const auto result = make_corpus(corpus + wrong);
     INFO(wrong << ": " << result.output);
     CHECK(result.exit_code == 65);
     CHECK_THAT(result.output, Catch::Contains("error: ") && Catch::Contains("make_corpus --help"));
+  }
+  for (const char* wrong : {" --clips 0", " --clips 100001", " --seconds 0", " --seconds 3601", " --seconds nan"}) {
+    const auto result = make_corpus(corpus + wrong);
+    INFO(wrong << ": " << result.output);
+    CHECK(result.exit_code == 65);
+    CHECK_THAT(result.output, Catch::Contains("built-in corpus") && Catch::Contains("but must"));
   }
   CHECK(!fs::exists(folder / "corpus"));
   CHECK_THAT(make_corpus(corpus + " --genres pop,pop").output, Catch::Contains("names a genre twice"));
