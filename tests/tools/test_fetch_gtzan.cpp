@@ -7,6 +7,7 @@
 #include "core/error.hpp"
 #include "core/io/files.hpp"
 #include "core/random.hpp"
+#include "features/audio.hpp"
 #include "features/gtzan.hpp"
 #include "tests/support/support.hpp"
 
@@ -137,6 +138,45 @@ TEST_CASE("a download is verified, unpacked and checked", "[fetch]") {
   }
 }
 
+TEST_CASE("a folder of the user's own is left alone, whatever its name", "[fetch]") {
+  NEED_PYTHON();
+  const Source& source = small_source();
+  const test::TemporaryFolder folder;
+  write(folder / "unpacking/mine.txt", "mine");
+  CHECK(fetch(folder.path().string() + source.from("plain", "good.tar.gz")).exit_code == not_whole);
+  CHECK(read(folder / "unpacking/mine.txt") == "mine");
+  CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 2);  // it and genres
+}
+
+TEST_CASE("--check stopped by a signal calls nothing whole", "[fetch]") {
+  const test::TemporaryFolder folder;
+  // Every track is the same 10 minutes, which takes longer to decode a thousand times than the signal needs to come.
+  write_au(folder / "long.au", std::vector<std::int16_t>(600 * 44100), 44100);
+  for (const std::string& genre : gtzan_genres()) {
+    fs::create_directories(folder / "genres" / genre);
+    for (int number = 0; number < gtzan_tracks_per_genre; ++number)
+      fs::create_symlink(folder / "long.au", folder / "genres" / genre / (numbered_track_name(genre, number) + ".au"));
+  }
+  const auto stopped = test::run_command("timeout --preserve-status -s INT 1 " + test::program("fetch_gtzan").string() +
+                                         " --check " + folder.path().string());
+  INFO(stopped.output);
+  CHECK(stopped.exit_code == 75);
+  CHECK_THAT(stopped.output, Catch::Contains("of 1000 were done") && !Catch::Contains("this GTZAN"));
+}
+
+TEST_CASE("the built-in corpus is not taken for GTZAN", "[fetch]") {
+  const test::TemporaryFolder folder;
+  REQUIRE(test::run_command(test::program("make_corpus").string() + " " + (folder / "corpus").string() +
+                            " --clips 1 --seconds 1")
+              .exit_code == 0);
+  for (const char* checked : {"corpus", "corpus/genres", "corpus/genres/"}) {
+    const auto result = fetch("--check " + (folder / checked).string());
+    INFO(result.output);
+    CHECK(result.exit_code == 65);
+    CHECK_THAT(result.output, Catch::Contains("is the synthetic corpus") && !Catch::Contains("this GTZAN"));
+  }
+}
+
 TEST_CASE("a download goes on where it was cut off", "[fetch]") {
   NEED_PYTHON();
   const Source& source = small_source();
@@ -223,10 +263,17 @@ TEST_CASE("what does not work is said, and the next address is tried", "[fetch]"
     CHECK(read(part_of(target, wrong).string() + ".wrong") == read(source.file("good.tar.gz")));
     CHECK(!fs::exists(folder / "gtzan/genres"));
   }
-  SECTION("no checksum: a warning that says what it is") {
+  SECTION("no checksum: a warning that says what it is, and nothing of an earlier run is gone on with") {
+    write(folder / "gtzan/genres.unverified.part", "the beginning of another archive");
     const auto result = fetch(target + " --url " + source.url("plain/good.tar.gz"));
     CHECK(result.exit_code == not_whole);
     CHECK_THAT(result.output, Catch::Contains("warning: no checksum") && Catch::Contains(good));
+    CHECK(source.log() == "/plain/good.tar.gz -\n");
+  }
+  SECTION("no checksum: a connection that breaks is gone on with in the same run") {
+    const auto result = fetch(target + " --url " + source.url("cut/good.tar.gz"));
+    INFO(result.output);
+    CHECK_THAT(source.log(), Catch::StartsWith("/cut/good.tar.gz -\n/cut/good.tar.gz bytes="));
   }
   SECTION("no space") {
     // A limit on the size of files stands in for a full disk: both make write() fail.
@@ -251,7 +298,8 @@ TEST_CASE("an archive that is damaged or reaches out of its folder is refused, a
     CHECK(result.exit_code == 65);
     CHECK_THAT(result.output, Catch::Contains(why));
     CHECK(!fs::exists(folder / "gtzan/genres"));
-    CHECK(!fs::exists(folder / "gtzan/unpacking"));
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder / "gtzan"))
+      CHECK_THAT(entry.path().filename().string(), Catch::EndsWith(".part"));
     CHECK(!fs::exists(folder / "evil.au"));
   };
   const auto pack_as = [&](const std::string& name, const std::string& entry, const std::string& more = "") {

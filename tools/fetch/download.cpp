@@ -132,8 +132,7 @@ void transfer_rest(const Address& address, const fs::path& file, Progress& progr
   if (transfer.write_error)
     fail("cannot write {}: {}. Free some space and run the same command again: it goes on from here", file.string(),
          std::strerror(transfer.write_error));
-  // The server does not do ranges (33), or has no bytes beyond what is there (416). In the second case the checksum
-  // decides.
+  // The server does not do ranges (33), or has no bytes beyond what is there (416): then the checksum decides.
   const bool nothing_more = code == CURLE_HTTP_RETURNED_ERROR && status == 416;
   if (code == CURLE_RANGE_ERROR || (nothing_more && address.sha256.empty())) {
     fs::resize_file(file, 0);
@@ -169,11 +168,11 @@ void verify(const Address& address, const fs::path& file, Progress& progress) {
     const fs::path aside = file.string() + ".wrong";
     const std::uint64_t size = size_of(file);
     fs::rename(file, aside);
-    throw Refusal{fmt::format("wrong checksum: {} bytes with SHA-256 {}, expected {}. The file is kept as {}: remove "
-                              "it and try again, or, if you "
-                              "trust it, name its own checksum with --sha256",
-                              size, found, address.sha256, aside.string()),
-                  false};
+    throw Refusal{
+        fmt::format("wrong checksum: {} bytes with SHA-256 {}, expected {}. The file is kept as {}: remove it "
+                    "and try again, or, if you trust it, name its own checksum with --sha256",
+                    size, found, address.sha256, aside.string()),
+        false};
   }
 }
 
@@ -202,6 +201,7 @@ fs::path download(const std::vector<Address>& addresses, const fs::path& folder,
   std::vector<std::string> refusals;
   for (const Address& address : addresses) {
     const fs::path file = part_file(address, folder);
+    if (address.sha256.empty()) fs::remove(file);  // nothing could tell whether it is the beginning of this archive
     try {
       progress.message(
           fmt::format("fetching {}{}", address.url,
@@ -218,8 +218,8 @@ fs::path download(const std::vector<Address>& addresses, const fs::path& folder,
   }
   fail(
       "GTZAN could not be fetched:\n{}\nIs the network there? Name another address with --url, or unpack a copy of "
-      "your own into the folder and run "
-      "fetch_gtzan --check on it",
+      "your "
+      "own into the folder and run fetch_gtzan --check on it",
       join(refusals, "\n"));
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <optional>
 
+#include "core/io/files.hpp"
 #include "core/text.hpp"
 #include "core/worker_pool.hpp"
 #include "features/clips.hpp"
@@ -68,9 +69,17 @@ bool is_whole(const FeatureStore& store) {
   return true;
 }
 
+/// make_corpus says what it wrote beside genres/.
+void refuse_synthetic_corpus(const std::filesystem::path& folder) {
+  for (const std::filesystem::path& description : {folder / "corpus.txt", folder / ".." / "corpus.txt"})
+    if (std::filesystem::exists(description) && read_text(description).starts_with("synthetic corpus"))
+      reject("{} is the synthetic corpus that make_corpus writes, not GTZAN", folder.string());
+}
+
 }  // namespace
 
 ExitCode report_integrity(const std::filesystem::path& folder, Progress& progress) {
+  refuse_synthetic_corpus(folder);
   const std::vector<Clip> clips = scan_audio_folder(folder);
   const std::vector<Outcome> outcomes = decode_all(clips, FeatureConfig().sample_rate, progress);
   const FeatureStore store = store_of(clips, outcomes);

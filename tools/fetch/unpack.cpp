@@ -5,6 +5,7 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <memory>
+#include <stdlib.h>
 
 #include "core/error.hpp"
 #include "core/interrupt.hpp"
@@ -93,13 +94,19 @@ void move_all(const fs::path& from, const fs::path& to) {
     fs::rename(top.path(), to / top.path().filename());
 }
 
+/// A new folder in `folder`, whose name nothing there has.
+fs::path make_folder_in(const fs::path& folder) {
+  std::string name = (folder / "unpacking.XXXXXX").string();
+  if (!mkdtemp(name.data()))
+    fail("cannot make a folder in {}: {}. Choose another folder", folder.string(), std::strerror(errno));
+  return name;
+}
+
 }  // namespace
 
 void unpack(const fs::path& archive, const fs::path& folder, Progress& progress) {
-  const fs::path beside = folder / "unpacking";
-  fs::remove_all(beside);
+  const fs::path beside = make_folder_in(folder);
   try {
-    fs::create_directories(beside);
     extract_into(archive, beside, progress);
     move_all(beside, folder);
   } catch (...) {
