@@ -48,8 +48,8 @@ TEST_CASE("an exception ends it and is passed on; no further item is begun") {
 
 namespace {
 
-/// What run_on_workers throws, if anything, when a signal comes during item `last` of ten; a signal cannot be taken back,
-/// so it comes to a process of its own. 0: nothing, 1: Interrupted that says how far it came, 2: anything else.
+/// What run_on_workers throws, if anything, when a signal comes during item `last` of ten; a signal cannot be taken
+/// back, so it comes to a process of its own. 0: nothing, 1: Interrupted that says how far it came, 2: anything else.
 int stopped_at(std::size_t last) {
   const pid_t child = fork();
   if (child == 0) {
