@@ -218,8 +218,7 @@ fs::path download(const std::vector<Address>& addresses, const fs::path& folder,
   }
   fail(
       "GTZAN could not be fetched:\n{}\nIs the network there? Name another address with --url, or unpack a copy of "
-      "your "
-      "own into the folder and run fetch_gtzan --check on it",
+      "your own into the folder and run fetch_gtzan --check on it",
       join(refusals, "\n"));
 }
 
