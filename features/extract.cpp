@@ -1,9 +1,12 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <map>
 #include <memory>
+#include <set>
 #include <unordered_map>
+#include <xxhash.h>
 
 #include "core/error.hpp"
 #include "core/io/files.hpp"
@@ -68,15 +71,22 @@ struct Results {
 };
 
 FeatureStore gather_store(const std::vector<Clip>& clips, const FeatureConfig& config, const std::string& source,
-                          Results& results) {
+                          const BackendInfo& backend, Results& results) {
   FeatureStore store;
   store.config = config;
   store.source = source;
+  store.identity = identity_of(clips);
+  store.backend = backend.backend;
+  store.target = backend.target;
+  store.libraries = backend.libraries;
   store.features.reserve(clips.size() * config.frames * config.coefficients);
   std::map<std::string, std::int32_t> labels;
   for (std::size_t i = 0; i < clips.size(); ++i) {
     const std::unique_ptr<FinishedClip> clip = std::move(results.finished[i]);
-    if (!clip) continue;
+    if (!clip) {
+      store.left_out.push_back({clips[i].genre, clips[i].track, results.reasons[i]});
+      continue;
+    }
     const auto [label, is_new] = labels.emplace(clips[i].genre, static_cast<std::int32_t>(labels.size()));
     if (is_new) store.genres.push_back(clips[i].genre);
     store.tracks.push_back(clips[i].track);
@@ -104,13 +114,53 @@ std::string progress_line(std::size_t resumed, std::size_t finished, std::size_t
                      duration(static_cast<double>(clips - resumed - finished) / per_second));
 }
 
+/// What make_corpus writes into the folder of a corpus; its first line is the recipe.
+constexpr const char* corpus_file = "corpus.txt";
+
 }  // namespace
+
+bool is_synthetic(const std::string& source) { return source.starts_with("synthetic corpus"); }
+
+std::string source_of_folder(const fs::path& folder) {
+  const fs::path path = fs::canonical(folder);
+  for (const fs::path& place : {path, path.parent_path()}) {
+    std::string recipe;
+    std::getline(std::ifstream(place / corpus_file), recipe);
+    if (is_synthetic(recipe)) return fmt::format("{}, read from {}", recipe, path.string());
+  }
+  return path.string();
+}
+
+std::string identity_of(const std::vector<Clip>& clips) {
+  std::string text;
+  for (const Clip& clip : clips) text += journal_key(clip) + '\n';
+  return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
+}
+
+bool is_current(const FeatureStore& store, const std::vector<Clip>& clips, Backend& backend) {
+  if (store.identity != identity_of(clips)) return false;
+  if (store.left_out.empty()) return true;
+  std::set<std::string> left_out;
+  for (const BadClip& clip : store.left_out) left_out.insert(clip.track);
+  const SpectralTables tables = make_spectral_tables(store.config);
+  const std::unique_ptr<SpectralState> state = backend.make_spectral_state(tables);
+  const std::unique_ptr<Queue> queue = backend.device().make_queue();
+  return std::none_of(clips.begin(), clips.end(), [&](const Clip& clip) {
+    if (!left_out.contains(clip.track)) return false;
+    try {
+      extract_clip(clip, store.config, tables, backend, *state, *queue);
+      return true;
+    } catch (const InputError&) {
+      return false;
+    }
+  });
+}
 
 ExtractSummary extract_features(const std::vector<Clip>& clips, const FeatureConfig& config, const std::string& source,
                                 Backend& backend, const fs::path& path, const ExtractOptions& options) {
   const auto start = Clock::now();
   const SpectralTables tables = make_spectral_tables(config);
-  make_writable_folder(path.has_parent_path() ? path.parent_path() : ".");
+  check_writable(path);
 
   ExtractSummary summary;
   Results results{std::vector<std::unique_ptr<FinishedClip>>(clips.size()), std::vector<std::string>(clips.size())};
@@ -122,6 +172,7 @@ ExtractSummary extract_features(const std::vector<Clip>& clips, const FeatureCon
     if (known != index_of.end())  // else the clip has changed since, or is gone
       results.finished[known->second] = std::make_unique<FinishedClip>(std::move(clip));
   });
+  remove_stale_temporaries(path);  // the journal is the lock of the store
   std::vector<std::size_t> open;
   for (std::size_t i = 0; i < clips.size(); ++i)
     if (!results.finished[i]) open.push_back(i);
@@ -153,15 +204,14 @@ ExtractSummary extract_features(const std::vector<Clip>& clips, const FeatureCon
   }
   if (options.progress) options.progress->clear(0);
 
-  for (std::size_t i = 0; i < clips.size(); ++i)
-    if (!results.reasons[i].empty()) summary.bad.push_back({clips[i].track, results.reasons[i]});
-  const FeatureStore store = gather_store(clips, config, source, results);
+  const FeatureStore store = gather_store(clips, config, source, backend.info(), results);
   if (store.clips() == 0)
     reject("no clip of {} can be used{}", clips.size(),
-           summary.bad.empty() ? "" : "; the first: " + summary.bad[0].reason);
+           store.left_out.empty() ? "" : "; the first: " + store.left_out[0].reason);
   write_store(path, store);
   journal.remove();
   summary.clips = store.clips();
+  summary.bad = store.left_out;
   summary.duplicates = find_duplicates(store);
   summary.seconds = seconds_since(start);
   return summary;

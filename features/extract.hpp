@@ -19,11 +19,6 @@ struct ExtractOptions {
   Progress* progress = nullptr;
 };
 
-/// A clip that could not be used, and why.
-struct BadClip {
-  std::string track, reason;
-};
-
 struct ExtractSummary {
   std::size_t clips = 0;    ///< in the store
   std::size_t resumed = 0;  ///< of these, taken over from an extraction that was cut off
@@ -33,10 +28,23 @@ struct ExtractSummary {
   double seconds = 0;
 };
 
+/// What to give as `source` for the audio of a folder: its canonical path, with the recipe of a corpus that make_corpus
+/// wrote there (or to the folder above) before it: "synthetic corpus 1, …, read from /data/made".
+std::string source_of_folder(const std::filesystem::path& folder);
+
+/// True if a store's `source` is a synthetic corpus, whose figures are never shown as real music's.
+bool is_synthetic(const std::string& source);
+
+/// 16 hex digits that change when a clip is added, changed or gone.
+std::string identity_of(const std::vector<Clip>& clips);
+
+/// True if the store was made from these very clips and none that it left out can be used now.
+bool is_current(const FeatureStore& store, const std::vector<Clip>& clips, Backend& backend);
+
 /// Extracts the features of all clips into the store at `path`, which is overwritten. Finished clips are kept beside it
 /// in `path`.partial while it runs, so that an extraction that was cut off goes on where it was; the store itself
-/// appears whole or not at all. Bad clips are left out and reported. The result does not depend on `jobs`. InputError
-/// if no clip is left, or with `strict` at the first bad one; Interrupted after a stop request.
+/// appears whole or not at all. Bad clips are left out, reported and named in the store. The result does not depend on
+/// `jobs`. InputError if no clip is left, or with `strict` at the first bad one; Interrupted after a stop request.
 ExtractSummary extract_features(const std::vector<Clip>& clips, const FeatureConfig& config, const std::string& source,
                                 Backend& backend, const std::filesystem::path& path, const ExtractOptions& options);
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <fmt/ranges.h>
 #include <map>
 
@@ -13,6 +14,17 @@ namespace {
 
 constexpr std::int32_t format_version = 1;
 constexpr const char* make_again = "Make it again with extract_features";
+
+/// Texts that are attributes of the root.
+struct TextAttribute {
+  const char* name;
+  std::string FeatureStore::*member;
+};
+constexpr TextAttribute text_attributes[] = {{"source", &FeatureStore::source},
+                                             {"identity", &FeatureStore::identity},
+                                             {"backend", &FeatureStore::backend},
+                                             {"target", &FeatureStore::target},
+                                             {"libraries", &FeatureStore::libraries}};
 
 Hdf5File open_store(const fs::path& path) {
   if (!fs::exists(path)) reject("there is no feature store {}. Make it with extract_features", path.string());
@@ -44,6 +56,30 @@ void check_shape(const fs::path& path, const char* name, const Hdf5Array<T>& arr
            fmt::join(expected, ", "), make_again);
 }
 
+void write_left_out(Hdf5File& file, const std::vector<BadClip>& left_out) {
+  std::vector<std::string> genres, tracks, reasons;
+  for (const BadClip& clip : left_out) {
+    genres.push_back(clip.genre);
+    tracks.push_back(clip.track);
+    reasons.push_back(clip.reason);
+  }
+  file.write("/left_out/genres", genres);
+  file.write("/left_out/tracks", tracks);
+  file.write("/left_out/reasons", reasons);
+}
+
+std::vector<BadClip> read_left_out(const Hdf5File& file) {
+  std::vector<BadClip> left_out;
+  if (!file.contains("/left_out")) return left_out;
+  const auto genres = file.read<std::string>("/left_out/genres"), tracks = file.read<std::string>("/left_out/tracks"),
+             reasons = file.read<std::string>("/left_out/reasons");
+  check_shape(file.path(), "/left_out/genres", genres, {tracks.values.size()});
+  check_shape(file.path(), "/left_out/reasons", reasons, {tracks.values.size()});
+  for (std::size_t i = 0; i < tracks.values.size(); ++i)
+    left_out.push_back({genres.values[i], tracks.values[i], reasons.values[i]});
+  return left_out;
+}
+
 }  // namespace
 
 void write_store(const fs::path& path, const FeatureStore& store) {
@@ -55,9 +91,10 @@ void write_store(const fs::path& path, const FeatureStore& store) {
     file.write("/tracks", store.tracks);
     file.write("/lengths", store.lengths);
     file.write("/checksums", store.checksums);
+    write_left_out(file, store.left_out);
     file.set_attribute<std::int32_t>("/", "format", format_version);
     file.set_attribute("/", "parameters", to_json(store.config));
-    file.set_attribute("/", "source", store.source);
+    for (const TextAttribute& text : text_attributes) file.set_attribute("/", text.name, store.*text.member);
     file.set_attribute<std::int32_t>("/", "complete", 1);
     file.close();
   });
@@ -72,7 +109,9 @@ FeatureStore read_store(const fs::path& path) {
   } catch (const InputError& error) {
     reject("{} has parameters that this program does not know ({}). {}", path.string(), error.what(), make_again);
   }
-  if (file.has_attribute("/", "source")) store.source = file.attribute<std::string>("/", "source");
+  for (const TextAttribute& text : text_attributes)
+    if (file.has_attribute("/", text.name)) store.*text.member = file.attribute<std::string>("/", text.name);
+  store.left_out = read_left_out(file);
   auto tracks = file.read<std::string>("/tracks");
   auto genres = file.read<std::string>("/genres");
   auto labels = file.read<std::int32_t>("/labels");
@@ -109,7 +148,9 @@ FeatureStore select_genres(const FeatureStore& store, const std::vector<std::str
 
   FeatureStore part;
   part.config = store.config;
-  part.source = store.source;
+  for (const TextAttribute& text : text_attributes) part.*text.member = store.*text.member;
+  std::ranges::copy_if(store.left_out, std::back_inserter(part.left_out),
+                       [&](const BadClip& clip) { return new_label.contains(clip.genre); });
   part.genres = genres;
   const std::size_t clip_size = store.config.frames * store.config.coefficients;
   std::vector<std::size_t> counts(genres.size());

@@ -4,8 +4,10 @@
 //   /genres     strings                                    /tracks  strings [clips]
 //   /lengths    int32 [clips], frames before padding or cutting
 //   /checksums  uint64 [clips], of the decoded samples (Audio::checksum)
-//   attributes of the root: format = 1, parameters = the FeatureConfig as JSON, complete = 1, source = where the audio
-//   came from
+//   /left_out/genres, /left_out/tracks, /left_out/reasons  strings, of clips that could not be used
+//   attributes of the root: format = 1, parameters = the FeatureConfig as JSON, complete = 1, and as texts source,
+//   identity, backend, target and libraries (see FeatureStore); a store that other programs made may lack these texts
+//   and /left_out
 #pragma once
 
 #include <cstdint>
@@ -18,10 +20,18 @@
 
 namespace genretree {
 
+/// A clip that could not be used, and why.
+struct BadClip {
+  std::string genre, track, reason;
+};
+
 /// A feature store in memory; also the data set that is trained on.
 struct FeatureStore {
   FeatureConfig config;
-  std::string source;
+  std::string source;                      ///< where the audio came from: see source_of_folder
+  std::string identity;                    ///< of all clips, the ones left out too: see identity_of
+  std::string backend, target, libraries;  ///< what computed the features: see BackendInfo
+  std::vector<BadClip> left_out;
   std::vector<std::string> genres;
   std::vector<std::string> tracks;       ///< [clips]
   std::vector<std::int32_t> labels;      ///< [clips]

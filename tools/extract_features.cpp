@@ -1,6 +1,7 @@
 // extract_features AUDIO_DIR -o features.h5: the MFCCs of a whole data set, as one file.
 #include <filesystem>
 
+#include "core/io/files.hpp"
 #include "core/progress.hpp"
 #include "core/text.hpp"
 #include "core/worker_pool.hpp"
@@ -46,15 +47,15 @@ std::string differences(const FeatureConfig& there, const FeatureConfig& here) {
   return join(parts);
 }
 
-/// True if the store is there already and needs no work; InputError if another one is in its place.
-bool is_done(const Options& options) {
-  if (!fs::exists(options.store)) return false;
+/// The store that is there already, to be kept or made again; InputError if it is not one of the same audio folder and
+/// parameters.
+FeatureStore read_existing(const Options& options, const std::string& source) {
   const std::string name = options.store.string();
-  const FeatureStore store = [&] {
+  FeatureStore store = [&] {
     try {
       return read_store(options.store);
     } catch (const InputError& error) {
-      reject("{}: give --force to overwrite it", error.what());
+      reject("{}. --force overwrites it", error.what());
     }
   }();
   if (store.config != options.config)
@@ -62,15 +63,32 @@ bool is_done(const Options& options) {
         "{} is there already, with other parameters: {}. Choose another name, give the same parameters, or overwrite "
         "it with --force",
         name, differences(store.config, options.config));
-  if (store.source != fs::weakly_canonical(options.audio).string())
+  if (store.source != source)
     reject("{} is there already, made from {}. Choose another name, or overwrite it with --force", name, store.source);
-  fmt::print("{} is there already, with {} and the same parameters: nothing to do. --force makes it again\n", name,
-             count_of(store.clips(), "clip"));
-  return true;
+  return store;
+}
+
+void print_bad(const std::vector<BadClip>& bad) {
+  for (const BadClip& clip : bad) fmt::print("left out: {}: {}\n", clip.track, clip.reason);
+}
+
+/// For a store that needs no work.
+ExitCode keep(const Options& options, const FeatureStore& store) {
+  if (options.strict && !store.left_out.empty())
+    reject("{} lacks {}: {}", options.store.string(), count_of(store.left_out.size(), "bad file"),
+           store.left_out[0].reason);
+  print_bad(store.left_out);
+  fmt::print(
+      "{} is there already, with {}{}, the same audio and the same parameters (computed by {}, {}): nothing to do. "
+      "--force makes it again\n",
+      options.store.string(), count_of(store.clips(), "clip"),
+      store.left_out.empty() ? "" : fmt::format(" and {} left out", count_of(store.left_out.size(), "bad file")),
+      store.backend, store.target);
+  return store.left_out.empty() ? ExitCode::ok : ExitCode::left_out;
 }
 
 void print_summary(const Options& options, const ExtractSummary& summary) {
-  for (const BadClip& bad : summary.bad) fmt::print("left out: {}: {}\n", bad.track, bad.reason);
+  print_bad(summary.bad);
   for (const auto& [first, second] : summary.duplicates) fmt::print("bit-exact duplicates: {} and {}\n", first, second);
   const std::size_t made = summary.clips - summary.resumed;
   fmt::print("{}: {} in {} ({:.1f} clips/s){}{}\n", options.store.string(), count_of(summary.clips, "clip"),
@@ -102,13 +120,19 @@ ExitCode extract(int argc, char** argv) {
 
   for (const std::string& assignment : assignments) apply_assignment(options.config, assignment);
   validate(options.config);
-  if (!options.force && is_done(options)) return ExitCode::ok;
+  check_writable(options.store);
 
   const std::vector<Clip> clips = scan_audio_folder(options.audio);
+  const std::string source = source_of_folder(options.audio);
   const std::unique_ptr<Backend> backend = make_backend({.device = options.backend});
+  if (!options.force && fs::exists(options.store)) {
+    const FeatureStore store = read_existing(options, source);
+    if (is_current(store, clips, *backend)) return keep(options, store);
+    fmt::print("{} is there already, but the audio has changed since: it is made again\n", options.store.string());
+  }
   Progress progress;
-  const ExtractSummary summary = extract_features(clips, options.config, fs::weakly_canonical(options.audio).string(),
-                                                  *backend, options.store, {options.jobs, options.strict, &progress});
+  const ExtractSummary summary = extract_features(clips, options.config, source, *backend, options.store,
+                                                  {options.jobs, options.strict, &progress});
   print_summary(options, summary);
   return summary.bad.empty() ? ExitCode::ok : ExitCode::left_out;
 }

@@ -1,5 +1,4 @@
-// From clips to a store: the same whatever the number of workers, resumable at any point, bad clips left out with their
-// reason.
+// From clips to a store: the same whatever the number of workers, resumable at any point, without the bad clips.
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
@@ -10,6 +9,7 @@
 #include "core/error.hpp"
 #include "core/interrupt.hpp"
 #include "core/random.hpp"
+#include "features/corpus.hpp"
 #include "features/extract.hpp"
 #include "kernels/backends.hpp"
 #include "tests/support/support.hpp"
@@ -122,7 +122,69 @@ TEST_CASE("bad clips are left out with their reason, and only they") {
   CHECK(summary.bad[0].reason == "cannot read bad.wav: the file is empty");
   CHECK(summary.bad[1].track == "rock.78");
   extract(some_clips(), folder / "without.h5");
-  CHECK(content(folder / "features.h5") == content(folder / "without.h5"));
+  const FeatureStore store = read_store(folder / "features.h5"), without = read_store(folder / "without.h5");
+  CHECK(store.tracks == without.tracks);
+  CHECK(store.features == without.features);
+  REQUIRE(store.left_out.size() == 2);
+  CHECK(store.left_out[1].genre == "rock");
+  CHECK(store.left_out[1].reason == "cannot read bad.wav: the file is empty");
+}
+
+TEST_CASE("a store says what it was made from and what computed it") {
+  const test::TemporaryFolder folder;
+  extract(some_clips(), folder / "features.h5");
+  const FeatureStore store = read_store(folder / "features.h5");
+  const BackendInfo info = make_backend({.device = "cpu"})->info();
+  CHECK(store.identity == identity_of(some_clips()));
+  CHECK(store.backend == "cpu");
+  CHECK(store.target == info.target);
+  CHECK(store.libraries == info.libraries);
+}
+
+TEST_CASE("a store is current until a clip is added, changed or gone, or one left out can be used") {
+  const test::TemporaryFolder folder;
+  const std::unique_ptr<Backend> backend = make_backend({.device = "cpu"});
+  std::vector<Clip> clips = some_clips();
+  clips.push_back(bad_clip("rock", 78));
+  clips.push_back(noise_clip("rock", 79, 100));  // too short to be mirrored
+  FeatureConfig config = small_config();
+  config.compat = Compat::librosa_0_6;
+  extract(clips, folder / "features.h5", {}, config);
+  const FeatureStore store = read_store(folder / "features.h5");
+  REQUIRE(store.left_out.size() == 2);
+  CHECK(is_current(store, clips, *backend));
+
+  std::vector<Clip> changed = clips;
+  changed[3].identity = "version 2";
+  CHECK_FALSE(is_current(store, changed, *backend));
+  changed = clips;
+  changed.pop_back();
+  CHECK_FALSE(is_current(store, changed, *backend));
+  changed = clips;
+  changed.push_back(noise_clip("rock", 80, 2000));
+  CHECK_FALSE(is_current(store, changed, *backend));
+  changed = clips;
+  changed[12].load = clips[11].load;  // it can be read again
+  CHECK_FALSE(is_current(store, changed, *backend));
+}
+
+TEST_CASE("only a folder with make_corpus's own corpus.txt is a synthetic corpus") {
+  const test::TemporaryFolder folder;
+  fs::create_directory(folder / "genres");
+  const std::string path = fs::canonical(folder.path()).string();
+  CHECK(source_of_folder(folder.path()) == path);
+  std::ofstream(folder / "corpus.txt") << "My corpus of field recordings\n";
+  CHECK(source_of_folder(folder.path()) == path);
+  std::ofstream(folder / "corpus.txt") << corpus_recipe({}) << "\nnot GTZAN\n";
+  CHECK(source_of_folder(folder.path()) == corpus_recipe({}) + ", read from " + path);
+  CHECK(is_synthetic(source_of_folder(folder / "genres")));
+}
+
+TEST_CASE("what a killed extraction left of the store is cleared away") {
+  const test::TemporaryFolder folder;
+  std::ofstream(folder / "features.h5.tmp.elsewhere.17") << "half a store";
+  extract(some_clips(), folder / "features.h5");
+  CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 1);
 }
 
 TEST_CASE("strict: the first bad clip ends it, and no store appears") {
@@ -212,6 +274,9 @@ TEST_CASE("an extraction that was cut off goes on where it was") {
     std::ofstream(partial) << "no journal";
     CHECK(extract(clips, path).resumed == 0);
   }
+  FeatureStore expected = read_store(folder / "expected.h5");
+  expected.identity = identity_of(clips);
+  write_store(folder / "expected.h5", expected);
   CHECK(content(path) == content(folder / "expected.h5"));
   CHECK_FALSE(fs::exists(partial));
 }

@@ -22,6 +22,11 @@ FeatureStore small_store() {
   store.tracks = {"blues.00000", "blues.00001", "jazz.00000", "rock.00000", "rock.00001"};
   store.labels = {0, 0, 1, 2, 2};
   store.lengths = {2, 1, 5, 2, 2};
+  store.identity = "0123456789abcdef";
+  store.backend = "cpu";
+  store.target = "AVX2";
+  store.libraries = "Highway 1.0.3";
+  store.left_out = {{"jazz", "jazz.00054", "cut off"}, {"rock", "rock.00007", "empty"}};
   store.checksums = {1, 0xffffffffffffffff, 3, 4, 5};
   for (int clip = 0; clip < 5; ++clip)
     for (int i = 0; i < 6; ++i) store.features.push_back(static_cast<float>(10 * clip + i));
@@ -57,6 +62,14 @@ TEST_CASE("a store is read back as it was written") {
   const FeatureStore read = read_store(folder / "features.h5");
   CHECK(read.config == store.config);
   CHECK(read.source == "music");
+  CHECK(read.identity == "0123456789abcdef");
+  CHECK(read.backend == "cpu");
+  CHECK(read.target == "AVX2");
+  CHECK(read.libraries == "Highway 1.0.3");
+  REQUIRE(read.left_out.size() == 2);
+  CHECK(read.left_out[1].genre == "rock");
+  CHECK(read.left_out[1].track == "rock.00007");
+  CHECK(read.left_out[1].reason == "empty");
   CHECK(read.genres == store.genres);
   CHECK(read.tracks == store.tracks);
   CHECK(read.labels == store.labels);
@@ -72,7 +85,7 @@ TEST_CASE("the file has the names, types and shapes that other programs rely on"
   write_store(folder / "features.h5", small_store());
   const Hdf5File file = Hdf5File::open(folder / "features.h5");
   CHECK(file.members("/") ==
-        std::vector<std::string>{"checksums", "features", "genres", "labels", "lengths", "tracks"});
+        std::vector<std::string>{"checksums", "features", "genres", "labels", "left_out", "lengths", "tracks"});
   CHECK(file.read<float>("/features").shape == std::vector<std::size_t>{5, 2, 3});
   CHECK(file.attribute<std::int32_t>("/", "format") == 1);
   CHECK(file.attribute<std::int32_t>("/", "complete") == 1);
@@ -132,6 +145,9 @@ TEST_CASE("genres are selected in the order that is asked for, with new labels")
   CHECK(part.checksums == std::vector<std::uint64_t>{1, 0xffffffffffffffff, 4, 5});
   CHECK(part.view()(2, 0, 1) == 31);
   CHECK(part.features.size() == 4 * 6);
+  CHECK(part.backend == "cpu");
+  REQUIRE(part.left_out.size() == 1);
+  CHECK(part.left_out[0].track == "rock.00007");
 }
 
 TEST_CASE("a genre that the store lacks, or that is named twice, is an error") {

@@ -40,7 +40,8 @@ TEST_CASE("extract_features makes a store, and does nothing where it is there al
 
   const test::CommandResult again = extract(command);
   CHECK(again.exit_code == 0);
-  CHECK_THAT(again.output, Catch::Contains("is there already, with 3 clips and the same parameters: nothing to do"));
+  CHECK_THAT(again.output, Catch::Contains("is there already, with 3 clips, the same audio and the same parameters") &&
+                               Catch::Contains("nothing to do"));
 
   const test::CommandResult other = extract(audio + " -o " + store + " --set frames=31 --set coefficients=[1,12]");
   CHECK(other.exit_code == 65);
@@ -63,6 +64,41 @@ TEST_CASE("a bad file is named and left out; --strict stops at it") {
   CHECK(result.exit_code == 3);
   CHECK_THAT(result.output, Catch::Contains("left out: text: cannot read") && Catch::Contains("1 bad file left out"));
   CHECK(read_store(store).clips() == 3);
+
+  const test::CommandResult again = extract(audio + " -o " + store);
+  CHECK(again.exit_code == 3);
+  CHECK_THAT(again.output, Catch::Contains("left out: text: cannot read") && Catch::Contains("nothing to do"));
+  const test::CommandResult strict_again = extract(audio + " --strict -o " + store);
+  CHECK(strict_again.exit_code == 65);
+  CHECK_THAT(strict_again.output, Catch::Contains("lacks 1 bad file: cannot read"));
+
+  fs::copy_file(test::golden("librosa_stereo.wav"), audio + "/two/text.wav", fs::copy_options::overwrite_existing);
+  const test::CommandResult mended = extract(audio + " -o " + store);
+  CHECK(mended.exit_code == 0);
+  CHECK_THAT(mended.output, Catch::Contains("the audio has changed since: it is made again"));
+  CHECK(read_store(store).clips() == 4);
+}
+
+TEST_CASE("a folder that has changed since makes the store anew") {
+  const test::TemporaryFolder folder;
+  const std::string audio = audio_folder(folder, false).string(), store = (folder / "features.h5").string();
+  CHECK(extract(audio + " -o " + store).exit_code == 0);
+  fs::copy_file(test::golden("librosa_plain.au"), audio + "/two/d.au");
+  const test::CommandResult more = extract(audio + " -o " + store);
+  CHECK(more.exit_code == 0);
+  CHECK_THAT(more.output, Catch::Contains("the audio has changed since: it is made again"));
+  CHECK(read_store(store).clips() == 4);
+  fs::remove(audio + "/one/a.au");
+  CHECK(extract(audio + " -o " + store).exit_code == 0);
+  CHECK(read_store(store).tracks == std::vector<std::string>{"b", "c", "d"});
+}
+
+TEST_CASE("a synthetic corpus stays known as one when its store travels") {
+  const test::TemporaryFolder folder;
+  const std::string audio = audio_folder(folder, false).string(), store = (folder / "features.h5").string();
+  write_whole_text(audio + "/corpus.txt", "synthetic corpus 1, seed 2018, 30 s\nMade by make_corpus; not GTZAN.\n");
+  CHECK(extract(audio + " -o " + store).exit_code == 0);
+  CHECK_THAT(read_store(store).source, Catch::StartsWith("synthetic corpus 1, seed 2018, 30 s, read from "));
 }
 
 TEST_CASE("a damaged store is refused, and --force makes it again") {
@@ -90,4 +126,10 @@ TEST_CASE("wrong options are named") {
   check(audio + out + " --backend cpus", "(did you mean 'cpu'?)");
   check((folder / "none").string() + out, "does not exist");
   check(audio, "--out is required");
+  check(audio + " -o ''", "the name of the file to write is empty");
+  check(audio + " -o " + folder.path().string(), "it is a folder. Name a file in it");
+  const test::CommandResult no_place = extract(audio + " -o /proc/features.h5");
+  CHECK(no_place.exit_code == 1);
+  CHECK_THAT(no_place.output, Catch::Contains("cannot write /proc/features.h5"));
+  CHECK(std::distance(fs::directory_iterator(folder.path()), {}) == 1);  // the audio alone
 }
