@@ -121,6 +121,9 @@ std::string script_of(const Plot& plot, const std::vector<Curve>& curves) {
   return script + "plot " + bands + lines + "\n";
 }
 
+constexpr const char* no_gnuplot =
+    "gnuplot, which draws the report's figures, is not installed. Install it: apt-get install gnuplot-nox";
+
 struct Output {
   int exit_code;
   std::string text;
@@ -148,8 +151,7 @@ std::string run_gnuplot(const std::string& script) {
     return fmt::format("LC_ALL=C gnuplot -d {} </dev/fd/{}", streams, fileno(file.get()));
   };
   Output output = run_shell(command("2>/dev/null"));
-  if (output.exit_code == 127)
-    fail("gnuplot, which draws the report's figures, is not installed. Install it: apt-get install gnuplot-nox");
+  if (output.exit_code == 127) fail("{}", no_gnuplot);
   if (output.exit_code != 0 || output.text.rfind("<?xml", 0) != 0)
     fail("gnuplot failed (exit code {}): {}", output.exit_code, run_shell(command("2>&1 >/dev/null")).text);
   return std::move(output.text);
@@ -175,6 +177,10 @@ std::string for_any_page(std::string svg, const Plot& plot) {
 }
 
 }  // namespace
+
+void check_gnuplot() {
+  if (run_shell("command -v gnuplot").exit_code != 0) fail("{}", no_gnuplot);
+}
 
 std::string draw(const Plot& plot) {
   std::vector<Curve> curves;

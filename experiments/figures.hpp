@@ -22,6 +22,9 @@ struct Plot {
   std::vector<Curve> curves;
 };
 
+/// Error if gnuplot is not installed: to be asked before long work.
+void check_gnuplot();
+
 /// The picture: 520 by 320, transparent, with text and axes in the page's own colour; the same text for the same plot.
 /// Error if gnuplot is missing or fails.
 std::string draw(const Plot& plot);

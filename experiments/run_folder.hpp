@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 
 #include "core/io/lock.hpp"
@@ -11,11 +12,15 @@
 
 namespace genretree {
 
-/// Every key in which two experiments differ so that their results cannot stand in one folder: "seed: 2018 there, 1 now;
-/// …", or "". Names, paths, backend and a grid that has become wider do not count.
+/// Every key in which two experiments differ so that their results cannot stand in one folder: "seed: 2018 there, 1
+/// here; …", or "". Names, paths, backend, a preset with the same values and a grid that has become wider do not count.
 std::string conflicting_keys(const Spec& before, const Spec& now);
 
-/// A folder that this process alone uses for one shard.
+/// What the constructor of RunFolder and begin() would refuse, as far as it can be known before anything is made:
+/// another experiment in the folder, this shard there already and not resumed, a folder that cannot be written to.
+void check_run_folder(const std::filesystem::path& path, const Spec& spec, const Shard& shard, bool resume);
+
+/// A folder that this process alone uses for one shard. What lies in it is told in runner.hpp.
 class RunFolder {
  public:
   /// Makes the folder and locks the shard. InputError if another process works on it, if it holds another experiment
@@ -23,8 +28,8 @@ class RunFolder {
   /// be written to.
   RunFolder(const std::filesystem::path& path, const Spec& spec, const Shard& shard, bool resume);
 
-  /// Writes spec.yaml and dataset.json, and the ledger if there is none. InputError if the folder was begun with other
-  /// data.
+  /// Writes spec.hash, spec.yaml and dataset.json, and the ledger if there is none. InputError if the folder was begun
+  /// with other data.
   void begin(const DatasetSummary& dataset);
 
   const std::filesystem::path& path() const { return path_; }
@@ -32,6 +37,8 @@ class RunFolder {
   bool resume() const { return resume_; }
   std::filesystem::path ledger() const;
   std::filesystem::path checkpoint(const std::string& run) const;
+  /// The lock of one run, or nullptr if another process works on it.
+  std::unique_ptr<FileLock> try_lock(const std::string& run) const;
 
  private:
   std::filesystem::path path_;

@@ -2,7 +2,9 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 
 #include "core/error.hpp"
@@ -47,29 +49,36 @@ struct Grid {
   Model model{classifier_of(spec, data.store.genres.size()), data.store.config, data.store.genres};
   std::string hash = spec_hash(spec), machine = machine_name(), commit = program_commit();
   BackendInfo info = backend.info();
-  std::size_t runs = 0;                  ///< to do
-  std::set<Cell> done{};                 ///< cells that have a line in some ledger
-  std::atomic<std::size_t> finished{0};  ///< runs
-  std::atomic<bool> failed{false};       ///< one run failed: the others save and stop
+  std::atomic<std::size_t> runs{0};       ///< to do
+  std::atomic<std::size_t> finished{0};   ///< runs
+  std::atomic<std::size_t> elsewhere{0};  ///< runs that another process works on
+  std::atomic<bool> failed{false};        ///< one run failed: the others save and stop
   std::mutex ledger_mutex{};
 
-  bool has_all(const PlannedRun& run) const {
-    return std::ranges::all_of(run.points, [&](std::uint32_t point) { return done.contains({point, run.trial}); });
+  void say(const std::string& text) const {
+    if (options.progress) options.progress->message(text);
   }
 };
+
+std::set<Cell> cells_of(const std::vector<Result>& results) {
+  std::set<Cell> cells;
+  for (const Result& result : results) cells.insert({result.epochs, result.trial});
+  return cells;
+}
 
 /// One run from its beginning, or from its checkpoint, to its end.
 class RunInProgress {
  public:
-  RunInProgress(Grid& grid, const PlannedRun& run, Worker& worker)
+  /// `done`: cells that have a line in some ledger.
+  RunInProgress(Grid& grid, const PlannedRun& run, const std::set<Cell>& done, Worker& worker)
       : grid_(grid),
         run_(run),
         worker_(worker),
         split_(make_split(grid.data.store, grid.spec.dataset.split, grid.spec.seed, run.trial, grid.options.strict)),
         trainer_(grid.backend, worker.queue, grid.dataset, split_, grid.model.classifier, grid.spec.training, run.key) {
     for (std::uint32_t point : run.points)
-      if (!grid.done.contains({point, run.trial})) wanted_.insert(point);
-    if (grid.folder.resume() && fs::exists(path_)) restore();
+      if (!done.contains({point, run.trial})) wanted_.insert(point);
+    if (fs::exists(path_)) restore();
     saved_epochs_ = epochs_at_start_ = trainer_.epochs_done();
     last_ = trainer_.state();
   }
@@ -96,8 +105,20 @@ class RunInProgress {
   std::uint32_t epochs() const { return static_cast<std::uint32_t>(trainer_.epochs_done()); }
   double seconds() const { return seconds_before_ + seconds_since(start_); }
 
+  std::optional<Checkpoint> readable_checkpoint() const {
+    try {
+      return read_checkpoint(path_, grid_.model);
+    } catch (const InputError& error) {
+      grid_.say(fmt::format("warning: the checkpoint {} cannot be used, so {} is trained anew: {}", path_.string(),
+                            run_.id, error.what()));
+      return std::nullopt;
+    }
+  }
+
   void restore() {
-    const Checkpoint checkpoint = read_checkpoint(path_, grid_.model);
+    const std::optional<Checkpoint> readable = readable_checkpoint();
+    if (!readable) return;
+    const Checkpoint& checkpoint = *readable;
     if (checkpoint.run != run_.id || checkpoint.spec_hash != grid_.hash)
       reject("{} belongs to another run ({}, spec hash {}; here {}, {}). Delete it, or choose another folder",
              path_.string(), checkpoint.run, checkpoint.spec_hash, run_.id, grid_.hash);
@@ -118,7 +139,7 @@ class RunInProgress {
     last_ = trainer_.state();
     if (!std::isfinite(scores.train.loss) && !diverged_) {
       diverged_ = true;
-      say(
+      grid_.say(
           fmt::format("warning: {} diverged in epoch {}: its loss is no number. It goes on to its end and is recorded "
                       "so; a lower learning rate may help",
                       run_.id, epochs()));
@@ -170,12 +191,8 @@ class RunInProgress {
     const std::size_t finished = ++grid_.finished;
     if (grid_.options.progress) grid_.options.progress->clear(worker_.index);
     const EpochScores& last = trainer_.history().back();
-    say(fmt::format("{}  finished  test accuracy {:.1f} %  loss {:.4f}  {}  ({} of {})", run_.id,
-                    100 * last.test.accuracy, last.test.loss, duration(seconds()), finished, grid_.runs));
-  }
-
-  void say(const std::string& text) const {
-    if (grid_.options.progress) grid_.options.progress->message(text);
+    grid_.say(fmt::format("{}  finished  test accuracy {:.1f} %  loss {:.4f}  {}  ({} of {})", run_.id,
+                          100 * last.test.accuracy, last.test.loss, duration(seconds()), finished, grid_.runs.load()));
   }
 
   Grid& grid_;
@@ -194,11 +211,11 @@ class RunInProgress {
 };
 
 /// Results of the experiment in the folder, whichever shard made them. InputError if they were computed in another way.
-std::set<Cell> cells_done(const Grid& grid) {
-  std::set<Cell> done;
+std::vector<Result> results_there(Grid& grid) {
+  const std::lock_guard lock(grid.ledger_mutex);
+  std::vector<Result> results;
   for (std::size_t shard : ledger_shards(grid.folder.path()))
-    for (const Result& result :
-         read_ledger(ledger_path(grid.folder.path(), shard), shard == grid.folder.shard().index)) {
+    for (Result& result : read_ledger(ledger_path(grid.folder.path(), shard), shard == grid.folder.shard().index)) {
       if (result.spec_hash != grid.hash)
         reject("{} holds results of another experiment (spec hash {}, here {}). Choose another --out",
                grid.folder.path().string(), result.spec_hash, grid.hash);
@@ -208,9 +225,9 @@ std::set<Cell> cells_done(const Grid& grid) {
             "{} in {} was computed differently ({}), so results may differ in their last bits. Resume where it was "
             "begun, or add --allow-mixed",
             result.run, grid.folder.path().string(), difference);
-      done.insert({result.epochs, result.trial});
+      results.push_back(std::move(result));
     }
-  return done;
+  return results;
 }
 
 /// Without --resume nothing of these runs may be there, not even from another division into shards.
@@ -221,7 +238,32 @@ void refuse_what_is_there(const Grid& grid, const std::vector<PlannedRun>& runs)
              grid.folder.path().string(), run.id);
 }
 
+/// A run, unless another process works on it or has done it in the meantime.
+void do_run(Grid& grid, const PlannedRun& run, Worker& worker) {
+  const std::unique_ptr<FileLock> lock = grid.folder.try_lock(run.id);
+  if (!lock) {
+    ++grid.elsewhere, --grid.runs;
+    grid.say(fmt::format("{}  passed over: another process works on it", run.id));
+    return;
+  }
+  remove_stale_temporaries(grid.folder.checkpoint(run.id));
+  const std::vector<Result> results = results_there(grid);
+  if (runs_left({run}, results).empty())
+    --grid.runs;
+  else
+    RunInProgress(grid, run, cells_of(results), worker).do_all();
+}
+
 }  // namespace
+
+std::vector<PlannedRun> runs_left(const std::vector<PlannedRun>& runs, const std::vector<Result>& results) {
+  const std::set<Cell> done = cells_of(results);
+  std::vector<PlannedRun> left;
+  std::ranges::copy_if(runs, std::back_inserter(left), [&](const PlannedRun& run) {
+    return std::ranges::any_of(run.points, [&](std::uint32_t point) { return !done.contains({point, run.trial}); });
+  });
+  return left;
+}
 
 std::vector<PlannedRun> planned_runs(const Spec& spec, const Data& data, const Shard& shard) {
   const double cost = epoch_cost(spec, data.summary.train, data.summary.validation + data.summary.test);
@@ -235,26 +277,22 @@ RunSummary run_grid(const Spec& spec, const Data& data, Backend& backend, RunFol
   Grid grid{spec, data, backend, folder, options};
   const std::vector<PlannedRun> runs = planned_runs(spec, data, folder.shard());
   if (!folder.resume()) refuse_what_is_there(grid, runs);
-  grid.done = cells_done(grid);
-
-  std::vector<PlannedRun> open;
-  std::ranges::copy_if(runs, std::back_inserter(open), [&](const PlannedRun& run) { return !grid.has_all(run); });
+  const std::vector<PlannedRun> open = runs_left(runs, results_there(grid));
   grid.runs = open.size();
   run_on_workers(backend.device(), options.jobs, open.size(), [&](std::size_t item, Worker& worker) {
     try {
-      RunInProgress(grid, open[item], worker).do_all();
+      do_run(grid, open[item], worker);
     } catch (...) {
       grid.failed = true;
       throw;
     }
   });
   throw_if_stop_requested();
-  return {open.size(), runs.size() - open.size(), seconds_since(start)};
+  return {grid.finished, runs.size() - grid.finished - grid.elsewhere, grid.elsewhere, seconds_since(start)};
 }
 
 std::vector<std::string> missing_cells(const Spec& spec, const std::vector<Result>& results) {
-  std::set<Cell> done;
-  for (const Result& result : results) done.insert({result.epochs, result.trial});
+  const std::set<Cell> done = cells_of(results);
   std::vector<std::string> missing;
   for (std::uint32_t epochs : spec.grid.epochs)
     for (std::uint32_t trial = 0; trial < spec.grid.trials; ++trial)

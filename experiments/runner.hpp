@@ -1,11 +1,15 @@
 // Does the runs of an experiment: side by side on a pool of workers, saved as they go, resumable at any moment.
 //
 // What lies in a run's folder, and when it is written:
-//   spec.yaml, dataset.json       at the start
+//   spec.yaml, spec.hash          at the start: the experiment, and spec_hash of it
+//   dataset.json                  at the start: what it runs on
 //   ledger.<shard>.lock           held while a process works on the shard
-//   checkpoints/<run>.h5          after an epoch, as often as it costs little, at a stop, and at each result: before
-//   its line ledger.<shard>.jsonl          a line for each result, when it is there
-// A process that dies at any moment leaves each of these whole (a last line of the ledger may be cut). A resumed run
+//   checkpoints/<run>.lock        held while a process works on the run
+//   checkpoints/<run>.h5          after an epoch, as often as it costs little, at a stop, and at each result before its
+//                                 line
+//   ledger.<shard>.jsonl          a line for each result, when it is there
+// Two processes may share a folder, even if their shards overlap: a run belongs to the one that holds its lock, and the
+// other passes it over. A process that dies at any moment leaves each of these whole (a last line of the ledger may be cut). A resumed run
 // goes on from its checkpoint; a result whose line is there is not written again.
 //
 // A training that diverges (its loss is no number) is announced and goes on to its end: the grid stays complete, and
@@ -31,17 +35,21 @@ struct RunnerOptions {
 };
 
 struct RunSummary {
-  std::size_t finished = 0;  ///< runs of this shard that were done now
-  std::size_t before = 0;    ///< and that were there already
+  std::size_t finished = 0;   ///< runs of this shard that were done now
+  std::size_t before = 0;     ///< that were there already
+  std::size_t elsewhere = 0;  ///< that another process works on
   double seconds = 0;
 };
 
 /// The runs of a shard, the longest first.
 std::vector<PlannedRun> planned_runs(const Spec& spec, const Data& data, const Shard& shard);
 
+/// Those of the runs of which a result is missing.
+std::vector<PlannedRun> runs_left(const std::vector<PlannedRun>& runs, const std::vector<Result>& results);
+
 /// Does all runs of the folder's shard that it does not have yet. InputError if there are checkpoints of them and the
-/// folder is not resumed, or if what is there was computed by another backend or program. Interrupted after a signal,
-/// with everything saved.
+/// folder is not resumed, or if what is there was computed by another backend or program. A checkpoint that cannot be
+/// read is announced, and its run trained anew. Interrupted after a signal, with everything saved.
 RunSummary run_grid(const Spec& spec, const Data& data, Backend& backend, RunFolder& folder,
                     const RunnerOptions& options);
 

@@ -1,5 +1,7 @@
 // run_experiment FILE.yaml: does an experiment, or what is left of it, and writes its report.
+#include <algorithm>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -8,6 +10,7 @@
 #include "core/text.hpp"
 #include "core/worker_pool.hpp"
 #include "experiments/data.hpp"
+#include "experiments/figures.hpp"
 #include "experiments/ledger.hpp"
 #include "experiments/report.hpp"
 #include "experiments/resources.hpp"
@@ -102,7 +105,7 @@ ExitCode dry_run(const Spec& spec, const Data& data, Backend& backend, const std
     epochs += run.epochs();
     fmt::print("{:<12}{:>8}{:>7}{:>16}\n", run.id, run.epochs(), run.trial, duration(seconds.back()));
   }
-  fmt::print("\n{}, {} of {} each (measured here, {} side by side): about {} in all. Nothing was trained or written\n",
+  fmt::print("\n{}, {} of {} each (measured here, {} side by side): about {} in all. No run was trained\n",
              count_of(runs.size(), "run"), count_of(epochs, "epoch"), duration(epoch), jobs,
              duration(finishing_time(seconds, jobs)));
   return ExitCode::ok;
@@ -118,18 +121,42 @@ DatasetSummary common_dataset(const std::vector<fs::path>& folders) {
           "{} is not a folder of runs: it has no spec.yaml and dataset.json. Give the folder that --out named, e.g. "
           "runs/epoch_sweep",
           folder.string());
-  const DatasetSummary first = dataset_summary_from_json(read_text(folders.front() / "dataset.json"));
+  const auto dataset_of = [](const fs::path& folder) {
+    const fs::path file = folder / "dataset.json";
+    return dataset_summary_from_json(read_text(file), file.string());
+  };
+  const DatasetSummary first = dataset_of(folders.front());
   for (const fs::path& folder : folders)
-    if (const DatasetSummary other = dataset_summary_from_json(read_text(folder / "dataset.json"));
-        other.checksum != first.checksum)
+    if (dataset_of(folder).checksum != first.checksum)
       reject("{} and {} were made from different data and cannot be merged", folders.front().string(), folder.string());
   return first;
 }
 
+/// The folders' experiment, with every grid point and trial that any of them has; InputError that names the keys if
+/// they differ in more than that.
+Spec common_spec(const std::vector<fs::path>& folders) {
+  Spec common = load_spec(folders.front() / "spec.yaml", {});
+  std::set<std::uint32_t> epochs;
+  for (const fs::path& folder : folders) {
+    const GridSpec grid = load_spec(folder / "spec.yaml", {}).grid;
+    epochs.insert(grid.epochs.begin(), grid.epochs.end());
+    common.grid.trials = std::max(common.grid.trials, grid.trials);
+  }
+  common.grid.epochs.assign(epochs.begin(), epochs.end());
+  for (const fs::path& folder : folders)
+    if (const std::string keys = conflicting_keys(load_spec(folder / "spec.yaml", {}), common); !keys.empty())
+      reject("{} holds another experiment than {} and cannot be merged with it ({})", folder.string(),
+             folders.front().string(), keys);
+  return common;
+}
+
+/// Finished; or finished without some clips.
+ExitCode exit_code_of(const DatasetSummary& dataset) { return dataset.left_out ? ExitCode::left_out : ExitCode::ok; }
+
 ExitCode report(const std::vector<fs::path>& folders, bool allow_mixed) {
   const fs::path& folder = folders.front();
   const DatasetSummary dataset = common_dataset(folders);
-  const Spec spec = load_spec(folder / "spec.yaml", {});
+  const Spec spec = common_spec(folders);
   const std::vector<Result> results = read_results(folders, allow_mixed);
   if (results.empty()) reject("{} has no results yet", folder.string());
   if (const std::vector<std::string> missing = missing_cells(spec, results); !missing.empty())
@@ -137,16 +164,17 @@ ExitCode report(const std::vector<fs::path>& folders, bool allow_mixed) {
                      join(missing)));
   write_report(folder, spec, dataset, results);
   fmt::print("\n{}\nreport: {}\n", tables_as_text(spec, dataset, results), (folder / "report.html").string());
-  return ExitCode::ok;
+  return exit_code_of(dataset);
 }
 
 /// The report if every shard is done, else what to do for it.
-ExitCode report_when_complete(const Spec& spec, const RunFolder& folder, const Options& options) {
+ExitCode report_when_complete(const Spec& spec, const DatasetSummary& dataset, const RunFolder& folder,
+                              const Options& options) {
   const std::vector<std::string> missing = missing_cells(spec, read_results({folder.path()}, options.allow_mixed));
   if (missing.empty()) return report({folder.path()}, options.allow_mixed);
   fmt::print("{} of {} results are still missing. When the other shards are done: run_experiment --report {}{}\n",
              missing.size(), spec.grid.epochs.size() * spec.grid.trials, folder.path().string(), " [their folders]");
-  return ExitCode::ok;
+  return exit_code_of(dataset);
 }
 
 // ---------------------------------------------------------------------------------------------------------------- main
@@ -158,6 +186,9 @@ ExitCode run(const Options& options) {
     return ExitCode::ok;
   }
   const Shard shard = parse_shard(options.shard);
+  const fs::path out = options.out.empty() ? fs::path("runs") / spec.experiment : options.out;
+  if (!options.dry_run) check_gnuplot();
+  if (!options.dry_run || options.resume) check_run_folder(out, spec, shard, options.resume);
   const std::unique_ptr<Backend> backend = make_backend(spec.backend);
   Progress progress;
   DataOptions data_options;
@@ -167,13 +198,14 @@ ExitCode run(const Options& options) {
   data_options.progress = &progress;
 
   const Data data = load_data(spec, *backend, data_options);
-  const std::vector<PlannedRun> runs = planned_runs(spec, data, shard);
+  std::vector<PlannedRun> runs = planned_runs(spec, data, shard);
+  if (options.resume) runs = runs_left(runs, read_results({out}, options.allow_mixed));
   const std::size_t bytes = bytes_per_run(spec, data, *backend), jobs = jobs_of(options, runs.size(), bytes);
   if (options.dry_run) {
     print_header(spec, data, backend->info(), runs.size(), shard, jobs, bytes);
     return dry_run(spec, data, *backend, runs, jobs);
   }
-  RunFolder folder(options.out.empty() ? fs::path("runs") / spec.experiment : options.out, spec, shard, options.resume);
+  RunFolder folder(out, spec, shard, options.resume);
   print_header(spec, data, backend->info(), runs.size(), shard, jobs, bytes);
 
   RunnerOptions runner_options;
@@ -182,9 +214,11 @@ ExitCode run(const Options& options) {
   runner_options.strict = options.strict;
   runner_options.progress = &progress;
   const RunSummary summary = run_grid(spec, data, *backend, folder, runner_options);
-  progress.message(fmt::format("{} done in {}{}", count_of(summary.finished, "run"), duration(summary.seconds),
-                               summary.before ? fmt::format(", {} were there already", summary.before) : ""));
-  return report_when_complete(spec, folder, options);
+  progress.message(
+      fmt::format("{} done in {}{}{}", count_of(summary.finished, "run"), duration(summary.seconds),
+                  summary.before ? fmt::format(", {} were there already", summary.before) : "",
+                  summary.elsewhere ? fmt::format(", {} passed over for another process", summary.elsewhere) : ""));
+  return report_when_complete(spec, data.summary, folder, options);
 }
 
 ExitCode run_experiment(int argc, char** argv) {

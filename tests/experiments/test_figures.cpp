@@ -97,7 +97,9 @@ TEST_CASE("without gnuplot the error says how to get it", "[figures]") {
   const std::string path = getenv("PATH");
   setenv("PATH", "/nonexistent", 1);
   CHECK_THROWS_WITH(draw(three_curves()), Catch::Contains("gnuplot") && Catch::Contains("apt-get install gnuplot-nox"));
+  CHECK_THROWS_WITH(check_gnuplot(), Catch::Contains("apt-get install gnuplot-nox"));
   setenv("PATH", path.c_str(), 1);
+  CHECK_NOTHROW(check_gnuplot());
 }
 
 }  // namespace

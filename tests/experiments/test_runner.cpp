@@ -1,5 +1,6 @@
 #include <cmath>
 #include <fstream>
+#include <future>
 
 #include "core/error.hpp"
 #include "core/io/files.hpp"
@@ -107,6 +108,49 @@ TEST_CASE("shards, in one folder or in several, merge to the same results") {
   CHECK(experiment.run("shared", true, {2, 3}).finished == 0);
 }
 
+TEST_CASE("a run that another process works on is passed over, and missing until somebody does it") {
+  const Experiment experiment;
+  fs::create_directories(experiment.path("run") / "checkpoints");
+  {
+    const FileLock held(experiment.path("run") / "checkpoints" / "e003-t1.lock");
+    const RunSummary summary = experiment.run("run");
+    CHECK(summary.finished == 5);
+    CHECK(summary.before == 0);
+    CHECK(summary.elsewhere == 1);
+    CHECK(missing_cells(experiment.spec, experiment.results("run")) == std::vector<std::string>{"3 epochs, trial 1"});
+  }
+  CHECK(experiment.run("run", true).finished == 1);
+  experiment.run("whole");
+  CHECK(metrics(experiment.results("run")) == metrics(experiment.results("whole")));
+}
+
+TEST_CASE("two divisions into shards at work in one folder at the same time do each run once") {
+  const Experiment experiment;
+  const auto work = [&](const Shard& shard) {
+    return std::async(std::launch::async, [&experiment, shard] { return experiment.run("run", true, shard); });
+  };
+  std::future<RunSummary> all = work({0, 1}), half = work({1, 2});
+  const RunSummary a = all.get(), b = half.get();
+  CHECK(a.finished + b.finished == 6);
+  CHECK(a.finished + a.before + a.elsewhere == 6);
+  CHECK(b.finished + b.before + b.elsewhere == 3);
+  CHECK(lines_of(ledger_path(experiment.path("run"), 0)).size() +
+            lines_of(ledger_path(experiment.path("run"), 1)).size() ==
+        6);
+  experiment.run("whole");
+  CHECK(metrics(experiment.results("run")) == metrics(experiment.results("whole")));
+}
+
+TEST_CASE("what killed processes left of checkpoints is removed, if it belongs to a run that is done now") {
+  const Experiment experiment;
+  const fs::path folder = experiment.path("run") / "checkpoints";
+  fs::create_directories(folder);
+  for (const char* name : {"e005-t1.h5.tmp.host.1234", "e999-t1.h5.tmp.host.1234"}) write_whole_text(folder / name, "");
+  experiment.run("run");
+  CHECK(!fs::exists(folder / "e005-t1.h5.tmp.host.1234"));
+  CHECK(fs::exists(folder / "e999-t1.h5.tmp.host.1234"));
+}
+
 TEST_CASE("what is there is refused without --resume, and left as it is with it") {
   const Experiment experiment;
   experiment.run("run");
@@ -162,6 +206,13 @@ TEST_CASE("a run goes on from a checkpoint in its middle, bit for bit") {
     experiment.run("run", true);
     CHECK(metrics(experiment.results("run")) == metrics(experiment.results("whole")));
     CHECK(experiment.results("run").back().seconds > 1000);  // it did go on from there
+  }
+  SECTION("cut off: trained anew, and the other runs too") {
+    fs::resize_file(file, fs::file_size(file) / 2);
+    experiment.run("run", true);
+    CHECK(metrics(experiment.results("run")) == metrics(experiment.results("whole")));
+    CHECK(experiment.results("run").back().seconds < 1000);
+    CHECK_NOTHROW(read_checkpoint(file, model));
   }
   SECTION("another program") {
     checkpoint.commit = "another";
@@ -242,20 +293,24 @@ TEST_CASE("a folder takes one experiment only, but the grid may grow") {
   }
   SECTION("narrower") {
     experiment.spec.grid.epochs = {2, 3};
-    CHECK_THROWS_WITH(experiment.run("run", true), Catch::Contains("grid.epochs: [2, 3, 5] there, [2, 3] now"));
+    CHECK_THROWS_WITH(experiment.run("run", true), Catch::Contains("grid.epochs: [2, 3, 5] there, [2, 3] here"));
   }
   SECTION("other settings, each named") {
     experiment.spec.training.batch = 8;
     experiment.spec.seed = 1;
     CHECK_THROWS_WITH(experiment.run("run", true),
-                      Catch::Contains("seed: 2018 there, 1 now; training.batch: 7 there, 8 now"));
+                      Catch::Contains("seed: 2018 there, 1 here; training.batch: 7 there, 8 here"));
   }
   SECTION("another largest point of snapshots, on which all random numbers rest") {
     experiment.spec.grid.mode = GridSpec::Mode::snapshots;
     experiment.run("snapshots");
     experiment.spec.grid.epochs = {2, 3, 5, 9};
     CHECK_THROWS_WITH(experiment.run("snapshots", true),
-                      Catch::Contains("grid.epochs: [2, 3, 5] there, [2, 3, 5, 9] now"));
+                      Catch::Contains("grid.epochs: [2, 3, 5] there, [2, 3, 5, 9] here"));
+  }
+  SECTION("another preset with the same values") {
+    experiment.spec.preset = "keras2018";
+    CHECK(experiment.run("run", true).before == 6);
   }
   SECTION("other data under the same name") {
     write_store(experiment.path("store.h5"), test::tiny_store({.clips_per_genre = 11}));
@@ -263,8 +318,35 @@ TEST_CASE("a folder takes one experiment only, but the grid may grow") {
   }
 }
 
+TEST_CASE("of list files a folder keeps the content, not the place") {
+  Experiment experiment;
+  const auto use_lists = [&](const std::string& folder, const std::string& third_test_track) {
+    fs::create_directories(experiment.path(folder));
+    write_whole_text(experiment.path(folder) / "train.txt", "a.00000\nb.00000\nc.00000\n");
+    write_whole_text(experiment.path(folder) / "test.txt", "a.00001\nb.00001\n" + third_test_track + "\n");
+    SplitConfig& split = experiment.spec.dataset.split;
+    split.kind = SplitConfig::Kind::lists;
+    split.train_list = experiment.path(folder) / "train.txt";
+    split.test_list = experiment.path(folder) / "test.txt";
+    split.validation_list.clear();
+  };
+  use_lists("here", "c.00001");
+  CHECK(experiment.run("run").finished == 6);
+  use_lists("there", "c.00001");
+  fs::remove_all(experiment.path("here"));
+  CHECK(experiment.run("run", true).before == 6);
+  use_lists("there", "c.00002");
+  CHECK_THROWS_WITH(experiment.run("run", true),
+                    Catch::Contains("other lists of tracks") && Catch::Contains("dataset.split"));
+}
+
 TEST_CASE("two processes cannot work on one shard, and a folder that cannot be written to is refused at once") {
   const Experiment experiment;
+  CHECK_NOTHROW(check_run_folder(experiment.path("new/run"), experiment.spec, {}, false));
+  CHECK(!fs::exists(experiment.path("new")));
+  write_whole_text(experiment.path("file"), "");
+  CHECK_THROWS_WITH(check_run_folder(experiment.path("file") / "run", experiment.spec, {}, false),
+                    Catch::Contains("cannot create the folder") && Catch::Contains("file"));
   const RunFolder held(experiment.path("run"), experiment.spec, {}, false);
   CHECK_THROWS_WITH(RunFolder(experiment.path("run"), experiment.spec, {}, true),
                     Catch::Contains("another process works on shard 0"));

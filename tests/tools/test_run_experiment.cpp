@@ -65,7 +65,7 @@ TEST_CASE("run_experiment: from a feature store to the report") {
   CHECK_THAT(again.output, Contains("runs/tiny holds this experiment already. Go on with --resume"));
   CHECK_THAT(program.run("tiny.yaml --resume").output, Contains("6 were there already"));
   CHECK_THAT(program.run("tiny.yaml --resume --set training.batch=8").output,
-             Contains("training.batch: 7 there, 8 now"));
+             Contains("training.batch: 7 there, 8 here"));
 }
 
 /// The paper's network and small batches, so that there is time to stop it in the middle.
