@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cctype>
 #include <cerrno>
 #include <cstring>
@@ -19,17 +20,18 @@ constexpr const char* temporary_mark = ".tmp.";
 
 fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
 
-/// FILE.tmp.HOST.PID: another one for each process that writes the same file.
+/// FILE.tmp.HOST.PID.COUNT: another one whenever the same file is written.
 fs::path temporary_of(const fs::path& path) {
+  static std::atomic<unsigned> count{0};
   char host[256] = "localhost";
   ::gethostname(host, sizeof host - 1);
-  return path.string() + fmt::format("{}{}.{}", temporary_mark, host, ::getpid());
+  return path.string() + fmt::format("{}{}.{}.{}", temporary_mark, host, ::getpid(), count++);
 }
 
 bool is_temporary_of(const fs::path& path, const fs::path& candidate) {
-  const std::string name = candidate.filename().string(), process = candidate.extension().string();
-  return name.starts_with(path.filename().string() + temporary_mark) && process.size() > 1 &&
-         std::all_of(process.begin() + 1, process.end(), [](unsigned char c) { return std::isdigit(c); });
+  const std::string name = candidate.filename().string(), count = candidate.extension().string();
+  return name.starts_with(path.filename().string() + temporary_mark) && count.size() > 1 &&
+         std::all_of(count.begin() + 1, count.end(), [](unsigned char c) { return std::isdigit(c); });
 }
 
 /// True if the last byte of a file that is not empty is no newline.
@@ -108,7 +110,7 @@ void append_line(const fs::path& path, std::string_view line) {
   struct stat before {};
   if (::fstat(file, &before) != 0) fail("cannot read {}: {}", path.string(), std::strerror(errno));
   try {
-    file.write((ends_within_line(file, before.st_size) ? "\n" : "") + std::string(line) + '\n');
+    file.write(fmt::format("{}{}\n", ends_within_line(file, before.st_size) ? "\n" : "", line));
     file.flush();
   } catch (const Error&) {
     // what is left where this fails too, the next line keeps clear of

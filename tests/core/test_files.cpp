@@ -1,5 +1,6 @@
 #include <csignal>
 #include <fstream>
+#include <future>
 #include <sys/resource.h>
 
 #include "core/error.hpp"
@@ -105,6 +106,18 @@ TEST_CASE("a path that cannot be written is refused before any work") {
   CHECK(fs::is_empty(folder / "below"));
 }
 
+TEST_CASE("two threads may write the same file") {
+  const test::TemporaryFolder folder;
+  const auto write_often = [&] {
+    for (int i = 0; i < 50; ++i) write_whole_text(folder / "file", "text");
+  };
+  std::future<void> other = std::async(std::launch::async, write_often);
+  CHECK_NOTHROW(write_often());
+  CHECK_NOTHROW(other.get());
+  CHECK(read_text(folder / "file") == "text");
+  CHECK(entries(folder.path()) == 1);
+}
+
 TEST_CASE("a rename that fails says what and why") {
   const test::TemporaryFolder folder;
   fs::create_directory(folder / "taken");
@@ -116,13 +129,13 @@ TEST_CASE("a rename that fails says what and why") {
 TEST_CASE("temporaries of a killed process are removed, and only those of this file") {
   const test::TemporaryFolder folder;
   for (const char* name :
-       {"a.h5.tmp.host.17", "a.h5.tmp.host.example.org.4", "a.h5", "a.h5.tmp.notes", "b.h5.tmp.host.17"})
+       {"a.h5.tmp.host.17.0", "a.h5.tmp.host.example.org.4.12", "a.h5", "a.h5.tmp.notes", "b.h5.tmp.host.17.0"})
     write_whole_text(folder / name, "text");
   remove_stale_temporaries(folder / "a.h5");
   CHECK(entries(folder.path()) == 3);
   CHECK(fs::exists(folder / "a.h5"));
   CHECK(fs::exists(folder / "a.h5.tmp.notes"));
-  CHECK(fs::exists(folder / "b.h5.tmp.host.17"));
+  CHECK(fs::exists(folder / "b.h5.tmp.host.17.0"));
 }
 
 TEST_CASE("what cannot be read or written is named") {
