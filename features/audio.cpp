@@ -163,9 +163,9 @@ std::vector<float> read_samples(const fs::path& path, SF_INFO& info) {
 
 void check_amplitudes(const fs::path& path, std::span<const float> samples, std::size_t channels) {
   const auto is_usable = [](float x) { return std::abs(x) <= largest_amplitude; };  // a NaN is not
-  std::size_t usable = 0;
-  for (const float x : samples) usable += is_usable(x);  // without a branch: this becomes vector code
-  if (usable == samples.size()) return;
+  std::uint32_t any_bad = 0;  // as wide as a float, and no branch: this becomes vector code
+  for (const float x : samples) any_bad |= !is_usable(x);
+  if (!any_bad) return;
   const auto bad = std::find_if_not(samples.begin(), samples.end(), is_usable);
   const auto index = static_cast<std::size_t>(bad - samples.begin());
   reject_file(

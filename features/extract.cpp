@@ -42,9 +42,15 @@ std::vector<float> fitted(std::vector<float> features, const FeatureConfig& conf
   return features;
 }
 
+/// What a worker keeps from clip to clip.
+struct Workspace {
+  std::unique_ptr<SpectralState> state;
+  Buffer<float> samples;  ///< at least as long as the longest clip so far
+};
+
 /// Throws InputError for a clip that cannot be used.
 FinishedClip extract_clip(const Clip& clip, const FeatureConfig& config, const SpectralTables& tables, Backend& backend,
-                          SpectralState& state, Queue& queue) {
+                          Workspace& work, Queue& queue) {
   const Audio audio = clip.load(config.sample_rate);
   const std::size_t samples = audio.samples.size();
   if (tables.padding == EdgePadding::reflect && samples <= config.n_fft / 2)
@@ -55,9 +61,11 @@ FinishedClip extract_clip(const Clip& clip, const FeatureConfig& config, const S
         name_of(Compat::librosa_1_0));
   const std::size_t frames = tables.frames(samples);
   std::vector<float> features(frames * config.coefficients);
-  Buffer<float> input(backend.device(), samples), output(backend.device(), features.size());
-  input.copy_in(audio.samples, queue);
-  backend.mfcc(state, std::as_const(input).view(samples), std::span(&samples, 1),
+  if (!work.state) work.state = backend.make_spectral_state(tables);
+  if (work.samples.size() < samples) work.samples = Buffer<float>(backend.device(), samples);
+  Buffer<float> output(backend.device(), features.size());
+  work.samples.copy_in(audio.samples, queue);
+  backend.mfcc(*work.state, std::as_const(work.samples).view(samples), std::span(&samples, 1),
                output.view(frames, config.coefficients), queue);
   output.copy_out(features, queue);
   queue.synchronize();
@@ -143,12 +151,12 @@ bool is_current(const FeatureStore& store, const std::vector<Clip>& clips, Backe
   std::set<std::string> left_out;
   for (const BadClip& clip : store.left_out) left_out.insert(clip.track);
   const SpectralTables tables = make_spectral_tables(store.config);
-  const std::unique_ptr<SpectralState> state = backend.make_spectral_state(tables);
+  Workspace work;
   const std::unique_ptr<Queue> queue = backend.device().make_queue();
   return std::none_of(clips.begin(), clips.end(), [&](const Clip& clip) {
     if (!left_out.contains(clip.track)) return false;
     try {
-      extract_clip(clip, store.config, tables, backend, *state, *queue);
+      extract_clip(clip, store.config, tables, backend, work, *queue);
       return true;
     } catch (const InputError&) {
       return false;
@@ -179,13 +187,12 @@ ExtractSummary extract_features(const std::vector<Clip>& clips, const FeatureCon
   summary.resumed = clips.size() - open.size();
 
   std::atomic<std::size_t> done{0};
-  std::vector<std::unique_ptr<SpectralState>> states(options.jobs);
+  std::vector<Workspace> workspaces(options.jobs);
   const auto extract = [&](std::size_t item, Worker& worker) {
     const std::size_t i = open[item];
-    std::unique_ptr<SpectralState>& state = states[worker.index];
-    if (!state) state = backend.make_spectral_state(tables);
     try {
-      auto clip = std::make_unique<FinishedClip>(extract_clip(clips[i], config, tables, backend, *state, worker.queue));
+      auto clip = std::make_unique<FinishedClip>(
+          extract_clip(clips[i], config, tables, backend, workspaces[worker.index], worker.queue));
       journal.append(*clip);
       results.finished[i] = std::move(clip);
     } catch (const InputError& error) {
