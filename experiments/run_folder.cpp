@@ -102,7 +102,9 @@ void check_run_folder(const fs::path& path, const Spec& spec, const Shard& shard
   refuse_what_is_not_resumed(path, shard, resume);
   fs::path place = fs::absolute(path);
   while (!fs::exists(place)) place = place.parent_path();
-  make_writable_folder(place);  // it is there: only asks whether it is a folder that can be written to
+  if (!fs::is_directory(place))
+    fail("cannot create the folder {}: {} is no folder. Choose another --out", path.string(), place.string());
+  make_writable_folder(place);  // it is there: only asks whether it can be written to
 }
 
 RunFolder::RunFolder(const fs::path& path, const Spec& spec, const Shard& shard, bool resume)

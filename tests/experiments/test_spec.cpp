@@ -339,6 +339,7 @@ TEST_CASE("the experiments that come with the program are what they say", "[spec
   const Spec quick = load_spec(experiments_folder() / "quick_sweep.yaml", {});
   CHECK(quick.dataset.name == "built-in");
   CHECK(quick.dataset.genres == paper.dataset.genres);
+  CHECK(quick.dataset.split.name == paper.dataset.split.name);
   const double clips = quick.dataset.split.train + quick.dataset.split.validation + quick.dataset.split.test;
   CHECK(clips == static_cast<double>(quick.dataset.corpus.clips_per_genre));
   CHECK(static_cast<double>(quick.features.frames) == 1 + std::floor(quick.dataset.corpus.seconds * 22050 / 512));

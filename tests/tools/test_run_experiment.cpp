@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <fmt/format.h>
 #include <fstream>
 
@@ -47,6 +48,14 @@ struct Program {
   }
 };
 
+constexpr const char* tiny_corpus = R"(
+dataset:
+  {name: built-in, genres: [metal, blues], clips_per_genre: 3, seconds: 1, split: {train: 1, validation: 1, test: 1}}
+features: {frames: 44}
+model: {layers: [{lstm: 4}, {dense: softmax}]}
+grid: {epochs: [1], trials: 1}
+)";
+
 TEST_CASE("run_experiment: from a feature store to the report") {
   const Program program;
   const test::CommandResult result = program.run("tiny.yaml");
@@ -94,13 +103,17 @@ TEST_CASE("run_experiment: stopped or killed at any moment, --resume ends with t
   for (std::string line; std::getline(ledger, line);) ++lines;
   CHECK(lines == 6);  // nothing was done twice
 
-  const test::CommandResult stopped =
-      program.run_until("[ -e stopped/checkpoints ]", "TERM", arguments + " --out stopped");
-  INFO(stopped.output);
-  CHECK(stopped.exit_code == 75);
-  CHECK_THAT(stopped.output, Contains("stopped by signal 15; what was finished is saved: go on with --resume"));
-  CHECK(program.run(arguments + " --out stopped --resume").exit_code == 0);
-  CHECK(program.metrics("stopped") == expected);
+  for (const auto& [signal, number] : {std::pair{"TERM", 15}, {"INT", 2}}) {
+    const std::string folder = fmt::format("stopped{}", number);
+    const test::CommandResult stopped =
+        program.run_until(fmt::format("[ -e {}/checkpoints ]", folder), signal, arguments + " --out " + folder);
+    INFO(stopped.output);
+    CHECK(stopped.exit_code == 75);
+    CHECK_THAT(stopped.output, Contains(fmt::format("stopped by signal {}; what was finished is saved", number)));
+    CHECK(program.metrics(folder).size() < 6);
+    CHECK(program.run(arguments + " --out " + folder + " --resume").exit_code == 0);
+    CHECK(program.metrics(folder) == expected);
+  }
 }
 
 TEST_CASE("run_experiment: snapshots survive kill -9 too") {
@@ -131,6 +144,113 @@ TEST_CASE("run_experiment: shards in one folder, the last of which writes the re
   CHECK(read_text(program.folder / "run/figure9.csv") == read_text(program.folder / "whole/figure9.csv"));
 }
 
+TEST_CASE("run_experiment: two divisions into shards at once in one folder do no run twice") {
+  const Program program;
+  const std::string arguments = "tiny.yaml --out run --resume --set grid.epochs=[20,30,40] --jobs 1 --shard ";
+  const test::CommandResult both = test::run_command(
+      fmt::format("( {} ) & ( {} ); wait", program.command(arguments + "0/1"), program.command(arguments + "1/2")));
+  INFO(both.output);
+  const std::string first = read_text(program.folder / "run/ledger.0.jsonl"),
+                    second = read_text(program.folder / "run/ledger.1.jsonl");
+  CHECK(std::ranges::count(first + second, '\n') == 6);
+  CHECK(program.metrics("run").size() == 6);
+  CHECK(fs::exists(program.folder / "run/report.html"));  // whoever was last wrote it
+}
+
+TEST_CASE("run_experiment: --report takes every grid point and trial of all folders, and refuses other experiments") {
+  const Program program;
+  REQUIRE(program.run("tiny.yaml --out a --set grid.epochs=[2,3]").exit_code == 0);
+  REQUIRE(program.run("tiny.yaml --out b --set grid.epochs=[3,5] --set grid.trials=3").exit_code == 0);
+  const test::CommandResult merged = program.run("--report a b");
+  INFO(merged.output);
+  CHECK(merged.exit_code == 0);
+  CHECK_THAT(merged.output, Contains("1 of 9 results are missing: 2 epochs, trial 2"));
+  const std::string table = read_text(program.folder / "a/figure9.csv");
+  for (const char* cell : {"\n2,0,", "\n2,1,", "\n3,0,", "\n3,1,", "\n3,2,", "\n5,0,", "\n5,1,", "\n5,2,"})
+    CHECK_THAT(table, Contains(cell));
+
+  REQUIRE(program.run("tiny.yaml --out c --set training.batch=8 --set seed=1").exit_code == 0);
+  const test::CommandResult refused = program.run("--report a c");
+  CHECK(refused.exit_code == 65);
+  CHECK_THAT(refused.output, Contains("c holds another experiment than a") &&
+                                 Contains("seed: 1 there, 2018 here; training.batch: 8 there, 7 here"));
+}
+
+TEST_CASE("run_experiment: on a full disk it stops with the reason, and --resume ends with all results") {
+  const Program program;
+  REQUIRE(program.run("tiny.yaml --out whole").exit_code == 0);
+  // no file may grow beyond a block of 512 or 1024 bytes: spec.hash fits, checkpoints do not
+  const test::CommandResult full =
+      test::run_command(fmt::format("( trap '' XFSZ; ulimit -f 1; {} )", program.command("tiny.yaml --out run")));
+  INFO(full.output);
+  CHECK(full.exit_code == 1);
+  CHECK_THAT(full.output, Contains("error: cannot write run/") && Contains("File too large") && Contains("Free some"));
+  CHECK(program.run("tiny.yaml --out run --resume").exit_code == 0);
+  CHECK(program.metrics("run") == program.metrics("whole"));
+}
+
+TEST_CASE("run_experiment: a checkpoint that is cut is named, and its run trained anew") {
+  const Program program;
+  REQUIRE(program.run("tiny.yaml --out run").exit_code == 0);
+  const std::vector<std::string> expected = program.metrics("run");
+  write_whole_text(program.folder / "run/ledger.0.jsonl", "");
+  fs::resize_file(program.folder / "run/checkpoints/e005-t1.h5", 1000);
+  const test::CommandResult resumed = program.run("tiny.yaml --out run --resume");
+  INFO(resumed.output);
+  CHECK(resumed.exit_code == 0);
+  CHECK_THAT(resumed.output, Contains("warning: the checkpoint run/checkpoints/e005-t1.h5 cannot be used, so e005-t1 "
+                                      "is trained anew"));
+  CHECK(program.metrics("run") == expected);
+
+  fs::resize_file(program.folder / "run/dataset.json", 20);
+  const test::CommandResult damaged = program.run("--report run");
+  CHECK(damaged.exit_code == 65);
+  CHECK_THAT(damaged.output, Contains("run/dataset.json") && Contains("Delete it"));
+  fs::remove(program.folder / "run/dataset.json");
+  CHECK(program.run("tiny.yaml --out run --resume").exit_code == 0);
+  CHECK(program.run("--report run").exit_code == 0);
+}
+
+TEST_CASE("run_experiment: what it needs at the end is looked for before anything is extracted") {
+  const Program program;
+  const test::CommandResult no_gnuplot =
+      test::run_command(fmt::format("( PATH={}; {} )", program.folder.path().string(), program.command("tiny.yaml")));
+  CHECK(no_gnuplot.exit_code == 1);
+  CHECK_THAT(no_gnuplot.output, Contains("apt-get install gnuplot-nox"));
+  CHECK(!fs::exists(program.folder / "runs"));
+
+  const std::string corpus = "corpus.yaml --out run";
+  write_whole_text(program.folder / "corpus.yaml", tiny_corpus);
+  REQUIRE(program.run(corpus).exit_code == 0);
+  fs::remove_all(program.folder / "cache");
+  CHECK(program.run(corpus).exit_code == 65);
+  CHECK(program.run(corpus + " --resume --set seed=3").exit_code == 65);
+  CHECK(!fs::exists(program.folder / "cache"));
+}
+
+TEST_CASE("run_experiment: the experiments that come with the program, in small, from start to end") {
+  const Program program;
+  const std::string small =
+      " --set dataset.clips_per_genre=3 --set dataset.seconds=1 --set 'dataset.split={kind: by-index, train: 1, "
+      "validation: 1, test: 1}' --set features.frames=44 --set 'model.layers=[{lstm: 4}, {dense: softmax}]' --set "
+      "grid.trials=1 --set grid.epochs=[1,2]";
+  const std::string folder = (fs::path(GENRETREE_SOURCE) / "experiments").string();
+
+  const test::CommandResult quick = program.run(folder + "/quick_sweep.yaml" + small);
+  INFO(quick.output);
+  CHECK(quick.exit_code == 0);
+  CHECK_THAT(quick.output, Contains("SYNTHETIC") && Contains("report: runs/quick_sweep/report.html"));
+  CHECK(program.metrics("runs/quick_sweep").size() == 2);
+
+  const test::CommandResult epochs =
+      program.run(folder + "/epoch_sweep.yaml --dataset built-in" + " --set dataset.name=built-in" + small);
+  INFO(epochs.output);
+  CHECK(epochs.exit_code == 0);
+  CHECK_THAT(epochs.output, Contains("SYNTHETIC") && Contains("as librosa 0.6") &&
+                                Contains("(classical, hiphop, jazz, metal, pop, reggae)"));
+  CHECK_THAT(read_text(program.folder / "runs/epoch_sweep/report.md"), Contains("not GTZAN") && !Contains("1.8864"));
+}
+
 TEST_CASE("run_experiment: --dry-run lists every run and writes nothing; --explain documents every key") {
   const Program program;
   const test::CommandResult dry = program.run("tiny.yaml --dry-run");
@@ -139,7 +259,12 @@ TEST_CASE("run_experiment: --dry-run lists every run and writes nothing; --expla
   for (const char* run : {"e005-t0", "e005-t1", "e003-t0", "e003-t1", "e002-t0", "e002-t1"})
     CHECK_THAT(dry.output, Contains(run));
   CHECK_THAT(dry.output, Contains("6 runs, 20 epochs") && Contains("in all"));
+  CHECK_THAT(dry.output, Contains("No run was trained"));
   CHECK(!fs::exists(program.folder / "runs"));
+  REQUIRE(program.run("tiny.yaml --shard 0/2").exit_code == 0);
+  const test::CommandResult rest = program.run("tiny.yaml --dry-run --resume");
+  CHECK(rest.exit_code == 0);
+  CHECK_THAT(rest.output, Contains("3 runs, ") && !Contains("e005-t0"));
   const test::CommandResult file_last = program.run("--set grid.trials=1 --set seed=6 tiny.yaml --explain");
   CHECK(file_last.exit_code == 0);
   CHECK_THAT(file_last.output, Contains("trials: 1") && Contains("seed: 6"));
@@ -150,12 +275,7 @@ TEST_CASE("run_experiment: --dry-run lists every run and writes nothing; --expla
 
 TEST_CASE("run_experiment: the built-in corpus is called synthetic, and its features are extracted once") {
   const Program program;
-  write_whole_text(program.folder / "corpus.yaml", R"(
-dataset: {name: built-in, genres: [metal, blues], clips_per_genre: 3, seconds: 1, split: {kind: by-index, train: 1, validation: 1, test: 1}}
-features: {frames: 44}
-model: {layers: [{lstm: 4}, {dense: softmax}]}
-grid: {epochs: [1], trials: 1}
-)");
+  write_whole_text(program.folder / "corpus.yaml", tiny_corpus);
   const test::CommandResult result = program.run("corpus.yaml --dataset built-in");
   INFO(result.output);
   CHECK(result.exit_code == 0);
@@ -175,6 +295,25 @@ grid: {epochs: [1], trials: 1}
   CHECK(stores() == before);
   CHECK(program.run("corpus.yaml --out third --set features.frames=40").exit_code == 0);
   CHECK(stores().size() == 2);
+}
+
+TEST_CASE("run_experiment: clips that could not be read are told by the exit code 3") {
+  const Program program;
+  for (const std::string genre : {"one", "two"}) {
+    fs::create_directories(program.folder / "audio" / genre);
+    for (const char* name : {"librosa_plain.au", "librosa_stereo.wav", "librosa_8khz.flac"})
+      fs::copy_file(test::golden(name), program.folder / "audio" / genre / (genre + name));
+  }
+  const std::string arguments =
+      "tiny.yaml --dataset audio --set features.frames=9 --set 'dataset.split={train: 1, validation: 1, test: 1}' ";
+  CHECK(program.run(arguments + "--out good").exit_code == 0);
+  write_whole_text(program.folder / "audio/two/text.wav", "This is no music.");
+  const test::CommandResult result = program.run(arguments + "--out bad");
+  INFO(result.output);
+  CHECK(result.exit_code == 3);
+  CHECK_THAT(result.output, Contains("text") && Contains("report: bad/report.html"));
+  CHECK(program.run("--report bad").exit_code == 3);
+  CHECK(program.run(arguments + "--out strict --strict").exit_code == 65);
 }
 
 TEST_CASE("run_experiment: what cannot work is refused with exit code 65 and a way out") {
