@@ -2,7 +2,6 @@
 #include <cctype>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <xxhash.h>
 
 #include "core/error.hpp"
@@ -62,15 +61,13 @@ fs::path path_of(const DatasetSpec& dataset) {
 /// The name of the store in the cache: changes with every feature parameter and with every file of the data set.
 fs::path cache_file(const DatasetSpec& dataset, const FeatureConfig& features, const std::vector<Clip>& clips,
                     const fs::path& cache) {
-  std::string identity = to_json(features);
-  for (const Clip& clip : clips) identity += "\n" + clip.genre + "\t" + clip.track + "\t" + clip.identity;
   std::string name = dataset.name;
   std::ranges::replace_if(
       name, [](unsigned char c) { return !std::isalnum(c) && c != '-'; }, '_');
-  return cache / fmt::format("{}-{}.h5", name, hash(identity));
+  return cache / fmt::format("{}-{}.h5", name, hash(to_json(features) + identity_of(clips)));
 }
 
-/// The features of `clips`, from the cache if they are there.
+/// The features of `clips`, from the cache if they are there and none of the clips left out can be used by now.
 FeatureStore cached_features(const Spec& spec, const std::vector<Clip>& clips, const std::string& source,
                              Backend& backend, const DataOptions& options) {
   make_writable_folder(options.cache);
@@ -78,7 +75,9 @@ FeatureStore cached_features(const Spec& spec, const std::vector<Clip>& clips, c
   const FileLock lock(path.string() + ".lock");  // another process that wants the same waits, then reads
   if (fs::exists(path)) {
     try {
-      return read_store(path);
+      FeatureStore store = read_store(path);
+      if (is_current(store, clips, backend)) return store;
+      warn(fmt::format("{} does not fit the files any more; the features are extracted anew", path.string()));
     } catch (const InputError& error) {
       warn(fmt::format("{}; the features are extracted anew", error.what()));
     }
@@ -86,18 +85,8 @@ FeatureStore cached_features(const Spec& spec, const std::vector<Clip>& clips, c
   ExtractOptions extract;
   extract.jobs = options.jobs;
   extract.progress = options.progress;
-  const ExtractSummary summary = extract_features(clips, spec.features, source, backend, path, extract);
-  for (const BadClip& bad : summary.bad) warn(fmt::format("{} is left out: {}", bad.track, bad.reason));
+  extract_features(clips, spec.features, source, backend, path, extract);
   return read_store(path);
-}
-
-/// Clips of the folder that are not in the store, because they could not be used.
-std::vector<std::string> left_out(const std::vector<Clip>& clips, const FeatureStore& store) {
-  const std::set<std::string> used(store.tracks.begin(), store.tracks.end());
-  std::vector<std::string> names;
-  for (const Clip& clip : clips)
-    if (!used.contains(clip.track)) names.push_back(clip.track);
-  return names;
 }
 
 // -------------------------------------------------------------------------------------------------------------- stores
@@ -123,28 +112,39 @@ FeatureStore read_matching_store(const fs::path& path, const FeatureConfig& want
 
 // ------------------------------------------------------------------------------------------------------------- summary
 
+/// Clips of the folder that could not be used, and why. Empty if there are none.
+std::string left_out(const FeatureStore& store) {
+  std::vector<std::string> clips;
+  for (const BadClip& bad : store.left_out) clips.push_back(fmt::format("{} ({})", bad.track, bad.reason));
+  return clips.empty() ? "" : fmt::format("left out: {}", join(clips, "; "));
+}
+
+/// Tracks that the split misses, without those of GTZAN, which check_data_set names.
+std::vector<std::string> missing(const Split& split, bool is_gtzan) {
+  std::vector<std::string> tracks = split.missing;
+  if (is_gtzan)
+    std::erase_if(tracks, [](const std::string& track) {
+      const auto numbered = numbered_track(track);
+      return numbered && numbered->number < gtzan_tracks_per_genre;
+    });
+  return tracks;
+}
+
 std::string data_checksum(const FeatureStore& store) {
   std::string text = to_json(store.config) + join(store.genres);
   for (std::size_t clip = 0; clip < store.clips(); ++clip)
     text += fmt::format("\n{}\t{}\t{:016x}", store.tracks[clip], store.labels[clip], store.checksums[clip]);
-  return hash(text);
+  return hash(
+      fmt::format("{}\n{:016x}", text, XXH3_64bits(store.features.data(), std::span(store.features).size_bytes())));
 }
 
 // -------------------------------------------------------------------------------------------- three kinds of data sets
 
-/// Extracts all genres, so that the cache serves every choice of them; `genres` (empty: all) are kept.
+/// Extracts all genres, so that the cache serves every choice of them.
 FeatureStore from_clips(const Spec& spec, const std::vector<Clip>& clips, const std::string& source, Backend& backend,
-                        const DataOptions& options, std::vector<std::string>& notes) {
-  const std::vector<std::string>& genres = spec.dataset.genres;
-  const std::vector<Clip> wanted = genres.empty() ? clips : select_genres(clips, genres);
-  FeatureStore store = cached_features(spec, clips, source, backend, options);
-  const std::vector<std::string> missing = left_out(wanted, store);
-  if (!missing.empty()) {
-    const std::string note = fmt::format("left out, because unreadable: {}", join(missing));
-    if (options.strict) reject("{}. Mend or remove these files, or go on without them by leaving out --strict", note);
-    notes.push_back(note);
-  }
-  return store;
+                        const DataOptions& options) {
+  if (!spec.dataset.genres.empty()) select_genres(clips, spec.dataset.genres);  // a wrong name is told before the work
+  return cached_features(spec, clips, source, backend, options);
 }
 
 constexpr const char* synthetic_name = "SYNTHETIC corpus (not GTZAN)";
@@ -152,35 +152,25 @@ constexpr const char* synthetic_name = "SYNTHETIC corpus (not GTZAN)";
 Data load_built_in(const Spec& spec, Backend& backend, const DataOptions& options) {
   Data data;
   const CorpusConfig& corpus = spec.dataset.corpus;
-  data.store = from_clips(spec, corpus_clips(corpus), corpus_recipe(corpus), backend, options, data.summary.notes);
+  data.store = from_clips(spec, corpus_clips(corpus), corpus_recipe(corpus), backend, options);
   data.summary.name = synthetic_name;
   return data;
-}
-
-/// The recipe of a corpus that make_corpus wrote to this folder or the one above; empty if it is none.
-std::string recipe_of_corpus(const fs::path& folder) {
-  for (const fs::path& place : {folder, folder.parent_path()})
-    if (fs::exists(place / "corpus.txt")) {
-      const std::string text = read_text(place / "corpus.txt");
-      return text.substr(0, text.find('\n'));
-    }
-  return "";
 }
 
 Data load_files(const Spec& spec, Backend& backend, const DataOptions& options) {
   const fs::path path = path_of(spec.dataset);
   Data data;
-  if (fs::is_directory(path))
-    data.store = from_clips(spec, scan_audio_folder(path), path.string(), backend, options, data.summary.notes);
-  else
-    data.store = read_matching_store(path, spec.features);
-
-  if (const std::string recipe = recipe_of_corpus(data.store.source); !recipe.empty()) {
-    data.summary.name = synthetic_name;
-    data.store.source = fmt::format("{}, read from {}", recipe, data.store.source);
+  if (fs::is_directory(path)) {
+    const std::string source = source_of_folder(path);
+    data.store = from_clips(spec, scan_audio_folder(path), source, backend, options);
+    if (!is_synthetic(data.store.source)) data.store.source = source;  // the cache may have it from another place
   } else {
-    data.summary.name = spec.dataset.name == "gtzan" && has_gtzan_names(data.store) ? "GTZAN" : path.stem().string();
+    data.store = read_matching_store(path, spec.features);
   }
+  if (is_synthetic(data.store.source))
+    data.summary.name = synthetic_name;
+  else
+    data.summary.name = spec.dataset.name == "gtzan" && has_gtzan_names(data.store) ? "GTZAN" : path.stem().string();
   return data;
 }
 
@@ -210,18 +200,30 @@ Data load_data(const Spec& spec, Backend& backend, const DataOptions& options) {
   Data data =
       spec.dataset.name == built_in ? load_built_in(spec, backend, options) : load_files(spec, backend, options);
   if (!spec.dataset.genres.empty()) data.store = select_genres(data.store, spec.dataset.genres);
+  const std::string unusable = left_out(data.store);
+  if (options.strict && !unusable.empty())
+    reject("{}. Mend or remove these files, or go on without them by leaving out --strict", unusable);
   const Split split = make_split(data.store, spec.dataset.split, spec.seed, 0, options.strict);
 
   DatasetSummary& summary = data.summary;
   summary.source = data.store.source;
   summary.genres = data.store.genres;
   summary.clips = data.store.clips();
+  summary.left_out = data.store.left_out.size();
   summary.train = split.train.size();
   summary.validation = split.validation.size();
   summary.test = split.test.size();
+  summary.left_out = data.store.left_out.size();
   summary.checksum = data_checksum(data.store);
-  if (!split.missing.empty()) summary.notes.push_back("missing from the split: " + join(split.missing));
-  std::ranges::move(check_data_set(data.store, summary.name == "GTZAN"), std::back_inserter(summary.notes));
+  const bool is_gtzan = summary.name == "GTZAN";
+  if (!unusable.empty()) summary.notes.push_back(unusable);
+  if (const auto tracks = missing(split, is_gtzan); !tracks.empty())
+    summary.notes.push_back("missing from the split: " + join(tracks));
+  if (!split.duplicates_across.empty())
+    summary.notes.push_back(fmt::format("{} of bit-exact duplicates in different sets: {}",
+                                        count_of(split.duplicates_across.size(), "group"),
+                                        join(split.duplicates_across, "; ")));
+  std::ranges::move(check_data_set(data.store, is_gtzan), std::back_inserter(summary.notes));
   return data;
 }
 

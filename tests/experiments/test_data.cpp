@@ -2,6 +2,7 @@
 
 #include "core/error.hpp"
 #include "core/io/files.hpp"
+#include "core/text.hpp"
 #include "experiments/data.hpp"
 #include "features/corpus.hpp"
 #include "features/synthesis.hpp"
@@ -85,11 +86,64 @@ TEST_CASE("a file that is no audio is named in the notes each time, and refused 
   for (int time = 0; time < 2; ++time) {
     const Data data = music.load();
     CHECK(data.summary.clips == 6);
+    CHECK(data.summary.left_out == 1);
     REQUIRE(!data.summary.notes.empty());
-    CHECK_THAT(data.summary.notes.front(), Contains("song3"));
+    CHECK_THAT(data.summary.notes.front(), Contains("song3 (cannot read ") && Contains("it holds no audio"));
   }
   music.options.strict = true;
   CHECK_THROWS_WITH(music.load(), Contains("song3"));
+  music.spec.dataset.genres = {"blues", "jazz"};
+  CHECK_THROWS_WITH(music.load(), Contains("no genre 'jazz'"));
+}
+
+TEST_CASE("a file that could not be read for a while is taken in when it can be", "[data]") {
+  Music music;
+  const fs::path song = music.folder / "music/metal/song3.au";
+  write_au(song, synthesise_clip({.seconds = 1}, "metal", 3), 22050);
+  const auto modified = fs::last_write_time(song);
+  const std::string sound = read_text(song);
+  write_whole_text(song, std::string(sound.size(), 'x'));  // as long and as old as before
+  fs::last_write_time(song, modified);
+  CHECK(music.load().summary.clips == 6);
+  write_whole_text(song, sound);
+  fs::last_write_time(song, modified);
+  const Data data = music.load();
+  CHECK(data.summary.clips == 7);
+  CHECK(data.store.left_out.empty());
+}
+
+TEST_CASE("the checksum of the data covers their features", "[data]") {
+  Music music;
+  const std::string checksum = music.load().summary.checksum;
+  FeatureStore store = read_store(music.cached().front());
+  music.spec.dataset.path = music.folder / "store.h5";
+  write_store(music.spec.dataset.path, store);
+  CHECK(music.load().summary.checksum == checksum);
+  store.features[7] += 1;
+  write_store(music.spec.dataset.path, store);
+  CHECK(music.load().summary.checksum != checksum);
+}
+
+TEST_CASE("a track that GTZAN lacks is named once", "[data]") {
+  Music music;
+  music.spec.dataset.name = "gtzan";
+  music.spec.dataset.split.train = 2;
+  for (const std::string genre : {"blues", "metal"})
+    for (int clip = 0; clip < 3; ++clip)
+      fs::rename(music.folder / "music" / genre / fmt::format("song{}.au", clip),
+                 music.folder / "music" / genre / fmt::format("{}.{:05}.au", genre, clip + (clip == 2)));
+  const Data data = music.load();
+  CHECK(data.summary.name == "GTZAN");
+  const std::string notes = join(data.summary.notes, "\n");
+  CHECK_THAT(notes, Contains("blues: 3 of 100 tracks, without 00002") && !Contains("blues.00002"));
+}
+
+TEST_CASE("duplicates in different sets are told", "[data]") {
+  Music music;
+  fs::copy_file(music.folder / "music/blues/song0.au", music.folder / "music/blues/song2.au",
+                fs::copy_options::overwrite_existing);
+  CHECK_THAT(join(music.load().summary.notes, "\n"),
+             Contains("1 group of bit-exact duplicates in different sets: ") && Contains("song2"));
 }
 
 TEST_CASE("synthetic music in a folder is never called GTZAN", "[data]") {
@@ -100,6 +154,8 @@ TEST_CASE("synthetic music in a folder is never called GTZAN", "[data]") {
     for (int clip = 0; clip < 3; ++clip)
       fs::rename(music.folder / "music" / genre / fmt::format("song{}.au", clip),
                  music.folder / "music" / genre / fmt::format("{}.{:05}.au", genre, clip));
+  CHECK(music.load().summary.name == "GTZAN");
+  write_whole_text(music.folder / "music/corpus.txt", "My corpus of field recordings\n");
   CHECK(music.load().summary.name == "GTZAN");
   write_whole_text(music.folder / "music/corpus.txt", corpus_recipe({}) + "\nMade by make_corpus; not GTZAN.\n");
   const Data data = music.load();
