@@ -156,7 +156,7 @@ constexpr FeatureKey feature_documentation[] = {
      "Short clips are filled with copies of their last frame, or with zeros (which here mean: loud)."},
     {"compat", "librosa-1.0 | librosa-0.6",
      "Whose numbers to match: today's librosa (a clip goes on in zeros beyond its ends) or the one of the paper's time "
-     "(mirrored)."},
+     "(mirrored). Audio at another rate is resampled with soxr in both, where librosa 0.6 took resampy."},
     {"sample_rate", "Hz", "Everything is resampled to this rate."},
     {"n_fft", "a power of two", "Samples of the window: 2048 at 22050 Hz is 93 ms."},
     {"hop", "a whole number from 1",
