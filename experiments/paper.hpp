@@ -1,5 +1,5 @@
-// What the paper reports, as far as it is known to this version: Chun Pui Tang, Ka Long Chui, Ying Kin Yu, Zhiliang Zeng
-// and Kin Hong Wong, "Music genre classification using a hierarchical long short term memory (LSTM) model", 2018
+// What the paper reports, as far as it is known to this version: Chun Pui Tang, Ka Long Chui, Ying Kin Yu, Zhiliang
+// Zeng and Kin Hong Wong, "Music genre classification using a hierarchical long short term memory (LSTM) model", 2018
 // (doi 10.1117/12.2501763).
 #pragma once
 

@@ -22,7 +22,8 @@ h2 { font-size: 1.3rem; margin: 2.8rem 0 .8rem; }
 h3 { font-size: 1rem; margin: 0 0 .5rem; }
 p { margin: .5rem 0; }
 .first-line { font-size: 1.1rem; }
-.banner { background: var(--warning); color: var(--warning-ink); padding: .6rem .9rem; border-radius: .4rem; font-weight: 600; }
+.banner { background: var(--warning); color: var(--warning-ink); padding: .6rem .9rem; border-radius: .4rem;
+  font-weight: 600; }
 .note, figcaption, caption { color: var(--quiet); font-size: .875rem; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); gap: 1.5rem 2rem; }
 figure { margin: 0; }
@@ -40,7 +41,8 @@ tbody th { font-weight: 600; }
 .facts th, .facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; padding: .3rem .9rem; }
 .facts th { color: var(--quiet); font-weight: 400; width: 11rem; }
 .heat { margin-bottom: 1.6rem; }
-.heat td { text-align: center; min-width: 3.2rem; background: rgba(var(--heat), var(--share, 0)); border: 1px solid var(--line); }
+.heat td { text-align: center; min-width: 3.2rem; background: rgba(var(--heat), var(--share, 0));
+  border: 1px solid var(--line); }
 .heat td.right { font-weight: 700; }
 .heat td.recall { background: none; border: none; text-align: right; }
 .heat thead th { border: none; text-align: center; font-weight: 400; }

@@ -9,8 +9,8 @@
 //                                 line
 //   ledger.<shard>.jsonl          a line for each result, when it is there
 // Two processes may share a folder, even if their shards overlap: a run belongs to the one that holds its lock, and the
-// other passes it over. A process that dies at any moment leaves each of these whole (a last line of the ledger may be cut). A resumed run
-// goes on from its checkpoint; a result whose line is there is not written again.
+// other passes it over. A process that dies at any moment leaves each of these whole (a last line of the ledger may be
+// cut). A resumed run goes on from its checkpoint; a result whose line is there is not written again.
 //
 // A training that diverges (its loss is no number) is announced and goes on to its end: the grid stays complete, and
 // its result says null.

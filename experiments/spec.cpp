@@ -231,9 +231,9 @@ void describe_model(Fields& fields, Spec& spec) {
   fields.key(choice<std::string>(
       "preset", spec.preset, {{"paper", "paper"}, {"keras2018", "keras2018"}},
       "Sets what gate, dropout and recurrent_dropout are unless they are given. paper: the standard LSTM of Eq. (1), "
-      "no dropout (Eq. (1) writes the output as σ(h·W); since the paper reports a categorical loss, it is softmax with a bias and "
-      "cross-entropy here). keras2018: the code that the paper builds on, hard_sigmoid, dropout 0.05, recurrent "
-      "dropout 0.35."));
+      "no dropout (Eq. (1) writes the output as σ(h·W); since the paper reports a categorical loss, it is softmax with "
+      "a bias and cross-entropy here). keras2018: the code that the paper builds on, hard_sigmoid, dropout 0.05, "
+      "recurrent dropout 0.35."));
   if (fields.reading()) apply_preset(spec);
   fields.key(describe_layers(spec.stack.units));
   fields.key(

@@ -1,4 +1,5 @@
-// The report, from results made by hand: the tables' exact text, what stands in the pages, and grids that are not whole.
+// The report, from results made by hand: the tables' exact text, what stands in the pages, and grids that are not
+// whole.
 #include <cmath>
 
 #include "core/error.hpp"

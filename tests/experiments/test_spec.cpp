@@ -32,8 +32,12 @@ dataset:
   path: /data/my "own" music
   genres: ["rhythm & blues", "null", "5", "a: b # c", Grün, "tab\there"]
   split: {kind: random, train: 0.6, validation: 0.15, test: 0.25}
-features: {coefficients: [0, 20], frames: 128, pad: zero, compat: librosa-0.6, sample_rate: 16000, n_fft: 1024, hop: 256, mels: 64}
-model: {preset: keras2018, layers: [{lstm: 7}, {dense: softmax}], gate: hard_sigmoid_keras3, dropout: 0.125, recurrent_dropout: 0}
+features:
+  {coefficients: [0, 20], frames: 128, pad: zero, compat: librosa-0.6, sample_rate: 16000, n_fft: 1024, hop: 256,
+   mels: 64}
+model:
+  {preset: keras2018, layers: [{lstm: 7}, {dense: softmax}], gate: hard_sigmoid_keras3, dropout: 0.125,
+   recurrent_dropout: 0}
 training: {optimizer: rmsprop, learning_rate: 3e-4, rho: 0.95, epsilon: 1e-8, batch: 1, loss: logits, shuffle: false}
 grid: {epochs: [30, 1, 7], trials: 9, mode: snapshots}
 backend: {device: cpu, lstm: interleaved, precision: fp32, target: avx2}
