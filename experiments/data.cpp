@@ -213,7 +213,6 @@ Data load_data(const Spec& spec, Backend& backend, const DataOptions& options) {
   summary.train = split.train.size();
   summary.validation = split.validation.size();
   summary.test = split.test.size();
-  summary.left_out = data.store.left_out.size();
   summary.checksum = data_checksum(data.store);
   const bool is_gtzan = summary.name == "GTZAN";
   if (!unusable.empty()) summary.notes.push_back(unusable);
