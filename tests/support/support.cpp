@@ -1,11 +1,10 @@
 #define CATCH_CONFIG_RUNNER
-#include "tests/support/support.hpp"
-
+#include <array>
+#include <cstdio>
 #include <stdlib.h>
 #include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
+#include "tests/support/support.hpp"
 
 namespace genretree::test {
 namespace fs = std::filesystem;
@@ -74,6 +73,7 @@ CommandResult run_command(const std::string& command_line) {
 
 int main(int argc, char** argv) {
   const int result = Catch::Session().run(argc, argv);
-  std::printf("%d passed, %d failed, %d skipped\n", genretree::test::passed, genretree::test::failed, genretree::test::skipped);
+  std::printf("%d passed, %d failed, %d skipped\n", genretree::test::passed, genretree::test::failed,
+              genretree::test::skipped);
   return result;
 }

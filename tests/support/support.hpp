@@ -1,7 +1,9 @@
 // What every test may use: skips that are counted, comparisons, golden files, temporary folders.
 #pragma once
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -10,15 +12,16 @@ namespace genretree::test {
 
 /// Prints "SKIPPED: reason" and counts the running test case as skipped, not passed. Use SKIP_TEST, which also returns.
 void skip(const std::string& reason);
-#define SKIP_TEST(reason)              \
-  do {                                 \
-    genretree::test::skip(reason);     \
-    return;                            \
+#define SKIP_TEST(reason)          \
+  do {                             \
+    genretree::test::skip(reason); \
+    return;                        \
   } while (false)
 
 /// tests/golden/NAME, which must be there: it is part of the project.
 std::filesystem::path golden(const std::string& name);
-/// ../shared/NAME if it is there (music and fixtures that are not part of the project), else an empty path: SKIP_TEST then.
+/// ../shared/NAME if it is there (music and fixtures that are not part of the project), else an empty path: SKIP_TEST
+/// then.
 std::filesystem::path shared(const std::string& name);
 /// Path of one of our programs, built beside the tests.
 std::filesystem::path program(const std::string& name);
