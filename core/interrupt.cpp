@@ -24,8 +24,10 @@ bool stop_requested() noexcept { return received != 0; }
 
 void throw_if_stop_requested() {
   if (received)
-    throw Interrupted(
-        fmt::format("stopped by signal {}; what was finished is saved: go on with --resume", int{received}));
+    throw Interrupted(fmt::format(
+        "stopped by signal {}; what was finished is saved: go on with the same command (run_experiment: and "
+        "--resume)",
+        int{received}));
 }
 
 }  // namespace genretree

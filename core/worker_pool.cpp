@@ -43,9 +43,7 @@ void run_on_workers(Device& device, std::size_t workers, std::size_t items,
     for (std::size_t index = 0; index < std::min(workers, items); ++index) threads.emplace_back(work, index);
   }  // joins
   if (first_error) std::rethrow_exception(first_error);
-  if (done < items)
-    throw Interrupted(
-        fmt::format("a signal came when {} of {} were done. Run the same command again to go on", done.load(), items));
+  if (done < items) throw_if_stop_requested();
 }
 
 std::size_t available_cores() {

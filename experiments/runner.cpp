@@ -8,7 +8,6 @@
 #include <set>
 
 #include "core/error.hpp"
-#include "core/interrupt.hpp"
 #include "core/io/files.hpp"
 #include "core/text.hpp"
 #include "core/worker_pool.hpp"
@@ -287,7 +286,6 @@ RunSummary run_grid(const Spec& spec, const Data& data, Backend& backend, RunFol
       throw;
     }
   });
-  throw_if_stop_requested();
   return {grid.finished, runs.size() - grid.finished - grid.elsewhere, grid.elsewhere, seconds_since(start)};
 }
 
