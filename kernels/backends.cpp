@@ -20,7 +20,8 @@ std::unique_ptr<Backend> make_backend(const BackendConfig& config) {
   const std::string built = join(built_backends());
   if (config.device == "cuda")
     reject(
-        "backend device 'cuda' is not in this build, which has: {}. Use device: auto, or build where CUDA is installed",
+        "backend device 'cuda' is not in this build, which has: {} (there is no CUDA code in this version). Use "
+        "device: auto",
         built);
   if (config.device != "auto" && config.device != "cpu") {
     static const std::array<std::string, 3> devices{"auto", "cpu", "cuda"};
