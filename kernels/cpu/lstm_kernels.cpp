@@ -26,13 +26,14 @@ template <std::size_t Rows, std::size_t Columns, bool PerGate>
 void multiply_tile(const Product& p, std::size_t row) {
   const Float d;
   const std::size_t lanes = hn::Lanes(d);
+  const std::size_t start_row = p.start_row, out_row = p.out_row;
   Vector sum[Rows][Columns];
-  const float* start = p.start + row * p.start_row;
+  const float* start = p.start + row * start_row;
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
     for (std::size_t c = 0; c < Columns; ++c)
-      sum[r][c] = p.start ? hn::LoadU(d, start + r * p.start_row + c * lanes) : hn::Zero(d);
+      sum[r][c] = p.start ? hn::LoadU(d, start + r * start_row + c * lanes) : hn::Zero(d);
 
   const std::size_t a_row = p.a_row, a_depth = p.a_depth, a_gate = p.a_gate;
   // each tile fetches its share, a little with each k: a processor waits for no more than some dozens of lines at once
@@ -55,11 +56,11 @@ void multiply_tile(const Product& p, std::size_t row) {
     }
   }
 
-  float* out = p.out + row * p.out_row;
+  float* out = p.out + row * out_row;
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
-    for (std::size_t c = 0; c < Columns; ++c) hn::StoreU(sum[r][c], d, out + r * p.out_row + c * lanes);
+    for (std::size_t c = 0; c < Columns; ++c) hn::StoreU(sum[r][c], d, out + r * out_row + c * lanes);
 }
 
 /// The rows are shared out evenly over as few tiles as possible, so that none is much smaller than the others.
@@ -106,6 +107,7 @@ void multiply(const Product& p) {
 
 // ------------------------------------------------------------------------------------------------------------ the cell
 
+/// Two loops, for a processor looks only some hundred instructions ahead, and a row's chain of them is long.
 template <class GateKind>
 void cell_forward_with(const CellForward& p) {
   const Float d;
@@ -116,13 +118,15 @@ void cell_forward_with(const CellForward& p) {
     const Vector f = GateKind::activate(d, hn::LoadU(d, gates + lanes));
     const Vector g = tanh(d, hn::LoadU(d, gates + 2 * lanes));
     const Vector o = GateKind::activate(d, hn::LoadU(d, gates + 3 * lanes));
-    const Vector c = hn::MulAdd(f, hn::LoadU(d, p.cell_before + r * lanes), hn::Mul(i, g));
-    const Vector h = hn::Mul(o, tanh(d, c));
     hn::StoreU(i, d, gates);
     hn::StoreU(f, d, gates + lanes);
     hn::StoreU(g, d, gates + 2 * lanes);
     hn::StoreU(o, d, gates + 3 * lanes);
-    hn::StoreU(c, d, p.cell_after + r * lanes);
+    hn::StoreU(hn::MulAdd(f, hn::LoadU(d, p.cell_before + r * lanes), hn::Mul(i, g)), d, p.cell_after + r * lanes);
+  }
+  for (std::size_t r = 0; r < p.rows; ++r) {
+    const Vector o = hn::LoadU(d, p.gates + (r * 4 + 3) * lanes);
+    const Vector h = hn::Mul(o, tanh(d, hn::LoadU(d, p.cell_after + r * lanes)));
     hn::StoreU(h, d, p.h + r * p.h_row);
     if (p.h_above) hn::StoreU(h, d, p.h_above + r * p.h_above_row);
   }
@@ -137,7 +141,8 @@ void cell_backward_with(const CellBackward& p) {
     const float* gates = p.gates + r * 4 * lanes;
     const Vector i = hn::LoadU(d, gates), f = hn::LoadU(d, gates + lanes);
     const Vector g = hn::LoadU(d, gates + 2 * lanes), o = hn::LoadU(d, gates + 3 * lanes);
-    const Vector tanh_c = tanh(d, hn::LoadU(d, p.cell_after + r * lanes));
+    // a gate that is shut lets nothing through, so that any number serves as tanh(c)
+    const Vector tanh_c = hn::Div(hn::LoadU(d, p.h + r * p.h_row), hn::Max(o, hn::Set(d, 1e-30f)));
     Vector dh = hn::LoadU(d, p.dh + r * p.dh_row);
     if (p.dh_above) dh = hn::Add(dh, hn::LoadU(d, p.dh_above + r * p.dh_above_row));
     const Vector dtanh = hn::Mul(dh, o);

@@ -51,8 +51,9 @@ struct CellBackward {
   std::size_t rows;
   const float* gates;        ///< [rows, 4, lanes] activated
   const float* cell_before;  ///< [rows, lanes] c_{t-1}
-  const float* cell_after;   ///< [rows, lanes] c_t
-  const float* dh;           ///< [rows] vectors dh_row apart: gradient of h_t from step t + 1
+  const float* h;            ///< [rows] vectors h_row apart: h_t = o · tanh(c_t), from which tanh(c_t) is found
+  std::size_t h_row;
+  const float* dh;  ///< [rows] vectors dh_row apart: gradient of h_t from step t + 1
   std::size_t dh_row;
   const float* dh_above;  ///< the same from the layer above, or null
   std::size_t dh_above_row;

@@ -1,16 +1,16 @@
 // How a stack of LSTM layers runs through its sequences on one core. The runs of a group go one after another.
 //
 // Forward, for each time step, for each layer (so that all layers' weights stay in the second-level cache):
-//   operand [B, 1 + H + in] = [1, h_{t-1}, input], one row for each clip
-//   z [B, 4H] = operand · [bias; recurrent kernel; kernel], one vector of units at a time
+//   operand [B, H + in + 1] = [h_{t-1}, input, 1], one row for each clip
+//   z [B, 4H] = operand · [recurrent kernel; kernel; bias], one vector of units at a time
 //   The cell activates the gates and writes h into the layer's own next operand and into that of the layer above.
 // Training keeps operands, activated gates and cells of all steps.
 //
 // Backward, from the last step to the first, for each layer from the top:
 //   The cell turns dh and dc into dz [B, 4H], one vector of units at a time.
 //   doperand [B, H + in] = dz · transposed weights: dh of step t - 1, and dh of the layer below at step t
-//   gradient [1 + H + in, 4H] += operandᵀ · dz, once in a few steps, while their dz are in the first-level cache. The
-//   leading 1 of the operand makes the bias's gradient too.
+//   gradient [H + in + 1, 4H] += operandᵀ · dz, once in a few steps, while their dz are in the first-level cache. The
+//   operand's last number, 1, makes the bias's gradient too.
 // The gradient with respect to the first layer's input is never computed.
 #include <algorithm>
 
@@ -66,7 +66,7 @@ std::vector<Panel> split_into_panels(std::size_t vectors) {
 struct Layer {
   std::size_t inputs, units, lanes;
   std::size_t vectors;        // of units
-  std::size_t depth;          // 1 + units + inputs
+  std::size_t depth;          // units + inputs + 1
   std::size_t row;            // length of an operand's row ≥ depth
   std::size_t doperand_row;   // [padded units][padded inputs]; the first layer has no second part
   std::vector<Panel> panels;  // of the transposed weights
@@ -118,11 +118,11 @@ Layer make_layer(CpuStackState& state, const StackConfig& config, std::size_t in
   const std::size_t lanes = layer.lanes = state.kernels.lanes, batch = largest.batch;
   layer.inputs = config.layer_inputs(index), layer.units = config.units[index];
   layer.vectors = (layer.units + lanes - 1) / lanes;
-  layer.depth = 1 + layer.units + layer.inputs;
+  layer.depth = layer.units + layer.inputs + 1;
   const std::size_t input_vectors = index == 0 ? 0 : (layer.inputs + lanes - 1) / lanes;
   // h is written in whole vectors: the last one may reach beyond its part of the operand, into what is written after it
   // or beyond the end
-  layer.row = operand_row(std::max({layer.depth, 1 + layer.padded_units(), 1 + layer.units + input_vectors * lanes}));
+  layer.row = operand_row(std::max({layer.depth, layer.padded_units(), layer.units + input_vectors * lanes}));
   layer.doperand_row = (layer.vectors + input_vectors) * lanes;
   layer.panels = split_into_panels(layer.vectors);
   for (const Panel& panel : split_into_panels(input_vectors))
@@ -152,12 +152,12 @@ Layer make_layer(CpuStackState& state, const StackConfig& config, std::size_t in
 
 // ------------------------------------------------------------------------------------------------------------- packing
 
-/// Row k of the packed weights in Keras's layout: bias, recurrent kernel, kernel; [4 · units].
+/// Row k of the packed weights in Keras's layout: recurrent kernel, kernel, bias; [4 · units].
 template <class T>
 T* canonical_row(const Layer& layer, const ParameterLayout::Layer& place, T* parameters, std::size_t k) {
-  if (k == 0) return parameters + place.bias.offset;
-  if (k <= layer.units) return parameters + place.recurrent.offset + (k - 1) * 4 * layer.units;
-  return parameters + place.kernel.offset + (k - 1 - layer.units) * 4 * layer.units;
+  if (k < layer.units) return parameters + place.recurrent.offset + k * 4 * layer.units;
+  if (k < layer.units + layer.inputs) return parameters + place.kernel.offset + (k - layer.units) * 4 * layer.units;
+  return parameters + place.bias.offset;
 }
 
 /// Calls copy(packed offset, row k, first canonical column, columns) for every run of neighbours in both layouts.
@@ -196,7 +196,7 @@ void pack_transposed(Layer& layer, const ParameterLayout::Layer& place, const fl
     const std::size_t first = panel.first_vector * lanes - (recurrent ? 0 : padded);
     const std::size_t width = panel.vectors * lanes, limit = recurrent ? layer.units : layer.inputs;
     for (std::size_t c = 0; c < width && first + c < limit; ++c) {
-      const float* row = canonical_row(layer, place, parameters, 1 + (recurrent ? 0 : layer.units) + first + c);
+      const float* row = canonical_row(layer, place, parameters, (recurrent ? 0 : layer.units) + first + c);
       for (std::size_t u = 0; u < layer.units; ++u)
         for (std::size_t q = 0; q < 4; ++q)
           panel_of(layer, panel)[((u / lanes * 4 + q) * lanes + u % lanes) * width + c] = row[q * layer.units + u];
@@ -211,9 +211,9 @@ void pack_masks(Layer& layer, const MaskLayout::Layer& place, const float* masks
       const float* input = masks + place.input_offset + (q * batch + b) * layer.inputs;
       const float* recurrent = masks + place.recurrent_offset + (q * batch + b) * layer.units;
       float* operand = layer.operand_masks.data() + (q * rows + b) * layer.row;
-      operand[0] = 1;
-      std::copy_n(recurrent, layer.units, operand + 1);
-      std::copy_n(input, layer.inputs, operand + 1 + layer.units);
+      std::copy_n(recurrent, layer.units, operand);
+      std::copy_n(input, layer.inputs, operand + layer.units);
+      operand[layer.depth - 1] = 1;
       float* doperand = layer.doperand_masks.data() + (q * rows + b) * layer.doperand_row;
       std::copy_n(recurrent, layer.units, doperand);
       if (layer.doperand_row > layer.padded_units()) std::copy_n(input, layer.inputs, doperand + layer.padded_units());
@@ -247,7 +247,7 @@ void forward_step(const Pass& pass, std::size_t index, std::size_t t) {
   Layer& layer = pass.run.layers[index];
   Layer* const above = index + 1 < pass.run.layers.size() ? &pass.run.layers[index + 1] : nullptr;
   float* const operand = pass.operand(layer, t);
-  for (std::size_t b = 0; b < pass.rows; ++b) operand[b * layer.row] = 1;
+  for (std::size_t b = 0; b < pass.rows; ++b) operand[b * layer.row + layer.depth - 1] = 1;
   const float* a = operand;
   std::size_t a_gate = 0;
   if (pass.masked) {
@@ -259,24 +259,24 @@ void forward_step(const Pass& pass, std::size_t index, std::size_t t) {
   // meanwhile each product fetches its share of the next record, which is written soon
   const std::size_t record = pass.mode == Mode::training ? layer.record_size(pass.rows) : 0;
   for (std::size_t v = 0; v < layer.vectors; ++v) {
-    const float* bias = layer.weights.data() + v * layer.depth * layer.vector_columns();
+    const float* panel = layer.weights.data() + v * layer.depth * layer.vector_columns();
     float* z = pass.gates(layer, t, v);
     pass.kernels.multiply({.rows = pass.rows,
                            .depth = layer.depth - 1,
                            .vectors = 4,
-                           .a = a + 1,
+                           .a = a,
                            .a_row = layer.row,
                            .a_depth = 1,
-                           .panel = bias + layer.vector_columns(),
-                           .start = bias,
+                           .panel = panel,
+                           .start = panel + (layer.depth - 1) * layer.vector_columns(),  // bias
                            .start_row = 0,
                            .out = z,
                            .out_row = layer.vector_columns(),
                            .a_gate = a_gate,
                            .ahead = pass.operand(layer, t + 1) + v * record / layer.vectors,
                            .ahead_size = record / layer.vectors});
-    float* h = pass.operand(layer, t + 1) + 1 + v * layer.lanes;
-    float* h_above = above ? pass.operand(*above, t) + 1 + above->units + v * layer.lanes : nullptr;
+    float* h = pass.operand(layer, t + 1) + v * layer.lanes;
+    float* h_above = above ? pass.operand(*above, t) + above->units + v * layer.lanes : nullptr;
     pass.kernels.cell_forward({pass.config.gate, pass.rows, z, pass.cells(layer, t, v), pass.cells(layer, t + 1, v), h,
                                layer.row, h_above, above ? above->row : 0});
   }
@@ -287,19 +287,18 @@ void forward_run(const Pass& pass, const ParameterLayout& layout, const float* p
   for (std::size_t l = 0; l < pass.run.layers.size(); ++l) {
     Layer& layer = pass.run.layers[l];
     pack_weights(layer, layout.layers[l], parameters);
-    for (std::size_t b = 0; b < pass.rows; ++b)
-      std::fill_n(pass.operand(layer, 0) + b * layer.row + 1, layer.units, 0.0f);
+    for (std::size_t b = 0; b < pass.rows; ++b) std::fill_n(pass.operand(layer, 0) + b * layer.row, layer.units, 0.0f);
     std::fill_n(pass.cells(layer, 0, 0), layer.vectors * pass.rows * layer.lanes, 0.0f);
   }
   Layer& first = pass.run.layers.front();
   for (std::size_t t = 0; t < pass.frames; ++t) {
     for (std::size_t b = 0; b < pass.rows; ++b)
-      std::copy_n(&x(t, b, 0), first.inputs, pass.operand(first, t) + b * first.row + 1 + first.units);
+      std::copy_n(&x(t, b, 0), first.inputs, pass.operand(first, t) + b * first.row + first.units);
     for (std::size_t l = 0; l < pass.run.layers.size(); ++l) forward_step(pass, l, t);
   }
   Layer& last = pass.run.layers.back();
   for (std::size_t b = 0; b < pass.rows; ++b)
-    std::copy_n(pass.operand(last, pass.frames) + b * last.row + 1, last.units, h + b * last.units);
+    std::copy_n(pass.operand(last, pass.frames) + b * last.row, last.units, h + b * last.units);
 }
 
 // ------------------------------------------------------------------------------------------------------------ backward
@@ -364,8 +363,8 @@ void backward_step(const Pass& pass, std::size_t index, std::size_t t, std::size
     const std::size_t end = std::min(layer.vectors, first + together);
     for (std::size_t v = first; v < end; ++v)
       pass.kernels.cell_backward({pass.config.gate, pass.rows, pass.gates(layer, t, v), pass.cells(layer, t, v),
-                                  pass.cells(layer, t + 1, v), from_next + v * layer.lanes, layer.doperand_row,
-                                  from_above ? from_above + v * layer.lanes : nullptr, above_row,
+                                  pass.operand(layer, t + 1) + v * layer.lanes, layer.row, from_next + v * layer.lanes,
+                                  layer.doperand_row, from_above ? from_above + v * layer.lanes : nullptr, above_row,
                                   layer.dcells.data() + v * pass.rows * layer.lanes, dz + v * dz_vector});
     multiply_transposed(pass, layer, t, first, end - first, dz + first * dz_vector, dz_vector, doperand);
   }
