@@ -94,11 +94,10 @@ std::size_t automatic_jobs(std::size_t runs, const MemoryNeed& need, const Limit
 }
 
 double seconds_per_epoch(const Spec& spec, const Data& data, Backend& backend, std::size_t workers) {
-  constexpr std::size_t evaluated_clips = 70;
   const Split split = make_split(data.store, spec.dataset.split, spec.seed, 0, false);
   Split sample;
   sample.train = first_of(split.train, spec.training.batch);
-  sample.test = first_of(split.validation.size() > split.test.size() ? split.validation : split.test, evaluated_clips);
+  sample.test = first_of(split.validation.size() > split.test.size() ? split.validation : split.test, evaluation_batch);
   const DeviceDataset dataset(data.store, backend);
   std::vector<BatchSeconds> measured(workers);
   run_on_workers(backend.device(), workers, workers, [&](std::size_t item, Worker& worker) {

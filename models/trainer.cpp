@@ -9,10 +9,6 @@
 namespace genretree {
 namespace {
 
-/// Rows of an evaluation batch: large enough that the weights are read rarely, a multiple of the 7 rows that a register
-/// tile of the CPU holds.
-constexpr std::size_t evaluation_batch = 70;
-
 /// Clips on the device in the order in which they are taken, and what is measured on each batch of them.
 struct ClipList {
   std::size_t size = 0, batch = 0;
