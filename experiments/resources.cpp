@@ -17,6 +17,9 @@ namespace {
 
 std::size_t megabytes(std::size_t bytes) { return (bytes + 999'999) / 1'000'000; }
 
+/// Of what a checkpoint saves: the state after the last whole epoch, and what is being written.
+constexpr std::size_t state_copies = 2;
+
 /// What a run on this split holds when clips have `frames` frames, which need not be those of the data set.
 std::size_t bytes_of_run(const Spec& spec, const Split& split, std::size_t genres, std::size_t frames,
                          Backend& backend) {
@@ -28,9 +31,8 @@ std::size_t bytes_of_run(const Spec& spec, const Split& split, std::size_t genre
   const DeviceDataset dataset(one_clip, backend);
   const std::unique_ptr<Queue> queue = backend.device().make_queue();
   const Trainer trainer(backend, *queue, dataset, split, classifier_of(spec, genres), spec.training, {});
-  constexpr std::size_t copies = 2;  // the state after the last whole epoch, and what a checkpoint is written from
   const TrainerState state = trainer.state();
-  return trainer.bytes() + copies * (state.parameters.size() + state.moments.size()) * sizeof(float);
+  return trainer.bytes() + state_copies * (state.parameters.size() + state.moments.size()) * sizeof(float);
 }
 
 std::vector<std::uint32_t> first_of(const std::vector<std::uint32_t>& clips, std::size_t count) {
@@ -63,14 +65,15 @@ BatchSeconds measure(Trainer& trainer, const Split& sample) {
 }  // namespace
 
 MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std::size_t limit) {
+  const std::size_t genres = data.store.genres.size(), frames = spec.features.frames;
   const Split split = make_split(data.store, spec.dataset.split, spec.seed, 0, false);
-  const auto bytes = [&](std::size_t frames) {
-    return bytes_of_run(spec, split, data.store.genres.size(), frames, backend);
-  };
+  const auto bytes = [&](std::size_t few) { return bytes_of_run(spec, split, genres, few, backend); };
   MemoryNeed need;
   need.shared = std::span(data.store.features).size_bytes() + std::span(data.store.labels).size_bytes();
+  // the least that any run holds: weights, gradients, two moments, and copies of all but the gradients
+  need.per_run = (4 + 3 * state_copies) * ParameterLayout(spec.stack, genres).size * sizeof(float);
+  if (need.of(1) > limit) return need;
   constexpr std::size_t few = 16;
-  const std::size_t frames = spec.features.frames;
   if (frames > 2 * few) {  // what grows with the frames is in proportion to them
     const std::size_t first = bytes(few), slope = (bytes(2 * few) - first) / few;
     need.per_run = first + slope * (frames - few);
@@ -85,7 +88,8 @@ Limits limits_of_process() { return {available_cores(), available_memory() / 5 *
 std::size_t automatic_jobs(std::size_t runs, const MemoryNeed& need, const Limits& limits) {
   if (need.of(1) > limits.memory)
     fail(
-        "there is no room for a single run: it needs {} MB and {} MB for the data set, but this process may take {} "
+        "there is no room for a single run: it needs {} MB or more and {} MB for the data set, but this process may "
+        "take {} "
         "MB. Close other programs or raise the limit of the container or job; or choose a smaller training.batch, "
         "fewer features.frames or fewer units in model.layers. --jobs 1 tries it all the same",
         megabytes(need.per_run), megabytes(need.shared), limits.memory / 1'000'000);

@@ -16,8 +16,8 @@ struct MemoryNeed {
   std::size_t of(std::size_t jobs) const { return shared + jobs * per_run; }
 };
 
-/// What this experiment's runs need: a run is made, and asked. If it would not go into `limit` bytes none is made, and
-/// its need is reckoned from two with fewer frames.
+/// What this experiment's runs need: a run is made, and asked. If it would not go into `limit` bytes none is made: its
+/// need is reckoned from two with fewer frames, or from its weights alone if these are too many already.
 MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std::size_t limit);
 
 /// What runs may use.

@@ -49,11 +49,25 @@ TEST_CASE("the memory of a run is what its backend's states hold, and batches, w
 TEST_CASE("the memory of a run that does not fit is reckoned without making it, to the same number") {
   Experiment experiment(200);
   experiment.spec.stack.recurrent_dropout = GENERATE(0.0, 0.3);
-  const MemoryNeed made = experiment.need(), reckoned = experiment.need(0);
+  const MemoryNeed made = experiment.need(), reckoned = experiment.need(megabyte);
   CHECK(reckoned.per_run == made.per_run);
   CHECK(reckoned.shared == made.shared);
   experiment.spec.features.frames = 1'000'000'000;  // more than any machine holds
   CHECK(experiment.need(plenty).per_run > 100 * plenty);
+}
+
+TEST_CASE("a network whose weights alone do not fit is not made") {
+  Experiment experiment;
+  experiment.spec.stack.units = {4096, 4096, 4096, 4096};  // 470 million weights
+  CHECK(experiment.need(100 * megabyte).per_run > 10'000 * megabyte);
+}
+
+TEST_CASE("a batch larger than the training set takes no more memory than the set") {
+  Experiment experiment;
+  experiment.spec.training.batch = 18;
+  const MemoryNeed all = experiment.need();
+  experiment.spec.training.batch = 100'000;
+  CHECK(experiment.need().per_run == all.per_run);
 }
 
 TEST_CASE("evaluation goes in batches: its memory does not grow with the clips") {
@@ -76,9 +90,10 @@ TEST_CASE("--jobs auto: no more than cores, runs, and what the memory holds") {
   CHECK(jobs(28, 8, 1049) == 4);
   CHECK(jobs(28, 8, 250) == 1);
   CHECK(jobs(0, 8, 250) == 1);  // nothing is left to do
-  CHECK_THROWS_WITH(jobs(28, 8, 249), Catch::Contains("no room for a single run: it needs 200 MB and 50 MB for the "
-                                                      "data set, but this process may take 249 MB") &&
-                                          Catch::Contains("--jobs 1"));
+  CHECK_THROWS_WITH(jobs(28, 8, 249),
+                    Catch::Contains("no room for a single run: it needs 200 MB or more and 50 MB for the "
+                                    "data set, but this process may take 249 MB") &&
+                        Catch::Contains("--jobs 1"));
 }
 
 TEST_CASE("the limits of this very process are some") {
