@@ -71,7 +71,9 @@ Workers workers_for(const Spec& spec, const Data& data, Backend& backend, std::s
   const Limits limits = limits_of_process();
   const MemoryNeed need = memory_need(spec, data, backend, limits.memory);
   const std::optional<std::size_t> asked_for = jobs_asked_for(options);
-  return {asked_for ? *asked_for : automatic_jobs(runs, need, limits), need, limits};
+  const std::size_t jobs = asked_for ? std::min(*asked_for, std::max<std::size_t>(1, runs))  // one more would be idle
+                                     : automatic_jobs(runs, need, limits);
+  return {jobs, need, limits};
 }
 
 // -------------------------------------------------------------------------------------------------------------- header

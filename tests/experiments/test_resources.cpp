@@ -1,9 +1,5 @@
-#include <algorithm>
-
 #include "core/error.hpp"
-#include "experiments/plan.hpp"
 #include "experiments/resources.hpp"
-#include "models/trainer.hpp"
 #include "tests/support/support.hpp"
 #include "tests/support/tiny_store.hpp"
 
