@@ -1,10 +1,7 @@
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <exception>
-#include <fstream>
 #include <mutex>
-#include <sched.h>
 #include <thread>
 #include <vector>
 
@@ -44,17 +41,6 @@ void run_on_workers(Device& device, std::size_t workers, std::size_t items,
   }  // joins
   if (first_error) std::rethrow_exception(first_error);
   if (done < items) throw_if_stop_requested();
-}
-
-std::size_t available_cores() {
-  cpu_set_t affinity;
-  double cores = sched_getaffinity(0, sizeof affinity, &affinity) == 0 ? CPU_COUNT(&affinity)
-                                                                       : std::thread::hardware_concurrency();
-  // cgroup v2: "quota period" in microseconds, or "max period"; "max", which is no number, sets no limit
-  std::ifstream cgroup("/sys/fs/cgroup/cpu.max");
-  double quota = 0, period = 0;
-  if (cgroup >> quota >> period && period > 0) cores = std::min(cores, std::ceil(quota / period));
-  return static_cast<std::size_t>(std::max(1.0, cores));
 }
 
 }  // namespace genretree

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "core/device.hpp"
+#include "core/limits.hpp"  // available_cores: as many workers as make sense
 
 namespace genretree {
 
@@ -19,8 +20,5 @@ struct Worker {
 /// first exception is rethrown, and Interrupted is thrown if a stop left items undone.
 void run_on_workers(Device& device, std::size_t workers, std::size_t items,
                     const std::function<void(std::size_t item, Worker& worker)>& task);
-
-/// Cores that this process may use (its affinity and its cgroup's CPU quota counted in), at least 1.
-std::size_t available_cores();
 
 }  // namespace genretree

@@ -176,17 +176,6 @@ Data load_files(const Spec& spec, Backend& backend, const DataOptions& options) 
 
 }  // namespace
 
-void use_dataset(DatasetSpec& dataset, const std::string& argument) {
-  if (argument == built_in || argument == "gtzan") {
-    dataset.name = argument;
-    dataset.path.clear();
-    return;
-  }
-  dataset.path = fs::absolute(argument).lexically_normal();
-  if (!dataset.path.has_filename()) dataset.path = dataset.path.parent_path();  // "music/"
-  if (dataset.name == built_in) dataset.name = dataset.path.stem().string();
-}
-
 fs::path default_cache() {
   if (const fs::path own = variable("GENRETREE_CACHE"); !own.empty()) return own;
   if (const fs::path shared = variable("XDG_CACHE_HOME"); !shared.empty()) return shared / "genretree";

@@ -25,10 +25,6 @@ struct DataOptions {
   Progress* progress = nullptr;
 };
 
-/// --dataset: "built-in", "gtzan" (its usual places), or the path of a folder of audio or of a feature store. Takes the
-/// place of dataset.name and dataset.path.
-void use_dataset(DatasetSpec& dataset, const std::string& argument);
-
 /// $GENRETREE_CACHE, else $XDG_CACHE_HOME/genretree, else ~/.cache/genretree.
 std::filesystem::path default_cache();
 

@@ -21,7 +21,7 @@ struct Result {
   std::string spec_hash;
   std::string commit;  ///< of the program
   BackendInfo backend;
-  std::string machine;                   ///< host name, processor, cores
+  std::string machine;                   ///< host name, cores
   double seconds = 0;                    ///< wall time of the run up to this point, resumed parts included
   Score train, validation, test;         ///< at the end
   std::vector<EpochScores> history;      ///< of every epoch

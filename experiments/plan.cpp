@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <functional>
 
 #include "core/error.hpp"
 #include "experiments/plan.hpp"
@@ -51,6 +52,10 @@ double epoch_cost(const Spec& spec, std::size_t train_clips, std::size_t evaluat
          (3 * static_cast<double>(train_clips) + static_cast<double>(evaluated_clips));
 }
 
+void put_longest_first(std::vector<PlannedRun>& runs) {
+  std::ranges::stable_sort(runs, std::ranges::greater{}, &PlannedRun::cost);
+}
+
 std::vector<PlannedRun> plan_runs(const Spec& spec, double cost_of_epoch) {
   const std::vector<std::uint32_t> points = sorted_points(spec.grid);
   std::vector<PlannedRun> runs;
@@ -61,7 +66,7 @@ std::vector<PlannedRun> plan_runs(const Spec& spec, double cost_of_epoch) {
       for (std::uint32_t point : points) runs.push_back(make_run('e', {point}, trial, spec.seed, cost_of_epoch));
     }
   }
-  std::ranges::stable_sort(runs, [](const PlannedRun& a, const PlannedRun& b) { return a.epochs() > b.epochs(); });
+  put_longest_first(runs);
   return runs;
 }
 

@@ -30,6 +30,10 @@ struct PlannedRun {
 /// backward.
 double epoch_cost(const Spec& spec, std::size_t train_clips, std::size_t evaluated_clips);
 
+/// Orders runs by their cost, the dearest first and equals as they were: workers that take them in this order are done
+/// at nearly the same time, for only short runs are left at the end.
+void put_longest_first(std::vector<PlannedRun>& runs);
+
 /// All runs of the grid, the longest first.
 std::vector<PlannedRun> plan_runs(const Spec& spec, double cost_of_epoch);
 

@@ -1,12 +1,12 @@
 #include <algorithm>
-#include <chrono>
 #include <fmt/format.h>
-#include <fstream>
 #include <limits>
-#include <sstream>
 #include <unistd.h>
 #include <vector>
 
+#include "core/clock.hpp"
+#include "core/error.hpp"
+#include "core/limits.hpp"
 #include "core/worker_pool.hpp"
 #include "experiments/plan.hpp"
 #include "experiments/resources.hpp"
@@ -15,34 +15,24 @@
 namespace genretree {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+std::size_t megabytes(std::size_t bytes) { return (bytes + 999'999) / 1'000'000; }
 
-/// The number after `name` in a file of "name value" lines, or `otherwise`.
-std::size_t number_in(const char* file, const std::string& name, std::size_t otherwise) {
-  std::ifstream stream(file);
-  for (std::string line; std::getline(stream, line);) {
-    std::istringstream words(line);
-    std::string word;
-    std::size_t number = 0;
-    if (words >> word >> number && word == name) return number;
-  }
-  return otherwise;
-}
+/// Of what a checkpoint saves: the state after the last whole epoch, and what is being written.
+constexpr std::size_t state_copies = 2;
 
-/// The number that is all of a file; `otherwise` if it is none ("max").
-std::size_t number_of(const char* file, std::size_t otherwise) {
-  std::ifstream stream(file);
-  std::size_t number = 0;
-  return stream >> number ? number : otherwise;
-}
-
-std::string processor_name() {
-  std::ifstream stream("/proc/cpuinfo");
-  for (std::string line; std::getline(stream, line);)
-    if (const std::size_t colon = line.find(": "); line.starts_with("model name") && colon != std::string::npos)
-      return line.substr(colon + 2);
-  return "unknown processor";
+/// What a run on this split holds when clips have `frames` frames, which need not be those of the data set.
+std::size_t bytes_of_run(const Spec& spec, const Split& split, std::size_t genres, std::size_t frames,
+                         Backend& backend) {
+  FeatureStore one_clip;  // a trainer's memory does not depend on how many there are
+  one_clip.config.frames = frames;
+  one_clip.config.coefficients = spec.features.coefficients;
+  one_clip.tracks.resize(1), one_clip.labels.resize(1);
+  one_clip.features.resize(frames * spec.features.coefficients);
+  const DeviceDataset dataset(one_clip, backend);
+  const std::unique_ptr<Queue> queue = backend.device().make_queue();
+  const Trainer trainer(backend, *queue, dataset, split, classifier_of(spec, genres), spec.training, {});
+  const TrainerState state = trainer.state();
+  return trainer.bytes() + state_copies * (state.parameters.size() + state.moments.size()) * sizeof(float);
 }
 
 std::vector<std::uint32_t> first_of(const std::vector<std::uint32_t>& clips, std::size_t count) {
@@ -74,35 +64,44 @@ BatchSeconds measure(Trainer& trainer, const Split& sample) {
 
 }  // namespace
 
-std::size_t bytes_per_run(const Spec& spec, const Data& data, Backend& backend) {
-  const DeviceDataset dataset(data.store, backend);
-  const std::unique_ptr<Queue> queue = backend.device().make_queue();
+MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std::size_t limit) {
+  const std::size_t genres = data.store.genres.size(), frames = spec.features.frames;
   const Split split = make_split(data.store, spec.dataset.split, spec.seed, 0, false);
-  return Trainer(backend, *queue, dataset, split, classifier_of(spec, data.store.genres.size()), spec.training, {})
-      .bytes();
+  const auto bytes = [&](std::size_t few) { return bytes_of_run(spec, split, genres, few, backend); };
+  MemoryNeed need;
+  need.shared = std::span(data.store.features).size_bytes() + std::span(data.store.labels).size_bytes();
+  // the least that any run holds: weights, gradients, two moments, and copies of all but the gradients
+  need.per_run = (4 + 3 * state_copies) * ParameterLayout(spec.stack, genres).size * sizeof(float);
+  if (need.of(1) > limit) return need;
+  constexpr std::size_t few = 16;
+  if (frames > 2 * few) {  // what grows with the frames is in proportion to them
+    const std::size_t first = bytes(few), slope = (bytes(2 * few) - first) / few;
+    need.per_run = first + slope * (frames - few);
+    if (need.of(1) > limit) return need;
+  }
+  need.per_run = bytes(frames);
+  return need;
 }
 
-std::size_t available_memory() {
-  const std::size_t machine =
-      number_in("/proc/meminfo", "MemAvailable:", std::numeric_limits<std::size_t>::max() / 1024) * 1024;
-  const std::size_t limit = number_of("/sys/fs/cgroup/memory.max", machine);  // cgroup v2; "max" is no number
-  const std::size_t caches = number_in("/sys/fs/cgroup/memory.stat", "inactive_file", 0),
-                    used = number_of("/sys/fs/cgroup/memory.current", caches);
-  const std::size_t kept = used - std::min(used, caches);
-  return std::min(machine, limit - std::min(limit, kept));
-}
+Limits limits_of_process() { return {available_cores(), available_memory() / 5 * 4}; }
 
-std::size_t automatic_jobs(std::size_t runs, std::size_t bytes_of_run) {
-  const std::size_t fit = available_memory() / 5 * 4 / std::max<std::size_t>(1, bytes_of_run);
-  return std::max<std::size_t>(1, std::min({available_cores(), runs, fit}));
+std::size_t automatic_jobs(std::size_t runs, const MemoryNeed& need, const Limits& limits) {
+  if (need.of(1) > limits.memory)
+    fail(
+        "there is no room for a single run: it needs {} MB or more and {} MB for the data set, but this process may "
+        "take {} "
+        "MB. Close other programs or raise the limit of the container or job; or choose a smaller training.batch, "
+        "fewer features.frames or fewer units in model.layers. --jobs 1 tries it all the same",
+        megabytes(need.per_run), megabytes(need.shared), limits.memory / 1'000'000);
+  const std::size_t fit = (limits.memory - need.shared) / std::max<std::size_t>(1, need.per_run);
+  return std::max<std::size_t>(1, std::min({limits.cores, runs, fit}));
 }
 
 double seconds_per_epoch(const Spec& spec, const Data& data, Backend& backend, std::size_t workers) {
-  constexpr std::size_t evaluated_clips = 70;
   const Split split = make_split(data.store, spec.dataset.split, spec.seed, 0, false);
   Split sample;
   sample.train = first_of(split.train, spec.training.batch);
-  sample.test = first_of(split.validation.size() > split.test.size() ? split.validation : split.test, evaluated_clips);
+  sample.test = first_of(split.validation.size() > split.test.size() ? split.validation : split.test, evaluation_batch);
   const DeviceDataset dataset(data.store, backend);
   std::vector<BatchSeconds> measured(workers);
   run_on_workers(backend.device(), workers, workers, [&](std::size_t item, Worker& worker) {
@@ -121,7 +120,7 @@ double seconds_per_epoch(const Spec& spec, const Data& data, Backend& backend, s
 std::string machine_name() {
   char host[256] = "unknown host";
   ::gethostname(host, sizeof host - 1);
-  return fmt::format("{}, {}, {} cores", host, processor_name(), available_cores());
+  return fmt::format("{}, {} cores", host, available_cores());
 }
 
 std::string program_commit() {

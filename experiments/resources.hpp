@@ -8,22 +8,35 @@
 
 namespace genretree {
 
-/// Bytes of device memory that one run needs.
-std::size_t bytes_per_run(const Spec& spec, const Data& data, Backend& backend);
+/// Bytes that a grid takes, as its backend says.
+struct MemoryNeed {
+  std::size_t shared = 0;   ///< by all runs: the data set
+  std::size_t per_run = 0;  ///< activations, batches, weights, gradients, moments, and copies of them for a checkpoint
 
-/// Bytes that this process may still take: MemAvailable, and what its cgroup leaves (caches that can be dropped counted
-/// as free).
-std::size_t available_memory();
+  std::size_t of(std::size_t jobs) const { return shared + jobs * per_run; }
+};
 
-/// Workers for --jobs auto: one for each core, but no more than there are runs and than four fifths of the free memory
-/// hold.
-std::size_t automatic_jobs(std::size_t runs, std::size_t bytes_of_run);
+/// What this experiment's runs need: a run is made, and asked. If it would not go into `limit` bytes none is made: its
+/// need is reckoned from two with fewer frames, or from its weights alone if these are too many already.
+MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std::size_t limit);
+
+/// What runs may use.
+struct Limits {
+  std::size_t cores = 0, memory = 0;
+};
+
+/// available_cores() and four fifths of available_memory(), which leaves room for what else the machine does.
+Limits limits_of_process();
+
+/// Workers for --jobs auto: one for each core, but no more than there are runs and than the memory holds. Error if it
+/// does not hold a single run.
+std::size_t automatic_jobs(std::size_t runs, const MemoryNeed& need, const Limits& limits);
 
 /// Seconds of one epoch, with validation and test, when `workers` runs go side by side: measured on a batch of the real
 /// shape, again and again for two seconds.
 double seconds_per_epoch(const Spec& spec, const Data& data, Backend& backend, std::size_t workers);
 
-/// Host name, processor, cores.
+/// Host name and cores. The processor has its name in BackendInfo::device.
 std::string machine_name();
 
 /// The version of the sources that this program was made from, as git says it, or "unknown".

@@ -1,12 +1,12 @@
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cmath>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
 
+#include "core/clock.hpp"
 #include "core/error.hpp"
 #include "core/io/files.hpp"
 #include "core/text.hpp"
@@ -18,9 +18,6 @@
 namespace genretree {
 namespace fs = std::filesystem;
 namespace {
-
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 using Cell = std::pair<std::uint32_t, std::uint32_t>;  ///< epochs, trial
 

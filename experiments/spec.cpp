@@ -401,6 +401,27 @@ void expand_shorthand(YamlValue& document) {
   }
 }
 
+/// --dataset; see load_spec.
+void use_dataset(YamlValue& document, const std::string& argument) {
+  expand_shorthand(document);
+  const YamlValue *group = document.find("dataset"), *name = group ? group->find("name") : nullptr;
+  std::filesystem::path path;
+  if (argument == "built-in" || argument == "gtzan") {
+    set_yaml_path(document, fmt::format("dataset.name={}", argument));
+  } else {
+    path = std::filesystem::absolute(argument).lexically_normal();
+    if (!path.has_filename()) path = path.parent_path();  // "music/"
+    if (name && name->text == "built-in")
+      set_yaml_path(document, fmt::format("dataset.name={}", yaml_text(path.stem())));
+  }
+  set_yaml_path(document, fmt::format("dataset.path={}", yaml_text(path)));
+  const std::vector<std::string> files_only = {"path"}, corpus_only = {"clips_per_genre", "seconds", "corpus_seed"};
+  const std::vector<std::string>& foreign = argument == "built-in" ? files_only : corpus_only;
+  for (auto& [key, value] : document.entries)
+    if (key == "dataset")
+      std::erase_if(value.entries, [&](const auto& entry) { return std::ranges::count(foreign, entry.first) > 0; });
+}
+
 /// FNV-1a, 64 bits.
 std::uint64_t fnv1a(const std::string& text) {
   std::uint64_t hash = 0xcbf29ce484222325ull;
@@ -421,8 +442,10 @@ Spec parse_spec(const YamlValue& given) {
   return spec;
 }
 
-Spec load_spec(const std::filesystem::path& path, const std::vector<std::string>& assignments) {
+Spec load_spec(const std::filesystem::path& path, const std::vector<std::string>& assignments,
+               const std::string& dataset) {
   YamlValue document = parse_yaml_file(path);
+  if (!dataset.empty()) use_dataset(document, dataset);
   for (const std::string& assignment : assignments) {
     expand_shorthand(document);
     set_yaml_path(document, assignment);

@@ -51,8 +51,12 @@ struct Spec {
 /// file:line:column and "did you mean".
 Spec parse_spec(const YamlValue& document);
 
-/// Reads a file and applies `--set key=value` assignments.
-Spec load_spec(const std::filesystem::path& path, const std::vector<std::string>& assignments);
+/// Reads a file, gives it the data set of `--dataset` (none if it is empty), applies `--set key=value` assignments, and
+/// only then judges the whole. `dataset`: "built-in", "gtzan" (its usual places), or the path of a folder of audio or of
+/// a feature store; it takes the place of the file's dataset.name and dataset.path, and the file's keys of another kind
+/// of data set are forgotten.
+Spec load_spec(const std::filesystem::path& path, const std::vector<std::string>& assignments,
+               const std::string& dataset = "");
 
 /// The fully resolved experiment as YAML that parse_spec reads back to the same Spec; with `documented`, each key with
 /// its line of documentation and what is allowed.

@@ -9,10 +9,6 @@
 namespace genretree {
 namespace {
 
-/// Rows of an evaluation batch: large enough that the weights are read rarely, a multiple of the 7 rows that a register
-/// tile of the CPU holds.
-constexpr std::size_t evaluation_batch = 70;
-
 /// Clips on the device in the order in which they are taken, and what is measured on each batch of them.
 struct ClipList {
   std::size_t size = 0, batch = 0;
@@ -121,16 +117,16 @@ struct Trainer::Implementation {
         key(key_),
         layout(classifier.stack, classifier.classes),
         train_clips(split.train.begin(), split.train.end()),
-        train(split.train, training.batch, backend.device()),
+        train(split.train, training_rows(split, training), backend.device()),
         validation(split.validation, evaluation_rows(split), backend.device()),
         test(split.test, evaluation_rows(split), backend.device()),
-        training_batch(backend, classifier, frames(), training.batch, Mode::training),
+        training_batch(backend, classifier, frames(), train.batch, Mode::training),
         evaluation(backend, classifier, frames(), evaluation_rows(split), Mode::inference),
         parameters(backend.device(), layout.size),
         gradients(backend.device(), layout.size),
         moments(backend.device(), 2 * layout.size),
-        masks(backend.device(), classifier.stack.has_dropout() ? MaskLayout(classifier.stack, training.batch).size : 0),
-        dh(backend.device(), training.batch * classifier.stack.outputs()) {
+        masks(backend.device(), classifier.stack.has_dropout() ? MaskLayout(classifier.stack, train.batch).size : 0),
+        dh(backend.device(), train.batch * classifier.stack.outputs()) {
     if (train.size == 0) reject("the training set is empty. Give it at least one clip");
     validation.clips.copy_in(validation.host_clips, queue);
     test.clips.copy_in(test.host_clips, queue);
@@ -139,6 +135,10 @@ struct Trainer::Implementation {
     queue.synchronize();
   }
 
+  /// A batch never has more clips than there are: nor has its memory.
+  static std::size_t training_rows(const Split& split, const TrainingConfig& training) {
+    return std::clamp<std::size_t>(split.train.size(), 1, training.batch);
+  }
   static std::size_t evaluation_rows(const Split& split) {
     return std::clamp<std::size_t>(std::max(split.validation.size(), split.test.size()), 1, evaluation_batch);
   }

@@ -26,6 +26,10 @@ class DeviceDataset {
   std::size_t clips_, frames_, coefficients_;
 };
 
+/// Clips that are evaluated together: few enough that an evaluation needs little memory beside a training, many enough
+/// that weights are read rarely, and a whole number of batches for the paper's 120 and 60 clips.
+inline constexpr std::size_t evaluation_batch = 60;
+
 /// Sample-weighted means over a set.
 struct Score {
   double loss = 0, accuracy = 0;

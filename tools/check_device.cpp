@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/io/hdf5.hpp"
+#include "core/limits.hpp"
 #include "experiments/resources.hpp"
 #include "features/spectral.hpp"
 #include "kernels/backends.hpp"

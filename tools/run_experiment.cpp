@@ -1,6 +1,8 @@
 // run_experiment FILE.yaml: does an experiment, or what is left of it, and writes its report.
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -44,21 +46,42 @@ fs::path experiment_file(const std::string& name) {
 }
 
 Spec read_spec(const Options& options) {
-  Spec spec = load_spec(experiment_file(options.file), options.assignments);
-  if (!options.dataset.empty()) use_dataset(spec.dataset, options.dataset);
+  Spec spec = load_spec(experiment_file(options.file), options.assignments, options.dataset);
   if (!options.backend.empty()) spec.backend.device = options.backend;
   return spec;
 }
 
-std::size_t jobs_of(const Options& options, std::size_t runs, std::size_t bytes) {
-  if (options.jobs == "auto") return automatic_jobs(runs, bytes);
+/// --jobs as a number, or nothing for auto.
+std::optional<std::size_t> jobs_asked_for(const Options& options) {
+  if (options.jobs == "auto") return std::nullopt;
   std::size_t jobs = 0;
   if (!CLI::detail::lexical_cast(options.jobs, jobs) || jobs == 0 || jobs > 4096)
     reject("--jobs is '{}', but must be auto or a number from 1 to 4096", options.jobs);
   return jobs;
 }
 
+/// The runs that go side by side, and the memory that they have and need.
+struct Workers {
+  std::size_t jobs;
+  MemoryNeed need;
+  Limits limits;
+};
+
+Workers workers_for(const Spec& spec, const Data& data, Backend& backend, std::size_t runs, const Options& options) {
+  const Limits limits = limits_of_process();
+  const MemoryNeed need = memory_need(spec, data, backend, limits.memory);
+  const std::optional<std::size_t> asked_for = jobs_asked_for(options);
+  const std::size_t jobs = asked_for ? std::min(*asked_for, std::max<std::size_t>(1, runs))  // one more would be idle
+                                     : automatic_jobs(runs, need, limits);
+  return {jobs, need, limits};
+}
+
 // -------------------------------------------------------------------------------------------------------------- header
+
+/// "214 MB"
+std::string megabytes(std::size_t bytes) {
+  return fmt::format("{:.0f} MB", std::ceil(static_cast<double>(bytes) / 1e6));
+}
 
 std::string model_line(const Spec& spec, std::size_t genres) {
   std::string layers;
@@ -69,7 +92,7 @@ std::string model_line(const Spec& spec, std::size_t genres) {
 }
 
 void print_header(const Spec& spec, const Data& data, const BackendInfo& info, std::size_t runs, const Shard& shard,
-                  std::size_t jobs, std::size_t bytes) {
+                  const Workers& workers) {
   const DatasetSummary& summary = data.summary;
   const FeatureConfig& features = data.store.config;
   const bool snapshots = spec.grid.mode == GridSpec::Mode::snapshots;
@@ -88,8 +111,13 @@ void print_header(const Spec& spec, const Data& data, const BackendInfo& info, s
   fmt::print("model       {}\n", model_line(spec, summary.genres.size()));
   fmt::print("backend     {}: LSTM {}, {}, {} on {}; {}\n", info.backend, info.algorithm, info.precision, info.target,
              info.device, info.libraries);
-  fmt::print("jobs        {} side by side, {:.0f} MB each\n\n", jobs, static_cast<double>(bytes) / 1e6);
+  const auto& [jobs, need, limits] = workers;
+  fmt::print("jobs        {} side by side, {} each and {} for the data: {} of the {} that may be taken\n\n", jobs,
+             megabytes(need.per_run), megabytes(need.shared), megabytes(need.of(jobs)), megabytes(limits.memory));
   std::fflush(stdout);
+  if (need.of(jobs) > limits.memory)
+    warn(fmt::format("{} side by side may not go into the free memory. --jobs auto begins no more than do",
+                     count_of(jobs, "run")));
 }
 
 // ------------------------------------------------------------------------------------------------------------- dry run
@@ -193,23 +221,23 @@ ExitCode run(const Options& options) {
   Progress progress;
   DataOptions data_options;
   data_options.cache = options.cache.empty() ? default_cache() : options.cache;
-  data_options.jobs = options.jobs == "auto" ? available_cores() : jobs_of(options, 0, 0);
+  data_options.jobs = jobs_asked_for(options).value_or(available_cores());
   data_options.strict = options.strict;
   data_options.progress = &progress;
 
   const Data data = load_data(spec, *backend, data_options);
   std::vector<PlannedRun> runs = planned_runs(spec, data, shard);
   if (options.resume) runs = runs_left(runs, read_results({out}, options.allow_mixed));
-  const std::size_t bytes = bytes_per_run(spec, data, *backend), jobs = jobs_of(options, runs.size(), bytes);
+  const Workers workers = workers_for(spec, data, *backend, runs.size(), options);
   if (options.dry_run) {
-    print_header(spec, data, backend->info(), runs.size(), shard, jobs, bytes);
-    return dry_run(spec, data, *backend, runs, jobs);
+    print_header(spec, data, backend->info(), runs.size(), shard, workers);
+    return dry_run(spec, data, *backend, runs, workers.jobs);
   }
   RunFolder folder(out, spec, shard, options.resume);
-  print_header(spec, data, backend->info(), runs.size(), shard, jobs, bytes);
+  print_header(spec, data, backend->info(), runs.size(), shard, workers);
 
   RunnerOptions runner_options;
-  runner_options.jobs = jobs;
+  runner_options.jobs = workers.jobs;
   runner_options.allow_mixed = options.allow_mixed;
   runner_options.strict = options.strict;
   runner_options.progress = &progress;
@@ -232,13 +260,16 @@ ExitCode run_experiment(int argc, char** argv) {
       "run_experiment");
   app.add_option("FILE", options.file, "experiment file (YAML)");
   app.add_option("--dataset", options.dataset,
-                 "folder of audio, feature store (.h5), or built-in; in place of the file's data set");
+                 "folder of audio or feature store (.h5), from the current folder on (dataset.path in a file starts at "
+                 "that file's folder); or built-in, or gtzan; in place of the file's data set");
   app.add_option("--out", options.out, "folder of the runs and the report (default: runs/NAME)");
   app.add_option("--backend", options.backend, "cpu or cuda, in place of the file's backend.device");
-  app.add_option("--set", options.assignments,
-                 "key=value, in place of a key of the file: --set training.batch=20; any number of times")
+  app.add_option(
+         "--set", options.assignments,
+         "key=value, in place of a key of the file, after --dataset: --set training.batch=20; any number of times")
       ->allow_extra_args(false);  // one value each: the experiment file may follow
-  app.add_option("--jobs", options.jobs, "runs side by side, or auto: one for each core, as memory allows")
+  app.add_option("--jobs", options.jobs,
+                 "runs side by side, or auto: one for each core that the process may use, as its memory allows")
       ->capture_default_str();
   app.add_option("--shard", options.shard,
                  "i/N: the i-th of N parts, from 0; auto/N: i from SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX");

@@ -163,21 +163,6 @@ TEST_CASE("synthetic music in a folder is never called GTZAN", "[data]") {
   CHECK_THAT(data.summary.source, Catch::StartsWith("synthetic corpus"));
 }
 
-TEST_CASE("--dataset takes the place of name and path", "[data]") {
-  DatasetSpec dataset;
-  dataset.path = "/old";
-  use_dataset(dataset, "built-in");
-  CHECK(dataset.name == "built-in");
-  CHECK(dataset.path.empty());
-  use_dataset(dataset, "songs/rare/");
-  CHECK(dataset.name == "rare");
-  CHECK(dataset.path == fs::absolute("songs/rare"));
-  dataset.name = "gtzan";
-  use_dataset(dataset, "/data/genres");
-  CHECK(dataset.name == "gtzan");
-  CHECK(dataset.path == "/data/genres");
-}
-
 TEST_CASE("GTZAN is found by its variable; without it the error gives three ways out", "[data]") {
   Music music;
   music.spec.dataset.name = "gtzan";

@@ -4,6 +4,7 @@
 #include "core/error.hpp"
 #include "core/io/files.hpp"
 #include "experiments/ledger.hpp"
+#include "tests/experiments/backend_fields.hpp"
 #include "tests/support/support.hpp"
 
 namespace genretree {
@@ -99,7 +100,16 @@ TEST_CASE("results that do not belong together are refused, each with its reason
     append_line(ledger_path(folder.path(), 1), to_json_line(other));
     CHECK_THROWS_WITH(read_results({folder.path()}, true), Catch::Contains("different experiments"));
   }
-  SECTION("another backend or program") {
+  SECTION("a backend that differs in anything") {
+    const auto [name, field] = test::backend_fields[GENERATE(range(0, 6))];
+    other.backend.*field = "another";
+    append_line(ledger_path(folder.path(), 1), to_json_line(other));
+    CHECK_THROWS_WITH(read_results({folder.path()}, false),
+                      Catch::Contains(fmt::format("({}: '{}' and 'another')", name, sample(2).backend.*field)) &&
+                          Catch::Contains("--allow-mixed"));
+    CHECK(read_results({folder.path()}, true).size() == 2);
+  }
+  SECTION("another backend and program") {
     other.backend.target = "AVX3";
     other.commit = "def";
     append_line(ledger_path(folder.path(), 1), to_json_line(other));

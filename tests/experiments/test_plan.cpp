@@ -1,4 +1,8 @@
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
+#include <functional>
+#include <iterator>
 #include <set>
 
 #include "core/error.hpp"
@@ -35,6 +39,41 @@ TEST_CASE("the paper's grid: 28 runs with stable names, the longest first") {
   }
   CHECK(epochs == 3140);
   CHECK(names.size() == 28);
+}
+
+TEST_CASE("runs are ordered by what they cost, across classifiers of different size") {
+  Spec small = paper_grid();
+  small.stack.units = {16};
+  small.grid.epochs = {5, 400};
+  Spec large = paper_grid();
+  large.grid.epochs = {10, 20};
+  std::vector<PlannedRun> runs = plan_runs(small, epoch_cost(small, 420, 180));
+  std::ranges::move(plan_runs(large, epoch_cost(large, 420, 180)), std::back_inserter(runs));
+  put_longest_first(runs);
+  // a weight of the small one is used 400 times, but the large one has 92,672 of them against 1,856
+  std::vector<std::string> order;
+  for (const PlannedRun& run : runs) order.push_back(run.id);
+  CHECK(order == std::vector<std::string>{"e020-t0", "e020-t1", "e020-t2", "e020-t3", "e010-t0", "e010-t1", "e010-t2",
+                                          "e010-t3", "e400-t0", "e400-t1", "e400-t2", "e400-t3", "e005-t0", "e005-t1",
+                                          "e005-t2", "e005-t3"});
+  CHECK(std::ranges::is_sorted(runs, std::ranges::greater{}, &PlannedRun::cost));
+}
+
+TEST_CASE("workers that take the longest first end together") {
+  const auto finish = [](const std::vector<PlannedRun>& runs, std::size_t workers) {
+    std::vector<double> costs;
+    for (const PlannedRun& run : runs) costs.push_back(run.cost);
+    return finishing_time(costs, workers);
+  };
+  const std::vector<PlannedRun> runs = plan_runs(paper_grid(), 1.0);
+  for (std::size_t workers : {1, 2, 3, 4}) {
+    INFO(workers);
+    CHECK(finish(runs, workers) <= std::ceil(3140.0 / static_cast<double>(workers)) + 5);  // 5: the shortest run
+  }
+  CHECK(finish(runs, 28) == 400);
+  const std::vector<PlannedRun> shortest_first(runs.rbegin(), runs.rend());
+  CHECK(finish(shortest_first, 3) > finish(runs, 3) + 150);
+  CHECK(finish(plan_runs(paper_grid(GridSpec::Mode::snapshots), 1.0), 2) == 800);
 }
 
 TEST_CASE("snapshots: a run a trial, with the random numbers of the largest grid point") {

@@ -6,6 +6,7 @@
 #include "core/io/files.hpp"
 #include "experiments/runner.hpp"
 #include "models/checkpoint.hpp"
+#include "tests/experiments/backend_fields.hpp"
 #include "tests/support/support.hpp"
 #include "tests/support/tiny_store.hpp"
 
@@ -84,11 +85,35 @@ TEST_CASE(
   CHECK(fs::exists(experiment.path("run") / "dataset.json"));
 }
 
-TEST_CASE("results do not depend on the number of workers") {
+TEST_CASE("results do not depend on the number of workers: the same ledger, tables and weights bit for bit") {
+  Experiment experiment;
+  experiment.spec.grid.mode = GENERATE(GridSpec::Mode::independent, GridSpec::Mode::snapshots);
+  for (std::size_t jobs : {1, 2, 3}) {
+    const std::string name = fmt::format("jobs{}", jobs);
+    experiment.run(name, false, {}, {.jobs = jobs});
+    write_report(experiment.path(name), experiment.spec, experiment.data().summary, experiment.results(name));
+  }
+  const std::vector<Result> one = experiment.results("jobs1");
+  REQUIRE(one.size() == 6);
+  for (const std::string name : {"jobs2", "jobs3"}) {
+    CHECK(metrics(experiment.results(name)) == metrics(one));
+    for (const char* table : {"figure9.csv", "figure10.csv"})
+      CHECK(read_text(experiment.path(name) / table) == read_text(experiment.path("jobs1") / table));
+    for (const Result& result : one) {
+      const auto weights = [&](const std::string& folder) {
+        return read_model(experiment.path(folder) / "checkpoints" / (result.run + ".h5")).parameters;
+      };
+      CHECK(weights(name) == weights("jobs1"));
+    }
+  }
+}
+
+TEST_CASE("a worker takes the longest run first") {
   const Experiment experiment;
-  experiment.run("one", false, {}, {.jobs = 1});
-  experiment.run("three", false, {}, {.jobs = 3});
-  CHECK(metrics(experiment.results("one")) == metrics(experiment.results("three")));
+  experiment.run("run", false, {}, {.jobs = 1});
+  std::vector<std::string> order;
+  for (const Result& result : read_ledger(ledger_path(experiment.path("run"), 0), false)) order.push_back(result.run);
+  CHECK(order == std::vector<std::string>{"e005-t0", "e005-t1", "e003-t0", "e003-t1", "e002-t0", "e002-t1"});
 }
 
 TEST_CASE("shards, in one folder or in several, merge to the same results") {
@@ -214,6 +239,13 @@ TEST_CASE("a run goes on from a checkpoint in its middle, bit for bit") {
     CHECK(experiment.results("run").back().seconds < 1000);
     CHECK_NOTHROW(read_checkpoint(file, model));
   }
+  SECTION("another backend, in whatever") {
+    const auto [name, field] = test::backend_fields[GENERATE(range(0, 6))];
+    checkpoint.backend.*field = "another";
+    write_checkpoint(file, model, checkpoint);
+    CHECK_THROWS_WITH(experiment.run("run", true),
+                      Catch::Contains(fmt::format("{}: 'another'", name)) && Catch::Contains("--allow-mixed"));
+  }
   SECTION("another program") {
     checkpoint.commit = "another";
     write_checkpoint(file, model, checkpoint);
@@ -229,17 +261,20 @@ TEST_CASE("a run goes on from a checkpoint in its middle, bit for bit") {
   }
 }
 
-TEST_CASE("results of another backend are not mixed in silence") {
+TEST_CASE("results of another backend are not mixed in silence, in whatever it differs") {
   const Experiment experiment;
   experiment.run("run");
+  const auto [name, field] = test::backend_fields[GENERATE(range(0, 6))];
   const fs::path ledger = ledger_path(experiment.path("run"), 0);
   Result other = experiment.results("run").front();
-  other.backend.target = "another";
+  other.backend.*field = "another";
   write_lines(ledger, {to_json_line(other)});
   CHECK_THROWS_WITH(experiment.run("run", true),
-                    Catch::Contains("target: 'another'") && Catch::Contains("--allow-mixed"));
+                    Catch::Contains(fmt::format("{}: 'another'", name)) && Catch::Contains("--allow-mixed"));
   experiment.run("run", true, {}, {.allow_mixed = true});
   CHECK(lines_of(ledger).size() == 6);
+  CHECK_THROWS_WITH(experiment.results("run"), Catch::Contains(name) && Catch::Contains("--allow-mixed"));
+  CHECK(read_results({experiment.path("run")}, true).size() == 6);
 }
 
 TEST_CASE("snapshots: one training a trial, the last as in independent runs, those on the way not") {

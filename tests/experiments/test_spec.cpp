@@ -261,6 +261,37 @@ TEST_CASE("--set goes before the file, and its errors name it", "[spec]") {
   CHECK_THAT(error("training.batch=\"5\""), Catch::Contains("training.batch cannot be"));
 }
 
+TEST_CASE("--dataset takes the place of the file's name and path, and --set is judged with it", "[spec]") {
+  const test::TemporaryFolder folder;
+  write_whole_text(folder / "synthetic.yaml", "dataset: {name: built-in, seconds: 4, clips_per_genre: 30}\n");
+  write_whole_text(folder / "short.yaml", "dataset: built-in\n");
+  write_whole_text(folder / "files.yaml", "dataset: {path: old, genres: [jazz, rock]}\n");
+  write_whole_text(folder / "bare.yaml", "seed: 1\n");
+  const auto dataset = [&](const std::string& file, const std::string& argument,
+                           const std::vector<std::string>& assignments = {}) {
+    return load_spec(folder / file, assignments, argument).dataset;
+  };
+  for (const char* file : {"synthetic.yaml", "short.yaml", "files.yaml", "bare.yaml"}) {
+    INFO(file);
+    CHECK(dataset(file, "built-in").name == "built-in");
+    CHECK(dataset(file, "built-in").path.empty());
+    CHECK(dataset(file, "gtzan").name == "gtzan");
+    CHECK(dataset(file, "gtzan").path.empty());
+    CHECK(dataset(file, "songs/rare/").path == fs::absolute("songs/rare"));
+    CHECK(dataset(file, "/data/a b: c").path == "/data/a b: c");
+    // what only synthetic music has may be set if --dataset names it, and may not if it names another
+    CHECK(dataset(file, "built-in", {"dataset.clips_per_genre=5"}).corpus.clips_per_genre == 5);
+    CHECK_THROWS_WITH(dataset(file, "songs", {"dataset.clips_per_genre=5"}),
+                      Catch::Contains("--set dataset.clips_per_genre"));
+    CHECK_THROWS_WITH(dataset(file, "built-in", {"dataset.path=songs"}), Catch::Contains("--set dataset.path"));
+  }
+  CHECK(dataset("synthetic.yaml", "built-in").corpus.seconds == 4);
+  CHECK(dataset("synthetic.yaml", "songs/rare").name == "rare");
+  CHECK(dataset("files.yaml", "songs/rare").name == "gtzan");
+  CHECK(dataset("files.yaml", "songs/rare").genres == std::vector<std::string>{"jazz", "rock"});
+  CHECK(dataset("files.yaml", "songs", {"dataset.name=mine", "dataset.genres=[a, b]"}).name == "mine");
+}
+
 TEST_CASE("paths in a file start at its folder, paths of --set at the current one", "[spec]") {
   const test::TemporaryFolder folder;
   write_whole_text(folder / "own.yaml",

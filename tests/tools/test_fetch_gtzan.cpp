@@ -277,13 +277,18 @@ TEST_CASE("what does not work is said, and the next address is tried", "[fetch]"
   }
   SECTION("no space") {
     // A limit on the size of files stands in for a full disk: both make write() fail.
-    const auto result =
-        test::run_command("sh -c \"trap '' XFSZ; ulimit -f 8; " + test::program("fetch_gtzan").string() + " " + target +
-                          source.from("plain", "good.tar.gz") + "\"");
-    INFO(result.output);
-    CHECK(result.exit_code == 1);
-    CHECK_THAT(result.output, Catch::Contains("cannot write") && Catch::Contains("File too large") &&
-                                  Catch::Contains("Free some space"));
+    const auto result = [&](const std::string& arguments) {
+      return test::run_command("sh -c \"trap '' XFSZ; ulimit -f 8; " + test::program("fetch_gtzan").string() + " " +
+                               target + arguments + "\"");
+    };
+    const auto verified = result(source.from("plain", "good.tar.gz"));
+    INFO(verified.output);
+    CHECK(verified.exit_code == 1);
+    CHECK_THAT(verified.output, Catch::Contains("cannot write") && Catch::Contains("File too large") &&
+                                    Catch::Contains("Free some space") && Catch::Contains("it goes on from here"));
+    const auto unverified = result(" --url " + source.url("plain/good.tar.gz"));
+    CHECK(unverified.exit_code == 1);
+    CHECK_THAT(unverified.output, Catch::Contains("without a checksum it starts anew"));
   }
 }
 

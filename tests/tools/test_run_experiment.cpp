@@ -63,6 +63,7 @@ TEST_CASE("run_experiment: from a feature store to the report") {
   REQUIRE(result.exit_code == 0);
   CHECK_THAT(result.output, Contains("18 to train, 6 to validate, 6 to test"));
   CHECK_THAT(result.output, Contains("backend     cpu: LSTM interleaved, fp32"));
+  CHECK_THAT(result.output, Contains("jobs  ") && Contains(" side by side, 1 MB each and 1 MB for the data: "));
   CHECK_THAT(result.output, Contains("(6 of 6)"));
   CHECK_THAT(result.output, Contains("Figure 9") && Contains("Figure 10") && Contains("report: runs/tiny/report.html"));
   for (const char* name : {"spec.yaml", "dataset.json", "ledger.0.jsonl", "figure9.csv", "figure10.csv", "report.md",
@@ -242,8 +243,7 @@ TEST_CASE("run_experiment: the experiments that come with the program, in small,
   CHECK_THAT(quick.output, Contains("SYNTHETIC") && Contains("report: runs/quick_sweep/report.html"));
   CHECK(program.metrics("runs/quick_sweep").size() == 2);
 
-  const test::CommandResult epochs =
-      program.run(folder + "/epoch_sweep.yaml --dataset built-in" + " --set dataset.name=built-in" + small);
+  const test::CommandResult epochs = program.run(folder + "/epoch_sweep.yaml --dataset built-in" + small);
   INFO(epochs.output);
   CHECK(epochs.exit_code == 0);
   CHECK_THAT(epochs.output, Contains("SYNTHETIC") && Contains("as librosa 0.6") &&
@@ -259,7 +259,7 @@ TEST_CASE("run_experiment: --dry-run lists every run and writes nothing; --expla
   for (const char* run : {"e005-t0", "e005-t1", "e003-t0", "e003-t1", "e002-t0", "e002-t1"})
     CHECK_THAT(dry.output, Contains(run));
   CHECK_THAT(dry.output, Contains("6 runs, 20 epochs") && Contains("in all"));
-  CHECK_THAT(dry.output, Contains("No run was trained"));
+  CHECK_THAT(dry.output, Contains("No run was trained") && Contains(" MB each and 1 MB for the data: "));
   CHECK(!fs::exists(program.folder / "runs"));
   REQUIRE(program.run("tiny.yaml --shard 0/2").exit_code == 0);
   const test::CommandResult rest = program.run("tiny.yaml --dry-run --resume");

@@ -9,6 +9,7 @@
 #include <openssl/evp.h>
 #include <thread>
 
+#include "core/clock.hpp"
 #include "core/error.hpp"
 #include "core/interrupt.hpp"
 #include "core/text.hpp"
@@ -17,8 +18,6 @@
 namespace genretree {
 namespace fs = std::filesystem;
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr int attempts = 4;                             ///< at one address, while the connection breaks
 constexpr long connect_seconds = 30;                    ///< until a server that does not answer is given up
@@ -61,7 +60,7 @@ int show_progress(void* user, curl_off_t expected, curl_off_t received, curl_off
   const std::uint64_t here = transfer.begin + fresh;
   const std::uint64_t total =
       expected > 0 ? transfer.begin + static_cast<std::uint64_t>(expected) : transfer.address.bytes;
-  const double seconds = std::chrono::duration<double>(Clock::now() - transfer.start).count();
+  const double seconds = seconds_since(transfer.start);
   const double rate = static_cast<double>(fresh) / std::max(seconds, 1e-3);
   std::string line = fmt::format("{}: {:.1f} MB", transfer.address.url, megabytes(here));
   if (total >= here && total > 0)
@@ -130,8 +129,9 @@ void transfer_rest(const Address& address, const fs::path& file, Progress& progr
                           : fmt::format("{:.1f} MB are saved. Run the same command again to go on from there",
                                         megabytes(size_of(file))));
   if (transfer.write_error)
-    fail("cannot write {}: {}. Free some space and run the same command again: it goes on from here", file.string(),
-         std::strerror(transfer.write_error));
+    fail("cannot write {}: {}. Free some space and run the same command again: {}", file.string(),
+         std::strerror(transfer.write_error),
+         address.sha256.empty() ? "without a checksum it starts anew" : "it goes on from here");
   // The server does not do ranges (33), or has no bytes beyond what is there (416): then the checksum decides.
   const bool nothing_more = code == CURLE_HTTP_RETURNED_ERROR && status == 416;
   if (code == CURLE_RANGE_ERROR || (nothing_more && address.sha256.empty())) {

@@ -1,0 +1,102 @@
+#include "core/error.hpp"
+#include "experiments/resources.hpp"
+#include "tests/support/support.hpp"
+#include "tests/support/tiny_store.hpp"
+
+namespace genretree {
+namespace {
+
+constexpr std::size_t megabyte = 1'000'000, plenty = 64'000 * megabyte;
+
+/// An experiment on made-up features of 3 × 10 clips.
+struct Experiment {
+  Spec spec;
+  Data data;
+  std::unique_ptr<Backend> backend = make_backend({});
+
+  explicit Experiment(std::size_t frames = 200) {
+    data.store = test::tiny_store({.frames = frames});
+    spec.features = data.store.config;
+    spec.stack = {.inputs = data.store.config.coefficients, .units = {40, 9}};
+    spec.training.batch = 7;
+    spec.dataset.split.train = 6, spec.dataset.split.validation = spec.dataset.split.test = 2;
+  }
+  MemoryNeed need(std::size_t limit = plenty) const { return memory_need(spec, data, *backend, limit); }
+  std::size_t state_bytes(std::size_t rows, Mode mode) const {
+    const Group group{1, rows, spec.features.frames, 3, {static_cast<std::uint32_t>(rows)}, {3}};
+    return backend->make_stack_state(spec.stack, group, mode)->bytes();
+  }
+};
+
+TEST_CASE("the memory of a run is what its backend's states hold, and batches, weights and their copies") {
+  const Experiment experiment;
+  const std::size_t frames = 200, parameters = ParameterLayout(experiment.spec.stack, 3).size;
+  // floats: x, h and its gradient, probabilities, labels of a training batch of 7 and an evaluation batch of 6; weights,
+  // gradients and two moments; the state after the last epoch (weights and moments) twice
+  const std::size_t floats = (7 + 6) * (frames * 4 + 9 + 3 + 1) + 7 * 9 + 4 * parameters + 2 * 3 * parameters;
+  const std::size_t states = experiment.state_bytes(7, Mode::training) + experiment.state_bytes(6, Mode::inference);
+  const MemoryNeed need = experiment.need();
+  CHECK(need.per_run >= states + 4 * floats);
+  CHECK(need.per_run <= states + 4 * floats + 2000);  // lists of clips and their scores
+  CHECK(need.shared == 4 * 30 * (frames * 4 + 1));
+  CHECK(need.of(3) == need.shared + 3 * need.per_run);
+}
+
+TEST_CASE("the memory of a run that does not fit is reckoned without making it, to the same number") {
+  Experiment experiment(200);
+  experiment.spec.stack.recurrent_dropout = GENERATE(0.0, 0.3);
+  const MemoryNeed made = experiment.need(), reckoned = experiment.need(megabyte);
+  CHECK(reckoned.per_run == made.per_run);
+  CHECK(reckoned.shared == made.shared);
+  experiment.spec.features.frames = 1'000'000'000;  // more than any machine holds
+  CHECK(experiment.need(plenty).per_run > 100 * plenty);
+}
+
+TEST_CASE("a network whose weights alone do not fit is not made") {
+  Experiment experiment;
+  experiment.spec.stack.units = {4096, 4096, 4096, 4096};  // 470 million weights
+  CHECK(experiment.need(100 * megabyte).per_run > 10'000 * megabyte);
+}
+
+TEST_CASE("a batch larger than the training set takes no more memory than the set") {
+  Experiment experiment;
+  experiment.spec.training.batch = 18;
+  const MemoryNeed all = experiment.need();
+  experiment.spec.training.batch = 100'000;
+  CHECK(experiment.need().per_run == all.per_run);
+}
+
+TEST_CASE("evaluation goes in batches: its memory does not grow with the clips") {
+  Experiment experiment;
+  experiment.data.store = test::tiny_store({.clips_per_genre = 200, .frames = 200});
+  experiment.spec.dataset.split.validation = experiment.spec.dataset.split.test = 50;
+  const MemoryNeed few = experiment.need();
+  experiment.spec.dataset.split.validation = 140;
+  CHECK(experiment.need().per_run <= few.per_run + 2000);
+}
+
+TEST_CASE("--jobs auto: no more than cores, runs, and what the memory holds") {
+  const MemoryNeed need{.shared = 50 * megabyte, .per_run = 200 * megabyte};
+  const auto jobs = [&](std::size_t runs, std::size_t cores, std::size_t memory) {
+    return automatic_jobs(runs, need, {cores, memory * megabyte});
+  };
+  CHECK(jobs(28, 2, 100'000) == 2);
+  CHECK(jobs(3, 8, 100'000) == 3);
+  CHECK(jobs(28, 8, 1050) == 5);
+  CHECK(jobs(28, 8, 1049) == 4);
+  CHECK(jobs(28, 8, 250) == 1);
+  CHECK(jobs(0, 8, 250) == 1);  // nothing is left to do
+  CHECK_THROWS_WITH(jobs(28, 8, 249),
+                    Catch::Contains("no room for a single run: it needs 200 MB or more and 50 MB for the "
+                                    "data set, but this process may take 249 MB") &&
+                        Catch::Contains("--jobs 1"));
+}
+
+TEST_CASE("the limits of this very process are some") {
+  const Limits limits = limits_of_process();
+  CHECK(limits.cores >= 1);
+  CHECK(limits.memory > megabyte);
+}
+
+}  // namespace
+}  // namespace genretree
