@@ -157,8 +157,8 @@ TEST_CASE("--check stopped by a signal calls nothing whole", "[fetch]") {
     for (int number = 0; number < gtzan_tracks_per_genre; ++number)
       fs::create_symlink(folder / "long.au", folder / "genres" / genre / (numbered_track_name(genre, number) + ".au"));
   }
-  const auto stopped = test::run_command("timeout --preserve-status -s INT 1 " + test::program("fetch_gtzan").string() +
-                                         " --check " + folder.path().string());
+  const auto stopped = test::run_command("timeout --foreground --preserve-status -s INT 1 " +
+                                         test::program("fetch_gtzan").string() + " --check " + folder.path().string());
   INFO(stopped.output);
   CHECK(stopped.exit_code == 75);
   CHECK_THAT(stopped.output, Catch::Contains("stopped by signal 2") && !Catch::Contains("this GTZAN"));
@@ -217,8 +217,8 @@ TEST_CASE("a download goes on where it was cut off", "[fetch]") {
   }
   SECTION("by a signal: what came is kept") {
     const auto stopped =
-        test::run_command("timeout --preserve-status -s TERM 1 " + test::program("fetch_gtzan").string() + " " +
-                          folder.path().string() + source.from("stall", "good.tar.gz"));
+        test::run_command("timeout --foreground --preserve-status -s TERM 1 " + test::program("fetch_gtzan").string() +
+                          " " + folder.path().string() + source.from("stall", "good.tar.gz"));
     INFO(stopped.output);
     CHECK(stopped.exit_code == 75);
     CHECK_THAT(stopped.output, Catch::Contains("Run the same command again"));
