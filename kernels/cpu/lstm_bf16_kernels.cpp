@@ -1,0 +1,223 @@
+#include <algorithm>
+
+#include "kernels/cpu/bf16.hpp"
+#include "kernels/cpu/lstm_bf16_kernels.hpp"
+#include "kernels/cpu/target.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/lstm_bf16_kernels.cpp"
+// clang-format off
+#include <hwy/foreach_target.h>  // must come first: it includes this file once per target
+#include <hwy/highway.h>
+#include "kernels/cpu/activations-inl.hpp"
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace genretree::cpu::HWY_NAMESPACE {
+namespace {
+
+using Float = hn::ScalableTag<float>;
+using Int = hn::RebindToSigned<Float>;
+using Word = hn::RebindToUnsigned<Float>;
+using Int16 = hn::Rebind<std::int16_t, Float>;
+using Bf16 = hn::Rebind<std::uint16_t, Float>;
+using Vector = hn::Vec<Float>;
+
+// --------------------------------------------------------------------------------------------------- 16 bits in memory
+
+HWY_INLINE Vector load_bf16(const std::uint16_t* from) {
+  return hn::BitCast(Float(), hn::ShiftLeft<16>(hn::PromoteTo(Word(), hn::LoadU(Bf16(), from))));
+}
+
+/// To nearest, ties to even. A NaN stays one: those that arithmetic makes have no low bits.
+HWY_INLINE void store_bf16(Vector v, std::uint16_t* to) {
+  const Word words;
+  const auto bits = hn::BitCast(words, v);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(words, 1u));
+  const auto rounded = hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(words, 0x7FFFu)), odd));
+  hn::StoreU(hn::TruncateTo(Bf16(), rounded), Bf16(), to);
+}
+
+HWY_INLINE Vector load_gate(const std::int16_t* from) {
+  const auto whole = hn::PromoteTo(Int(), hn::LoadU(Int16(), from));
+  return hn::Mul(hn::ConvertTo(Float(), whole), hn::Set(Float(), 1 / kept_gate_scale));
+}
+
+HWY_INLINE void store_gate(Vector v, std::int16_t* to) {
+  const auto whole = hn::NearestInt(hn::Mul(v, hn::Set(Float(), kept_gate_scale)));
+  hn::StoreU(hn::DemoteTo(Int16(), whole), Int16(), to);
+}
+
+// ------------------------------------------------------------------------------------------------------------ the cell
+
+template <class GateKind>
+void cell_forward_with(const Bf16CellForward& p) {
+  const Float d;
+  constexpr std::size_t group = bf16_group;
+  for (std::size_t r = 0; r < p.rows; ++r) {
+    for (std::size_t u = 0; u < group; u += hn::Lanes(d)) {
+      const float* z = p.z + r * 4 * group + u;
+      float* cell = p.cell + r * group + u;
+      const Vector i = GateKind::activate(d, hn::LoadU(d, z));
+      const Vector f = GateKind::activate(d, hn::LoadU(d, z + group));
+      const Vector g = tanh(d, hn::LoadU(d, z + 2 * group));
+      const Vector o = GateKind::activate(d, hn::LoadU(d, z + 3 * group));
+      const Vector c = hn::MulAdd(f, hn::LoadU(d, cell), hn::Mul(i, g));
+      const Vector h = hn::Mul(o, tanh(d, c));
+      hn::StoreU(c, d, cell);
+      store_bf16(h, p.h + r * p.h_row + u);
+      if (p.h_above) store_bf16(h, p.h_above + r * p.h_above_row + u);
+      if (p.output) hn::StoreU(h, d, p.output + r * p.output_row + u);
+      if (!p.gates) continue;
+      std::int16_t* gates = p.gates + r * 4 * group + u;
+      store_gate(i, gates);
+      store_gate(f, gates + group);
+      store_gate(g, gates + 2 * group);
+      store_gate(o, gates + 3 * group);
+      store_bf16(c, p.cells + r * group + u);
+    }
+    __builtin_prefetch(p.gates_ahead + r * 4 * group, 0, 2);
+    __builtin_prefetch(p.gates_ahead + r * 4 * group + 2 * group, 0, 2);
+    __builtin_prefetch(p.cells_ahead + r * group, 0, 2);
+  }
+}
+
+template <class GateKind>
+void cell_backward_with(const Bf16CellBackward& p) {
+  const Float d;
+  constexpr std::size_t group = bf16_group;
+  const Vector one = hn::Set(d, 1.0f);
+  for (std::size_t u = 0; u < group; u += hn::Lanes(d)) {
+    Vector sum_i = hn::LoadU(d, p.dbias + u), sum_f = hn::LoadU(d, p.dbias + group + u);
+    Vector sum_g = hn::LoadU(d, p.dbias + 2 * group + u), sum_o = hn::LoadU(d, p.dbias + 3 * group + u);
+    for (std::size_t r = 0; r < p.rows; ++r) {
+      const std::int16_t* gates = p.gates + r * 4 * group + u;
+      const Vector i = load_gate(gates), f = load_gate(gates + group);
+      const Vector g = load_gate(gates + 2 * group), o = load_gate(gates + 3 * group);
+      const Vector tanh_c = tanh(d, load_bf16(p.cell_after + r * group + u));
+      Vector dh = hn::LoadU(d, p.dh + r * p.dh_row + u);
+      if (p.dh_above) dh = hn::Add(dh, hn::LoadU(d, p.dh_above + r * p.dh_above_row + u));
+      float* dcell = p.dcell + r * group + u;
+      const Vector dc = hn::MulAdd(hn::Mul(dh, o), hn::NegMulAdd(tanh_c, tanh_c, one), hn::LoadU(d, dcell));
+      const Vector c_before = load_bf16(p.cell_before + r * group + u);
+      const Vector dz_i = hn::Mul(hn::Mul(dc, g), GateKind::slope(d, i));
+      const Vector dz_f = hn::Mul(hn::Mul(dc, c_before), GateKind::slope(d, f));
+      const Vector dz_g = hn::Mul(hn::Mul(dc, i), hn::NegMulAdd(g, g, one));
+      const Vector dz_o = hn::Mul(hn::Mul(dh, tanh_c), GateKind::slope(d, o));
+      std::uint16_t* dz = p.dz + r * p.dz_row + u;
+      store_bf16(dz_i, dz);
+      store_bf16(dz_f, dz + p.dz_gate);
+      store_bf16(dz_g, dz + 2 * p.dz_gate);
+      store_bf16(dz_o, dz + 3 * p.dz_gate);
+      sum_i = hn::Add(sum_i, dz_i), sum_f = hn::Add(sum_f, dz_f);
+      sum_g = hn::Add(sum_g, dz_g), sum_o = hn::Add(sum_o, dz_o);
+      hn::StoreU(hn::Mul(dc, f), d, dcell);
+      __builtin_prefetch(p.gates_ahead + r * 4 * group + u, 0, 2);
+      __builtin_prefetch(p.gates_ahead + r * 4 * group + 2 * group + u, 0, 2);
+      __builtin_prefetch(p.cells_ahead + r * group + u, 0, 2);
+    }
+    hn::StoreU(sum_i, d, p.dbias + u), hn::StoreU(sum_f, d, p.dbias + group + u);
+    hn::StoreU(sum_g, d, p.dbias + 2 * group + u), hn::StoreU(sum_o, d, p.dbias + 3 * group + u);
+  }
+}
+
+void cell_forward(const Bf16CellForward& p) {
+  switch (p.gate) {
+    case Gate::sigmoid:
+      return cell_forward_with<SigmoidGate>(p);
+    case Gate::hard_sigmoid:
+      return cell_forward_with<HardSigmoidGate>(p);
+    case Gate::hard_sigmoid_keras3:
+      return cell_forward_with<HardSigmoidKeras3Gate>(p);
+  }
+}
+
+void cell_backward(const Bf16CellBackward& p) {
+  switch (p.gate) {
+    case Gate::sigmoid:
+      return cell_backward_with<SigmoidGate>(p);
+    case Gate::hard_sigmoid:
+      return cell_backward_with<HardSigmoidGate>(p);
+    case Gate::hard_sigmoid_keras3:
+      return cell_backward_with<HardSigmoidKeras3Gate>(p);
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------------ operands
+
+void round(const float* a, std::size_t size, std::uint16_t* out) {
+  for (std::size_t i = 0; i < size; ++i) out[i] = to_bf16(a[i]);
+}
+
+void mask(const std::uint16_t* a, const float* mask, std::size_t size, std::uint16_t* out) {
+  for (std::size_t i = 0; i < size; i += hn::Lanes(Float()))
+    store_bf16(hn::Mul(load_bf16(a + i), hn::LoadU(Float(), mask + i)), out + i);
+}
+
+void add_masked(const float* products, const float* mask, std::size_t size, float* out) {
+  const Float d;
+  for (std::size_t i = 0; i < size; i += hn::Lanes(d))
+    hn::StoreU(hn::MulAdd(hn::LoadU(d, products + i), hn::LoadU(d, mask + i), hn::LoadU(d, out + i)), d, out + i);
+}
+
+#if HWY_TARGET == HWY_SCALAR
+void transpose(const std::uint16_t* a, std::size_t rows, std::size_t columns, std::uint16_t* out, std::size_t out_row) {
+  for (std::size_t c = 0; c < columns; ++c)
+    for (std::size_t r = 0; r < out_row; ++r) out[c * out_row + r] = r < rows ? a[r * columns + c] : 0;
+}
+#else
+/// Blocks of 8 × 8: three rounds in which neighbours of one, two and four numbers change places.
+void transpose(const std::uint16_t* a, std::size_t rows, std::size_t columns, std::uint16_t* out, std::size_t out_row) {
+  const hn::Full128<std::uint16_t> ones;
+  const hn::Full128<std::uint32_t> twos;
+  const hn::Full128<std::uint64_t> fours;
+  const auto exchange = [](auto d, auto* v, std::size_t distance) HWY_ATTR {
+    for (std::size_t i = 0; i < 8; ++i) {
+      if (i & distance) continue;
+      const auto low = hn::BitCast(d, v[i]), high = hn::BitCast(d, v[i + distance]);
+      v[i] = hn::BitCast(hn::Full128<std::uint16_t>(), hn::InterleaveLower(d, low, high));
+      v[i + distance] = hn::BitCast(hn::Full128<std::uint16_t>(), hn::InterleaveUpper(d, low, high));
+    }
+  };
+  for (std::size_t r = 0; r < out_row; r += 8)
+    for (std::size_t c = 0; c < columns; c += 8) {
+      hn::Vec<decltype(ones)> v[8];
+      for (std::size_t i = 0; i < 8; ++i)
+        v[i] = r + i < rows ? hn::LoadU(ones, a + (r + i) * columns + c) : hn::Zero(ones);
+      exchange(ones, v, 1);
+      exchange(twos, v, 2);
+      exchange(fours, v, 4);
+      // the last round leaves column c at the place whose three bits are those of c in reverse
+      constexpr std::size_t place[8] = {0, 4, 2, 6, 1, 5, 3, 7};
+      for (std::size_t i = 0; i < 8; ++i) hn::StoreU(v[place[i]], ones, out + (c + i) * out_row + r);
+    }
+}
+#endif
+
+void pair_rows(const std::uint16_t* a, std::size_t a_row, std::size_t rows, std::size_t pairs, std::uint32_t* out,
+               std::size_t out_row) {
+  const Word words;
+  for (std::size_t pair = 0; pair < pairs; ++pair)
+    for (std::size_t c = 0; c < bf16_group; c += hn::Lanes(words)) {
+      const auto load = [&](std::size_t row) HWY_ATTR {
+        return row < rows ? hn::PromoteTo(words, hn::LoadU(Bf16(), a + row * a_row + c)) : hn::Zero(words);
+      };
+      hn::StoreU(hn::Or(load(2 * pair), hn::ShiftLeft<16>(load(2 * pair + 1))), words, out + pair * out_row + c);
+    }
+}
+
+LstmBf16Kernels kernels() { return {cell_forward, cell_backward, round, mask, add_masked, transpose, pair_rows}; }
+
+}  // namespace
+}  // namespace genretree::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace genretree::cpu {
+
+HWY_EXPORT(kernels);
+
+LstmBf16Kernels lstm_bf16_kernels(std::int64_t target) { return entry_for(target, HWY_DISPATCH_TABLE(kernels))(); }
+
+}  // namespace genretree::cpu
+#endif
