@@ -1,4 +1,5 @@
-// bfloat16 on the host: the upper half of a float, rounded to nearest, ties to even.
+// bfloat16: the upper half of a float. Rounded to nearest, ties away from zero, which takes vectors two instructions where
+// ties to even take five, and differs in one number of 65,536.
 #pragma once
 
 #include <bit>
@@ -9,8 +10,7 @@ namespace genretree::cpu {
 /// A NaN stays one.
 inline std::uint16_t to_bf16(float value) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
-  const std::uint32_t rounded = value == value ? bits + 0x7FFF + (bits >> 16 & 1) : bits | 0x400000;
-  return static_cast<std::uint16_t>(rounded >> 16);
+  return static_cast<std::uint16_t>((value == value ? bits + 0x8000 : bits | 0x400000) >> 16);
 }
 
 inline float from_bf16(std::uint16_t value) { return std::bit_cast<float>(std::uint32_t{value} << 16); }

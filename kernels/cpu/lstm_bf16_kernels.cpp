@@ -29,12 +29,10 @@ HWY_INLINE Vector load_bf16(const std::uint16_t* from) {
   return hn::BitCast(Float(), hn::ShiftLeft<16>(hn::PromoteTo(Word(), hn::LoadU(Bf16(), from))));
 }
 
-/// To nearest, ties to even. A NaN stays one: those that arithmetic makes have no low bits.
+/// As to_bf16. A NaN stays one: those that arithmetic makes have no low bits.
 HWY_INLINE void store_bf16(Vector v, std::uint16_t* to) {
   const Word words;
-  const auto bits = hn::BitCast(words, v);
-  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(words, 1u));
-  const auto rounded = hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(words, 0x7FFFu)), odd));
+  const auto rounded = hn::ShiftRight<16>(hn::Add(hn::BitCast(words, v), hn::Set(words, 0x8000u)));
   hn::StoreU(hn::TruncateTo(Bf16(), rounded), Bf16(), to);
 }
 
@@ -43,9 +41,12 @@ HWY_INLINE Vector load_gate(const std::int16_t* from) {
   return hn::Mul(hn::ConvertTo(Float(), whole), hn::Set(Float(), 1 / kept_gate_scale));
 }
 
+/// The sum's last binary place is that of 1 / kept_gate_scale, so that it is rounded there and its low 16 bits are the
+/// whole number.
 HWY_INLINE void store_gate(Vector v, std::int16_t* to) {
-  const auto whole = hn::NearestInt(hn::Mul(v, hn::Set(Float(), kept_gate_scale)));
-  hn::StoreU(hn::DemoteTo(Int16(), whole), Int16(), to);
+  const Vector shifted = hn::Add(v, hn::Set(Float(), 1.5f * (1 << 23) / kept_gate_scale));
+  const auto low = hn::TruncateTo(Bf16(), hn::BitCast(Word(), shifted));
+  hn::StoreU(hn::BitCast(Int16(), low), Int16(), to);
 }
 
 // ------------------------------------------------------------------------------------------------------------ the cell
