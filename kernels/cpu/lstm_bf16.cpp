@@ -4,7 +4,7 @@
 //
 // Forward, for each time step, for each layer:
 //   operand [B, units + in] = [h_{t-1}, input], one row for each clip, both parts padded with zeros
-//   z [B, 4, 16] = bias + operand · [recurrent kernel; kernel] and then the cell, one group of 16 units at a time
+//   z [B, 4, 16] = bias + operand · [recurrent kernel; kernel] for each group of 16 units, and then the cell
 // Training keeps of all steps, in 16 bits each: operands, activated gates and cells.
 //
 // Backward, from the last step to the first, for each layer from the top:
@@ -53,7 +53,7 @@ struct Layer {
   Buffer<std::int16_t> gates;      // [groups][B][4][16]; training only
   Buffer<std::uint16_t> cells;     // [groups][B][16] c_{t-1}; training only
   Buffer<float> cell;              // [groups][B][16] as of now
-  Buffer<float> z;                 // [B][4][16]
+  Buffer<float> z;                 // [groups][B][4][16]
 
   Buffer<std::uint32_t> transposed;           // panels of [4 · gate depth / 2][panel columns] pairs of rows
   Buffer<std::uint16_t> dz;                   // [block's rows][4][gate depth]
@@ -113,7 +113,7 @@ Layer make_layer(Bf16StackState& state, const StackConfig& config, std::size_t i
   state.make(layer.bias, layer.groups * group_columns);
   state.make(layer.operands, (training ? largest.frames + 1 : 2) * batch * layer.depth);
   state.make(layer.cell, batch * layer.padded_units());
-  state.make(layer.z, batch * group_columns);
+  state.make(layer.z, batch * layer.groups * group_columns);
   if (!training) return layer;
 
   const std::size_t rows = round_up(std::max(batch, block_rows), depth_unit);
@@ -263,7 +263,7 @@ void forward_step(const Pass& pass, std::size_t index, std::size_t t) {
   const bool is_output = pass.is_last(layer) && t + 1 == pass.frames, keep = pass.mode == Mode::training;
   const std::size_t ahead = t + 1 < pass.frames ? t + 1 : t;
   const std::size_t gate_operand = pass.masked ? operand_size : 0, columns = pass.masked ? group : group_columns;
-  for (std::size_t g = 0; g < layer.groups; ++g) {
+  for (std::size_t g = 0; g < layer.groups; ++g)
     for (std::size_t c = 0; c < group_columns; c += columns)
       pass.multiply({.rows = rows,
                      .depth = depth,
@@ -274,11 +274,12 @@ void forward_step(const Pass& pass, std::size_t index, std::size_t t) {
                      .b_row = group_columns,
                      .start = layer.bias.data() + g * group_columns + c,
                      .start_row = 0,
-                     .out = layer.z.data() + c,
+                     .out = layer.z.data() + g * rows * group_columns + c,
                      .out_row = group_columns});
+  for (std::size_t g = 0; g < layer.groups; ++g)
     pass.kernels.cell_forward({.gate = pass.config.gate,
                                .rows = rows,
-                               .z = layer.z.data(),
+                               .z = layer.z.data() + g * rows * group_columns,
                                .cell = layer.cell.data() + g * rows * group,
                                .gates = keep ? pass.gates(layer, t, g) : nullptr,
                                .cells = keep ? pass.cells(layer, t + 1, g) : nullptr,
@@ -290,7 +291,6 @@ void forward_step(const Pass& pass, std::size_t index, std::size_t t) {
                                .output_row = layer.padded_units(),
                                .gates_ahead = keep ? pass.gates(layer, ahead, g) : nullptr,
                                .cells_ahead = keep ? pass.cells(layer, ahead + 1, g) : nullptr});
-  }
 }
 
 void forward_run(const Pass& pass, const ParameterLayout& layout, const float* parameters, View<const float, 3> x,

@@ -51,74 +51,98 @@ HWY_INLINE void store_gate(Vector v, std::int16_t* to) {
 
 // ------------------------------------------------------------------------------------------------------------ the cell
 
-template <class GateKind>
-void cell_forward_with(const Bf16CellForward& p) {
+// A gate is a chain of twenty instructions that wait for each other: two rows at a time keep the processor busier than its
+// own look ahead can.
+
+/// Rows `row` … `row` + Rows - 1 of a vector of units that begins with u.
+template <class GateKind, std::size_t Rows>
+HWY_INLINE void cell_forward_rows(const Bf16CellForward& p, std::size_t row, std::size_t u) {
   const Float d;
   constexpr std::size_t group = bf16_group;
-  for (std::size_t r = 0; r < p.rows; ++r) {
-    for (std::size_t u = 0; u < group; u += hn::Lanes(d)) {
-      const float* z = p.z + r * 4 * group + u;
-      float* cell = p.cell + r * group + u;
-      const Vector i = GateKind::activate(d, hn::LoadU(d, z));
-      const Vector f = GateKind::activate(d, hn::LoadU(d, z + group));
-      const Vector g = tanh(d, hn::LoadU(d, z + 2 * group));
-      const Vector o = GateKind::activate(d, hn::LoadU(d, z + 3 * group));
-      const Vector c = hn::MulAdd(f, hn::LoadU(d, cell), hn::Mul(i, g));
-      const Vector h = hn::Mul(o, tanh(d, c));
-      hn::StoreU(c, d, cell);
-      store_bf16(h, p.h + r * p.h_row + u);
-      if (p.h_above) store_bf16(h, p.h_above + r * p.h_above_row + u);
-      if (p.output) hn::StoreU(h, d, p.output + r * p.output_row + u);
-      if (!p.gates) continue;
-      std::int16_t* gates = p.gates + r * 4 * group + u;
-      store_gate(i, gates);
-      store_gate(f, gates + group);
-      store_gate(g, gates + 2 * group);
-      store_gate(o, gates + 3 * group);
-      store_bf16(c, p.cells + r * group + u);
+  Vector i[Rows], f[Rows], g[Rows], o[Rows], c[Rows], h[Rows];
+#pragma GCC unroll 2
+  for (std::size_t r = 0; r < Rows; ++r) {
+    const float* z = p.z + (row + r) * 4 * group + u;
+    i[r] = GateKind::activate(d, hn::LoadU(d, z));
+    f[r] = GateKind::activate(d, hn::LoadU(d, z + group));
+    g[r] = tanh(d, hn::LoadU(d, z + 2 * group));
+    o[r] = GateKind::activate(d, hn::LoadU(d, z + 3 * group));
+    c[r] = hn::MulAdd(f[r], hn::LoadU(d, p.cell + (row + r) * group + u), hn::Mul(i[r], g[r]));
+  }
+#pragma GCC unroll 2
+  for (std::size_t r = 0; r < Rows; ++r) h[r] = hn::Mul(o[r], tanh(d, c[r]));
+#pragma GCC unroll 2
+  for (std::size_t r = 0; r < Rows; ++r) {
+    hn::StoreU(c[r], d, p.cell + (row + r) * group + u);
+    store_bf16(h[r], p.h + (row + r) * p.h_row + u);
+    if (p.h_above) store_bf16(h[r], p.h_above + (row + r) * p.h_above_row + u);
+    if (p.output) hn::StoreU(h[r], d, p.output + (row + r) * p.output_row + u);
+    if (!p.gates) continue;
+    const std::size_t place = (row + r) * 4 * group + u;
+    store_gate(i[r], p.gates + place);
+    store_gate(f[r], p.gates + place + group);
+    store_gate(g[r], p.gates + place + 2 * group);
+    store_gate(o[r], p.gates + place + 3 * group);
+    store_bf16(c[r], p.cells + (row + r) * group + u);
+    __builtin_prefetch(p.gates_ahead + place, 0, 2);
+    __builtin_prefetch(p.gates_ahead + place + 2 * group, 0, 2);
+    __builtin_prefetch(p.cells_ahead + (row + r) * group + u, 0, 2);
+  }
+}
+
+template <class GateKind>
+void cell_forward_with(const Bf16CellForward& p) {
+  for (std::size_t u = 0; u < bf16_group; u += hn::Lanes(Float())) {
+    std::size_t row = 0;
+    for (; row + 2 <= p.rows; row += 2) cell_forward_rows<GateKind, 2>(p, row, u);
+    if (row < p.rows) cell_forward_rows<GateKind, 1>(p, row, u);
+  }
+}
+
+/// As above; sums[q] += dz of gate q.
+template <class GateKind, std::size_t Rows>
+HWY_INLINE void cell_backward_rows(const Bf16CellBackward& p, std::size_t row, std::size_t u, Vector (&sums)[4]) {
+  const Float d;
+  constexpr std::size_t group = bf16_group;
+  const Vector one = hn::Set(d, 1.0f);
+  Vector tanh_c[Rows];
+#pragma GCC unroll 2
+  for (std::size_t r = 0; r < Rows; ++r) tanh_c[r] = tanh(d, load_bf16(p.cell_after + (row + r) * group + u));
+#pragma GCC unroll 2
+  for (std::size_t r = 0; r < Rows; ++r) {
+    const std::size_t place = (row + r) * 4 * group + u;
+    const Vector i = load_gate(p.gates + place), f = load_gate(p.gates + place + group);
+    const Vector g = load_gate(p.gates + place + 2 * group), o = load_gate(p.gates + place + 3 * group);
+    Vector dh = hn::LoadU(d, p.dh + (row + r) * p.dh_row + u);
+    if (p.dh_above) dh = hn::Add(dh, hn::LoadU(d, p.dh_above + (row + r) * p.dh_above_row + u));
+    float* dcell = p.dcell + (row + r) * group + u;
+    const Vector dc = hn::MulAdd(hn::Mul(dh, o), hn::NegMulAdd(tanh_c[r], tanh_c[r], one), hn::LoadU(d, dcell));
+    const Vector c_before = load_bf16(p.cell_before + (row + r) * group + u);
+    const Vector dz[4] = {
+        hn::Mul(hn::Mul(dc, g), GateKind::slope(d, i)), hn::Mul(hn::Mul(dc, c_before), GateKind::slope(d, f)),
+        hn::Mul(hn::Mul(dc, i), hn::NegMulAdd(g, g, one)), hn::Mul(hn::Mul(dh, tanh_c[r]), GateKind::slope(d, o))};
+#pragma GCC unroll 4
+    for (std::size_t q = 0; q < 4; ++q) {
+      store_bf16(dz[q], p.dz + (row + r) * p.dz_row + q * p.dz_gate + u);
+      sums[q] = hn::Add(sums[q], dz[q]);
     }
-    __builtin_prefetch(p.gates_ahead + r * 4 * group, 0, 2);
-    __builtin_prefetch(p.gates_ahead + r * 4 * group + 2 * group, 0, 2);
-    __builtin_prefetch(p.cells_ahead + r * group, 0, 2);
+    hn::StoreU(hn::Mul(dc, f), d, dcell);
+    __builtin_prefetch(p.gates_ahead + place, 0, 2);
+    __builtin_prefetch(p.gates_ahead + place + 2 * group, 0, 2);
+    __builtin_prefetch(p.cells_ahead + (row + r) * group + u, 0, 2);
   }
 }
 
 template <class GateKind>
 void cell_backward_with(const Bf16CellBackward& p) {
   const Float d;
-  constexpr std::size_t group = bf16_group;
-  const Vector one = hn::Set(d, 1.0f);
-  for (std::size_t u = 0; u < group; u += hn::Lanes(d)) {
-    Vector sum_i = hn::LoadU(d, p.dbias + u), sum_f = hn::LoadU(d, p.dbias + group + u);
-    Vector sum_g = hn::LoadU(d, p.dbias + 2 * group + u), sum_o = hn::LoadU(d, p.dbias + 3 * group + u);
-    for (std::size_t r = 0; r < p.rows; ++r) {
-      const std::int16_t* gates = p.gates + r * 4 * group + u;
-      const Vector i = load_gate(gates), f = load_gate(gates + group);
-      const Vector g = load_gate(gates + 2 * group), o = load_gate(gates + 3 * group);
-      const Vector tanh_c = tanh(d, load_bf16(p.cell_after + r * group + u));
-      Vector dh = hn::LoadU(d, p.dh + r * p.dh_row + u);
-      if (p.dh_above) dh = hn::Add(dh, hn::LoadU(d, p.dh_above + r * p.dh_above_row + u));
-      float* dcell = p.dcell + r * group + u;
-      const Vector dc = hn::MulAdd(hn::Mul(dh, o), hn::NegMulAdd(tanh_c, tanh_c, one), hn::LoadU(d, dcell));
-      const Vector c_before = load_bf16(p.cell_before + r * group + u);
-      const Vector dz_i = hn::Mul(hn::Mul(dc, g), GateKind::slope(d, i));
-      const Vector dz_f = hn::Mul(hn::Mul(dc, c_before), GateKind::slope(d, f));
-      const Vector dz_g = hn::Mul(hn::Mul(dc, i), hn::NegMulAdd(g, g, one));
-      const Vector dz_o = hn::Mul(hn::Mul(dh, tanh_c), GateKind::slope(d, o));
-      std::uint16_t* dz = p.dz + r * p.dz_row + u;
-      store_bf16(dz_i, dz);
-      store_bf16(dz_f, dz + p.dz_gate);
-      store_bf16(dz_g, dz + 2 * p.dz_gate);
-      store_bf16(dz_o, dz + 3 * p.dz_gate);
-      sum_i = hn::Add(sum_i, dz_i), sum_f = hn::Add(sum_f, dz_f);
-      sum_g = hn::Add(sum_g, dz_g), sum_o = hn::Add(sum_o, dz_o);
-      hn::StoreU(hn::Mul(dc, f), d, dcell);
-      __builtin_prefetch(p.gates_ahead + r * 4 * group + u, 0, 2);
-      __builtin_prefetch(p.gates_ahead + r * 4 * group + 2 * group + u, 0, 2);
-      __builtin_prefetch(p.cells_ahead + r * group + u, 0, 2);
-    }
-    hn::StoreU(sum_i, d, p.dbias + u), hn::StoreU(sum_f, d, p.dbias + group + u);
-    hn::StoreU(sum_g, d, p.dbias + 2 * group + u), hn::StoreU(sum_o, d, p.dbias + 3 * group + u);
+  for (std::size_t u = 0; u < bf16_group; u += hn::Lanes(d)) {
+    Vector sums[4];
+    for (std::size_t q = 0; q < 4; ++q) sums[q] = hn::LoadU(d, p.dbias + q * bf16_group + u);
+    std::size_t row = 0;
+    for (; row + 2 <= p.rows; row += 2) cell_backward_rows<GateKind, 2>(p, row, u, sums);
+    if (row < p.rows) cell_backward_rows<GateKind, 1>(p, row, u, sums);
+    for (std::size_t q = 0; q < 4; ++q) hn::StoreU(sums[q], d, p.dbias + q * bf16_group + u);
   }
 }
 
