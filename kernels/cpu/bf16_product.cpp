@@ -238,14 +238,15 @@ void multiply_tile_rows(const Bf16Product& p, const std::size_t* row) {
 }
 
 /// A tile's time grows with its rows, so all have the same number, as small as possible: 35 rows are 12 + 12 + 12, where
-/// the last tile computes a row anew that the one before it has done.
+/// the last tile computes a row anew that the one before it has done. Tiles are shared out evenly over blocks.
 void multiply_on_tiles(const Bf16Product& p) {
-  const std::size_t tiles = (p.rows + 15) / 16, tile_rows = (p.rows + tiles - 1) / tiles;
+  const std::size_t tiles = (p.rows + 15) / 16, tile_rows = (p.rows + tiles - 1) / tiles, blocks = (tiles + 2) / 3;
   shape_tiles(tile_rows);
-  for (std::size_t tile = 0; tile < tiles; tile += 3) {
+  for (std::size_t block = 0; block < blocks; ++block) {
+    const std::size_t first = block * tiles / blocks, count = (block + 1) * tiles / blocks - first;
     std::size_t row[3];
-    for (std::size_t i = 0; i < 3; ++i) row[i] = std::min((tile + i) * tile_rows, p.rows - tile_rows);
-    switch (std::min<std::size_t>(tiles - tile, 3)) {
+    for (std::size_t i = 0; i < 3; ++i) row[i] = std::min((first + i) * tile_rows, p.rows - tile_rows);
+    switch (count) {
       case 1:
         multiply_tile_rows<1>(p, row);
         break;
