@@ -51,12 +51,11 @@ void multiply_block(const Bf16Product& p, std::size_t row, std::size_t column) {
   const Words words;
   const std::size_t lanes = hn::Lanes(d);
   Vector sum[Rows][Columns];
-  const float* start = p.start + row * p.start_row + column;
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
     for (std::size_t c = 0; c < Columns; ++c)
-      sum[r][c] = p.start ? hn::LoadU(d, start + r * p.start_row + c * lanes) : hn::Zero(d);
+      sum[r][c] = p.start ? hn::LoadU(d, p.start + (row + r) * p.start_row + column + c * lanes) : hn::Zero(d);
 
   const std::uint16_t* HWY_RESTRICT a = p.a + row * p.a_row;
   const std::uint32_t* HWY_RESTRICT b = p.b + column;
@@ -131,8 +130,11 @@ void multiply(const Bf16Product& p) {
   for (; column < p.columns; column += lanes) multiply_columns<1, AtOnce>(p, column);
 }
 
-Bf16Multiply pairs_product(bool at_once) {
-  return GENRETREE_HAS_DOT_PRODUCT && at_once ? multiply<true> : multiply<false>;
+Bf16Multiply pairs_product([[maybe_unused]] bool at_once) {
+#if GENRETREE_HAS_DOT_PRODUCT
+  if (at_once) return multiply<true>;
+#endif
+  return multiply<false>;
 }
 
 }  // namespace
