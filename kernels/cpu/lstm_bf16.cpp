@@ -261,7 +261,6 @@ void forward_step(const Pass& pass, std::size_t index, std::size_t t) {
   }
   Layer* const above = pass.is_last(layer) ? nullptr : &pass.run.layers[index + 1];
   const bool is_output = pass.is_last(layer) && t + 1 == pass.frames, keep = pass.mode == Mode::training;
-  const std::size_t ahead = t + 1 < pass.frames ? t + 1 : t;
   const std::size_t gate_operand = pass.masked ? operand_size : 0, columns = pass.masked ? group : group_columns;
   for (std::size_t g = 0; g < layer.groups; ++g)
     for (std::size_t c = 0; c < group_columns; c += columns)
@@ -288,9 +287,7 @@ void forward_step(const Pass& pass, std::size_t index, std::size_t t) {
                                .h_above = above ? pass.operand(*above, t) + above->padded_units() + g * group : nullptr,
                                .h_above_row = above ? above->depth : 0,
                                .output = is_output ? pass.run.output.data() + g * group : nullptr,
-                               .output_row = layer.padded_units(),
-                               .gates_ahead = keep ? pass.gates(layer, ahead, g) : nullptr,
-                               .cells_ahead = keep ? pass.cells(layer, ahead + 1, g) : nullptr});
+                               .output_row = layer.padded_units()});
 }
 
 void forward_run(const Pass& pass, const ParameterLayout& layout, const float* parameters, View<const float, 3> x,

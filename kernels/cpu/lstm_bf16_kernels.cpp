@@ -84,9 +84,6 @@ HWY_INLINE void cell_forward_rows(const Bf16CellForward& p, std::size_t row, std
     store_gate(g[r], p.gates + place + 2 * group);
     store_gate(o[r], p.gates + place + 3 * group);
     store_bf16(c[r], p.cells + (row + r) * group + u);
-    __builtin_prefetch(p.gates_ahead + place, 0, 2);
-    __builtin_prefetch(p.gates_ahead + place + 2 * group, 0, 2);
-    __builtin_prefetch(p.cells_ahead + (row + r) * group + u, 0, 2);
   }
 }
 

@@ -22,19 +22,16 @@ constexpr float kept_gate_scale = 1 << 14;
 struct Bf16CellForward {
   Gate gate;
   std::size_t rows;
-  const float* z;          ///< [rows, 4, 16]
-  float* cell;             ///< [rows, 16] c_{t-1} on entry, c_t on return
-  std::int16_t* gates;     ///< [rows, 4, 16] i, f, g, o · kept_gate_scale for the backward pass, or null
-  std::uint16_t* cells;    ///< [rows, 16] c_t for the backward pass, or null
-  std::uint16_t* h;        ///< [rows] groups h_row apart: the layer's own next operand
-  std::size_t h_row;       //
+  const float* z;        ///< [rows, 4, 16]
+  float* cell;           ///< [rows, 16] c_{t-1} on entry, c_t on return
+  std::int16_t* gates;   ///< [rows, 4, 16] i, f, g, o · kept_gate_scale for the backward pass, or null
+  std::uint16_t* cells;  ///< [rows, 16] c_t for the backward pass, or null
+  std::uint16_t* h;      ///< [rows] groups h_row apart: the layer's own next operand
+  std::size_t h_row;
   std::uint16_t* h_above;  ///< the same for the layer above, or null
   std::size_t h_above_row;
   float* output;  ///< [rows] groups output_row apart: h unrounded, or null
   std::size_t output_row;
-  /// Written next, and far off: fetched meanwhile.
-  const std::int16_t* gates_ahead;
-  const std::uint16_t* cells_ahead;
 };
 
 struct Bf16CellBackward {
