@@ -4,14 +4,21 @@
 #include "core/text.hpp"
 #include "kernels/backends.hpp"
 #include "kernels/cpu/backend.hpp"
+#include "kernels/cpu/bf16_product.hpp"
 #include "kernels/cpu/target.hpp"
 
 namespace genretree {
 
 std::vector<std::string> built_backends() { return {"cpu"}; }
 
-std::vector<std::string> backend_targets(const std::string&) {
+std::vector<std::string> backend_precisions(const std::string&) { return {"fp32", "bf16"}; }
+
+std::vector<std::string> backend_targets(const std::string&, const std::string& precision) {
   std::vector<std::string> names;
+  if (precision == "bf16") {
+    for (const cpu::Bf16Target& target : cpu::supported_bf16_targets()) names.push_back(cpu::bf16_target_name(target));
+    return names;
+  }
   for (const std::int64_t target : cpu::supported_targets()) names.push_back(cpu::target_name(target));
   return names;
 }
@@ -30,8 +37,10 @@ std::unique_ptr<Backend> make_backend(const BackendConfig& config) {
   }
   if (config.lstm != "auto" && config.lstm != "interleaved")
     reject("backend lstm '{}' cannot run on the cpu backend. Use auto or interleaved", config.lstm);
+  if (config.precision == "bf16") return cpu::make_bf16_backend(config.target);
   if (config.precision != "fp32")
-    reject("backend precision '{}' is not in this build's cpu backend. Use fp32", config.precision);
+    reject("backend precision '{}' is not in this build's cpu backend. Use one of: {}", config.precision,
+           join(backend_precisions("cpu")));
   return cpu::make_backend(config.target);
 }
 

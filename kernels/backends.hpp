@@ -14,16 +14,19 @@ namespace genretree {
 struct BackendConfig {
   std::string device = "auto";     ///< auto | cpu | cuda
   std::string lstm = "auto";       ///< auto | interleaved (cpu)
-  std::string precision = "fp32";  ///< fp32
-  std::string target = "auto";     ///< auto, or one of backend_targets(device)
+  std::string precision = "fp32";  ///< one of backend_precisions(device)
+  std::string target = "auto";     ///< auto, or one of backend_targets(device, precision)
 };
 
 /// Names of the backends in this build, in the order in which `auto` tries them.
 std::vector<std::string> built_backends();
 
+/// What a built backend can compute the LSTM in: fp32, or bf16 (operands of products; sums, gates and weights stay fp32).
+std::vector<std::string> backend_precisions(const std::string& device);
+
 /// What a built backend can compute with on this machine, best first. cpu: instruction sets by Highway's names, e.g.
-/// avx3_dl, avx3, avx2, neon.
-std::vector<std::string> backend_targets(const std::string& device);
+/// avx3_dl, avx3, avx2, neon; for bf16, before those that emulate it, the best with "+amx_bf16" or "+avx512_bf16".
+std::vector<std::string> backend_targets(const std::string& device, const std::string& precision = "fp32");
 
 /// The backend for `config`; InputError that names what is built if it cannot be had.
 /// One backend serves all queues of a process.

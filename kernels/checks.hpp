@@ -13,13 +13,13 @@ namespace genretree {
 /// How far an operation is from the definition: max |a - b| / max |b| of its worst output.
 struct OperationCheck {
   std::string operation;
-  double allowed;              ///< what single precision may cost
+  double allowed;              ///< what the backends' precision may cost
   std::vector<double> errors;  ///< of each backend; infinite where an output is not a finite number
 
   bool passed() const;
 };
 
-/// Runs each operation once on the definition and on each of `backends`, with random inputs: the paper's network on a
+/// Runs each operation once on the definition and on each of `backends`, which have one precision, with random inputs: the paper's network on a
 /// partial batch, and MFCCs by `tables` of a clip of 22050 and one of 5000 samples.
 std::vector<OperationCheck> check_operations(std::span<const std::unique_ptr<Backend>> backends,
                                              const SpectralTables& tables);

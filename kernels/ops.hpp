@@ -154,9 +154,9 @@ struct Optimiser {
 struct BackendInfo {
   std::string backend;    ///< "cpu", "cuda", "reference"
   std::string device;     ///< the hardware's own name
-  std::string target;     ///< instruction set or architecture, e.g. "AVX3_SPR", "sm_90"
+  std::string target;     ///< instruction set or architecture, e.g. "avx3", "avx3+amx_bf16", "sm_90"
   std::string algorithm;  ///< of the LSTM, e.g. "interleaved", "cudnn:persist_static"
-  std::string precision;  ///< "fp32"
+  std::string precision;  ///< "fp32", "bf16"
   std::string libraries;  ///< name and version of each one that computes
 };
 

@@ -16,11 +16,12 @@ using namespace genretree;
 
 namespace {
 
-/// Prints a line for each operation of one backend; the number of those that failed.
-std::ptrdiff_t check(const std::string& name) {
-  const std::vector<std::string> targets = backend_targets(name);
+/// Prints a line for each operation of one backend in one precision; the number of those that failed.
+std::ptrdiff_t check(const std::string& name, const std::string& precision) {
+  const std::vector<std::string> targets = backend_targets(name, precision);
   std::vector<std::unique_ptr<Backend>> backends;
-  for (const std::string& target : targets) backends.push_back(make_backend({.device = name, .target = target}));
+  for (const std::string& target : targets)
+    backends.push_back(make_backend({.device = name, .precision = precision, .target = target}));
   const BackendInfo info = backends.front()->info();
   fmt::print("\nbackend {}: {}\n  LSTM {}, {}; {}\n", info.backend, info.device, info.algorithm, info.precision,
              info.libraries);
@@ -42,7 +43,8 @@ ExitCode check_device(int argc, char** argv) {
   fmt::print("machine  {}\nmemory   {:.1f} GB free for this process\nprogram  {}, HDF5 {}\n", machine_name(),
              static_cast<double>(available_memory()) / 1e9, program_commit(), hdf5_version());
   std::ptrdiff_t failures = 0;
-  for (const std::string& name : names) failures += check(name);
+  for (const std::string& name : names)
+    for (const std::string& precision : backend_precisions(name)) failures += check(name, precision);
   fmt::print("\n{}\n", failures ? fmt::format("{} checks failed: results of this machine cannot be trusted", failures)
                                 : "all checks passed");
   return failures ? ExitCode::failure : ExitCode::ok;

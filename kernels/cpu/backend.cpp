@@ -8,6 +8,7 @@
 #include "kernels/cpu/denormals.hpp"
 #include "kernels/cpu/dropout_masks.hpp"
 #include "kernels/cpu/gather.hpp"
+#include "kernels/cpu/lstm_bf16.hpp"
 #include "kernels/cpu/lstm_stack.hpp"
 #include "kernels/cpu/mfcc.hpp"
 #include "kernels/cpu/target.hpp"
@@ -31,7 +32,7 @@ std::string processor_model() {
   return part.empty() ? "unknown processor" : fmt::format("implementer {} part {}", implementer, part);
 }
 
-class CpuBackend final : public Backend {
+class CpuBackend : public Backend {
  public:
   explicit CpuBackend(std::int64_t target) : target_(target) {}
 
@@ -88,10 +89,46 @@ class CpuBackend final : public Backend {
   std::int64_t target_;
 };
 
+/// The LSTM in bf16, all else as above.
+class Bf16Backend final : public CpuBackend {
+ public:
+  explicit Bf16Backend(const Bf16Target& target) : CpuBackend(target.vectors), target_(target) {}
+
+  BackendInfo info() const override {
+    BackendInfo info = CpuBackend::info();
+    info.target = bf16_target_name(target_);
+    info.precision = "bf16";
+    if (target_.unit == Bf16Unit::emulated) info.algorithm += ", bf16 emulated";
+    return info;
+  }
+  std::unique_ptr<StackState> make_stack_state(const StackConfig& config, const Group& largest, Mode mode) override {
+    return bf16::make_stack_state(target_, config, largest, mode);
+  }
+  void stack_forward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
+                     View<const float, 4> x, View<const float, 2> masks, Mode mode, StackState& state, View<float, 3> h,
+                     Queue&) override {
+    const FlushDenormals flush;
+    bf16::stack_forward(config, group, parameters, x, masks, mode, state, h);
+  }
+  void stack_backward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
+                      View<const float, 4>, View<const float, 2> masks, View<const float, 3> dh, StackState& state,
+                      View<float, 2> gradients, Queue&) override {
+    const FlushDenormals flush;
+    bf16::stack_backward(config, group, parameters, masks, dh, state, gradients);
+  }
+
+ private:
+  Bf16Target target_;
+};
+
 }  // namespace
 
 std::unique_ptr<Backend> make_backend(const std::string& target) {
   return std::make_unique<CpuBackend>(find_target(target));
+}
+
+std::unique_ptr<Backend> make_bf16_backend(const std::string& target) {
+  return std::make_unique<Bf16Backend>(find_bf16_target(target));
 }
 
 }  // namespace genretree::cpu

@@ -5,14 +5,11 @@
 #include "kernels/cpu/target.hpp"
 
 namespace genretree::cpu {
-namespace {
 
 std::string lower_case(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;
 }
-
-}  // namespace
 
 std::vector<std::int64_t> supported_targets() { return hwy::SupportedAndGeneratedTargets(); }
 

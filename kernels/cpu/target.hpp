@@ -15,6 +15,8 @@ std::vector<std::int64_t> supported_targets();
 /// "avx3_dl", "avx2", "neon", …
 std::string target_name(std::int64_t target);
 
+std::string lower_case(std::string text);
+
 /// The target of that name (in any case), or the best for "auto". InputError that lists what this machine runs.
 std::int64_t find_target(const std::string& name);
 

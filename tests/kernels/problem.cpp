@@ -4,13 +4,17 @@
 
 namespace genretree::test {
 
-void for_each_backend(const std::function<void(Backend&)>& check) {
+void for_each_backend(const std::string& precision, const std::function<void(Backend&)>& check) {
   for (const std::string& device : built_backends())
-    for (const std::string& target : backend_targets(device)) {
-      INFO("backend " << device << ", target " << target);
-      const auto backend = make_backend({.device = device, .target = target});
+    for (const std::string& target : backend_targets(device, precision)) {
+      INFO("backend " << device << ", precision " << precision << ", target " << target);
+      const auto backend = make_backend({.device = device, .precision = precision, .target = target});
       check(*backend);
     }
+}
+
+void for_each_backend(const std::function<void(Backend&)>& check) {
+  for (const char* precision : {"fp32", "bf16"}) for_each_backend(precision, check);
 }
 
 std::vector<float> normal_numbers(std::size_t size, std::uint64_t seed, double deviation) {

@@ -11,9 +11,10 @@
 
 namespace genretree::test {
 
-/// Calls check(backend) for every backend that is built, the CPU's once for each instruction set of this machine, with
-/// the backend's name and target in the messages of failed checks.
+/// Calls check(backend) for every backend that is built, in each precision or in one, the CPU's once for each target of
+/// this machine, with the backend's name, precision and target in the messages of failed checks.
 void for_each_backend(const std::function<void(Backend&)>& check);
+void for_each_backend(const std::string& precision, const std::function<void(Backend&)>& check);
 
 /// `size` normal numbers.
 std::vector<float> normal_numbers(std::size_t size, std::uint64_t seed, double deviation = 1);

@@ -22,13 +22,28 @@ TEST_CASE("a target can be pinned, in any case of letters") {
     CHECK(make_backend({.target = hwy::TargetName(target)})->info().target == cpu::target_name(target));
 }
 
+TEST_CASE("bf16 says by what it multiplies, and auto takes the fastest") {
+  const std::vector<std::string> targets = backend_targets("cpu", "bf16");
+  CHECK(make_backend({.precision = "bf16"})->info().target == targets.front());
+  for (const std::string& target : targets) {
+    const BackendInfo info = make_backend({.precision = "bf16", .target = target})->info();
+    CHECK(info.target == target);
+    CHECK(info.precision == "bf16");
+    const bool emulated = target.find("bf16") == std::string::npos;
+    CHECK(info.algorithm == (emulated ? "interleaved, bf16 emulated" : "interleaved"));
+  }
+  CHECK(targets.back() == cpu::target_name(cpu::supported_targets().back()));
+}
+
 TEST_CASE("what cannot be had is an error that names what can") {
   CHECK_THROWS_AS(make_backend({.device = "cuda"}), InputError);
   CHECK_THROWS_WITH(make_backend({.device = "cuda"}),
                     Contains("cuda") && Contains("not in this build") && Contains("cpu"));
   CHECK_THROWS_WITH(make_backend({.device = "cpus"}), Contains("'cpus'") && Contains("did you mean 'cpu'"));
   CHECK_THROWS_WITH(make_backend({.lstm = "cudnn"}), Contains("'cudnn'") && Contains("interleaved"));
-  CHECK_THROWS_WITH(make_backend({.precision = "bf16"}), Contains("'bf16'") && Contains("fp32"));
+  CHECK_THROWS_WITH(make_backend({.precision = "fp16"}), Contains("'fp16'") && Contains("fp32, bf16"));
+  CHECK_THROWS_WITH(make_backend({.precision = "bf16", .target = "avx9"}),
+                    Contains("'avx9'") && Contains(backend_targets("cpu", "bf16").front()));
   CHECK_THROWS_WITH(make_backend({.target = "avx9"}),
                     Contains("'avx9'") && Contains(cpu::target_name(cpu::supported_targets().back())));
 }

@@ -84,15 +84,18 @@ SpectralTables small_tables() {
 
 }  // namespace
 
-TEST_CASE("every operation passes its check on every instruction set") {
-  const std::vector<std::string> targets = backend_targets("cpu");
-  std::vector<std::unique_ptr<Backend>> backends;
-  for (const std::string& target : targets) backends.push_back(make_backend({.device = "cpu", .target = target}));
-  const std::vector<OperationCheck> checks = check_operations(backends, small_tables());
-  INFO(check_table(checks, targets));
-  CHECK(checks.size() == 9);
-  for (const OperationCheck& check : checks) CHECK((check.passed() && check.errors.size() == targets.size()));
-  CHECK_THAT(check_table(checks, targets), Catch::Contains(targets.back()) && !Catch::Contains("FAILED"));
+TEST_CASE("every operation passes its check on every target, in each precision") {
+  for (const std::string& precision : backend_precisions("cpu")) {
+    const std::vector<std::string> targets = backend_targets("cpu", precision);
+    std::vector<std::unique_ptr<Backend>> backends;
+    for (const std::string& target : targets)
+      backends.push_back(make_backend({.device = "cpu", .precision = precision, .target = target}));
+    const std::vector<OperationCheck> checks = check_operations(backends, small_tables());
+    INFO(check_table(checks, targets));
+    CHECK(checks.size() == 9);
+    for (const OperationCheck& check : checks) CHECK((check.passed() && check.errors.size() == targets.size()));
+    CHECK_THAT(check_table(checks, targets), Catch::Contains(targets.back()) && !Catch::Contains("FAILED"));
+  }
 }
 
 TEST_CASE("an operation that gets one number wrong fails its checks and no others") {

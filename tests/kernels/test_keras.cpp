@@ -223,7 +223,7 @@ void check_reference(const KerasCase& c, double tolerance) {
 void check_backends(const KerasCase& c, double tolerance, bool with_steps) {
   INFO(c.name);
   const std::vector<float> start(c.weights.begin(), c.weights.end());
-  test::for_each_backend([&](Backend& backend) {
+  test::for_each_backend("fp32", [&](Backend& backend) {
     for (const Loss kind : {Loss::logits, Loss::clipped})
       if (!c.gradient[static_cast<int>(kind)].empty())
         check_computed(c, compute(c, backend, start, kind), kind, tolerance);

@@ -9,7 +9,9 @@ TEST_CASE("check_device: names machine, backends and targets, and checks every o
   INFO(result.output);
   CHECK(result.exit_code == 0);
   CHECK_THAT(result.output, Catch::Contains("machine") && Catch::Contains("backend cpu") && Catch::Contains("HDF5"));
-  for (const std::string& target : backend_targets("cpu")) CHECK_THAT(result.output, Catch::Contains(target));
+  for (const std::string& precision : backend_precisions("cpu"))
+    for (const std::string& target : backend_targets("cpu", precision))
+      CHECK_THAT(result.output, Catch::Contains(precision) && Catch::Contains(target));
   for (const char* operation : {"mfcc", "gather", "dropout_masks", "stack_forward", "stack_backward", "classify_loss",
                                 "adam", "rmsprop", "sgd"})
     CHECK_THAT(result.output, Catch::Contains(operation));
