@@ -49,7 +49,7 @@ namespace genretree::cpu::HWY_NAMESPACE {
 namespace {
 
 constexpr std::size_t tile = HWY_TARGET == HWY_SCALAR ? 1 : 4;  ///< columns and rows that are transposed together
-constexpr std::size_t group = 4;                                ///< coefficients that are summed together
+constexpr std::size_t group = 7;                                ///< coefficients that are summed together
 
 std::size_t rounded_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
@@ -243,25 +243,18 @@ class LaneMfcc final : public MfccState {
     HWY_ALIGN float results[group * HWY_MAX_BYTES / sizeof(float)];
     for (std::size_t k = 0; k < coefficients; k += group) {
       const float* HWY_RESTRICT row = dct_.data() + k * bands;
-      auto total0 = hn::Mul(maximum, hn::Set(d, dct_sums_[k])), total1 = hn::Mul(maximum, hn::Set(d, dct_sums_[k + 1]));
-      auto total2 = hn::Mul(maximum, hn::Set(d, dct_sums_[k + 2])),
-           total3 = hn::Mul(maximum, hn::Set(d, dct_sums_[k + 3]));
+      FloatVector totals[group];
+      for (std::size_t i = 0; i < group; ++i) totals[i] = hn::Mul(maximum, hn::Set(d, dct_sums_[k + i]));
       for (std::size_t begin = 0; begin < bands; begin += run_length) {
-        auto sum0 = hn::Zero(d), sum1 = sum0, sum2 = sum0, sum3 = sum0;
+        FloatVector sums[group];
+        for (FloatVector& sum : sums) sum = hn::Zero(d);
         for (std::size_t m = begin; m < std::min(bands, begin + run_length); ++m, row += group) {
           const auto value = hn::Max(lowest, hn::Sub(hn::Load(d, decibels + m * step), maximum));
-          sum0 = hn::MulAdd(hn::Set(d, row[0]), value, sum0);
-          sum1 = hn::MulAdd(hn::Set(d, row[1]), value, sum1);
-          sum2 = hn::MulAdd(hn::Set(d, row[2]), value, sum2);
-          sum3 = hn::MulAdd(hn::Set(d, row[3]), value, sum3);
+          for (std::size_t i = 0; i < group; ++i) sums[i] = hn::MulAdd(hn::Set(d, row[i]), value, sums[i]);
         }
-        total0 = hn::Add(total0, sum0), total1 = hn::Add(total1, sum1);
-        total2 = hn::Add(total2, sum2), total3 = hn::Add(total3, sum3);
+        for (std::size_t i = 0; i < group; ++i) totals[i] = hn::Add(totals[i], sums[i]);
       }
-      hn::Store(total0, d, results);
-      hn::Store(total1, d, results + step);
-      hn::Store(total2, d, results + 2 * step);
-      hn::Store(total3, d, results + 3 * step);
+      for (std::size_t i = 0; i < group; ++i) hn::Store(totals[i], d, results + i * step);
       for (std::size_t lane = 0; lane < wanted; ++lane)
         for (std::size_t i = 0; i < std::min(group, coefficients - k); ++i)
           out[lane * coefficients + k + i] = results[i * step + lane];
@@ -277,7 +270,7 @@ class LaneMfcc final : public MfccState {
   /// What results i of spectrum_ give to the mel bands: mel_shares_[mel_begins_[i]] … mel_shares_[mel_begins_[i + 1]]
   std::vector<MelShare> mel_shares_;
   std::size_t shares_per_bin_ = 0;
-  std::vector<float> dct_;       ///< [K / 4][M][4], rounded up with zeros
+  std::vector<float> dct_;       ///< [K / group][M][group], rounded up with zeros
   std::vector<float> dct_sums_;  ///< [K], rounded up: the sum of each row
   Buffer<float> columns_;        ///< [rows][row_stride]
   Buffer<float> edge_columns_;   ///< [lanes][rows]
