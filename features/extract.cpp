@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -8,6 +7,7 @@
 #include <unordered_map>
 #include <xxhash.h>
 
+#include "core/clock.hpp"
 #include "core/error.hpp"
 #include "core/io/files.hpp"
 #include "core/text.hpp"
@@ -18,10 +18,6 @@
 namespace genretree {
 namespace fs = std::filesystem;
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 /// Everything that a clip's features depend on besides the clip.
 std::string journal_header(const FeatureConfig& config, const BackendInfo& backend) {
