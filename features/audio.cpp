@@ -143,8 +143,9 @@ std::unique_ptr<SNDFILE, CloseSound> open_sound(const fs::path& path, SF_INFO& i
   return file;
 }
 
-/// Reads the samples of an open file as floats, channels interleaved. The 16-bit integers of .au and .wav, in which GTZAN
-/// comes, are taken as they stand in the file: libsndfile converts them one by one, which takes longer than all else here.
+/// Reads the samples of an open file as floats, channels interleaved. The 16-bit integers of .au and .wav, in which
+/// GTZAN comes, are taken as they stand in the file and converted here: libsndfile takes them one by one, which costs
+/// more than all the rest of reading.
 class SampleReader {
  public:
   SampleReader(SNDFILE* file, const SF_INFO& info)

@@ -1,9 +1,9 @@
-// A fast Fourier transform of as many real signals as a vector has lanes, one signal per lane, so that no step ever moves
-// data between lanes. Highway includes this file once per instruction set.
+// The power spectra of as many real signals as a vector has lanes, one signal per lane, so that no step ever moves data
+// between lanes. Highway includes this file once per instruction set.
 //
-// A signal a of n samples is the polynomial Σ a[i] x^i, and its transform the values at x = exp(-2πi k / n): what is left
-// of it modulo each x - exp(-2πi k / n), the factors of x^n - 1. They are reached by splitting factors in two (Bernstein
-// 2007, "The tangent FFT", section 2):
+// A signal a of n samples is the polynomial Σ a[i] x^i, and its Fourier transform the values at x = exp(-2πi k / n):
+// its remainders modulo each x - exp(-2πi k / n). These are the factors of x^n - 1, which are reached by splitting
+// factors in two (the fast Fourier transform as Bernstein tells it in "The tangent FFT", 2007):
 //   real:    x^2m - 1  = (x^m - 1) (x^m + 1)   sums and differences of the halves
 //            x^2m + 1  = (x^m - i) (x^m + i)   the first half becomes the real part, the second the imaginary part, and
 //                                              x^m + i has the conjugates of x^m - i: it is left out
@@ -90,6 +90,7 @@ HWY_INLINE void split_turned(ComplexVector& low, ComplexVector& high, ComplexVec
 class LanePowerSpectrum {
  public:
   explicit LanePowerSpectrum(std::size_t n) : n_(n), bins_(n / 2 + 1) {
+    // result m + i is what factor 3 of degree m, a power of two, is split into: the factor 3 m + i of degree 1
     std::vector<double> turns(n);
     for (std::size_t b = 1; b < n; ++b) turns[b] = (turns[b / 2] + static_cast<double>(b % 2)) / 2;
     for (std::size_t b = 0; b < n / 2; ++b) {
@@ -181,7 +182,8 @@ class LanePowerSpectrum {
     }
   }
 
-  /// Splits factor b of degree m, whose remainder stands from z[first] on, down to degree 1: results first … first + m - 1.
+  /// Splits factor b of degree m, whose remainder stands from z[first] on, down to degree 1: the results first …
+  /// first + m - 1.
   template <class Take>
   void split_down(std::size_t m, std::size_t b, std::size_t first, float* z, const Take& take) const {
     const auto to_memory = [=](std::size_t i, ComplexVector v) HWY_ATTR { store_complex(v, z, i); };
@@ -197,7 +199,7 @@ class LanePowerSpectrum {
       case 8:
         return split_in_8(m, b, first, z, to_taker);
     }
-    const bool by_8 = m % 7 == 1;  // m is a power of 8
+    const bool by_8 = m % 7 == 1;  // a power of 8; other powers of 2 are first brought to one
     by_8 ? split_in_8(m, b, first, z, to_memory) : split_in_4(m, b, first, z, to_memory);
     const std::size_t parts = by_8 ? 8 : 4, degree = m / parts;
     for (std::size_t i = 0; i < parts; ++i) split_down(degree, parts * b + i, first + i * degree, z, take);

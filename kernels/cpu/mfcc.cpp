@@ -5,10 +5,9 @@
 //   1. Samples are turned into columns: row r of column c is sample c · hop + r of the padded clip. Frame f begins at
 //      row 0 of column f, so sample i of all frames of the block is one load from row i % hop, at column f + i / hop.
 //      Each sample is moved once, however much the frames overlap.
-//   2. The real signal of n_fft samples is transformed as n_fft / 2 complex ones (even samples real, odd ones
-//      imaginary), window and first pass in one.
-//   3. The halves are taken apart again into the power of bins 0 … n_fft / 2.
-//   4. Sparse mel bands, logarithm, and the clip's maximum so far.
+//   2. Window and Fourier transform: each bin's power goes to the mel bands that it has a share in as soon as it is
+//      known, so that no spectrum is stored.
+//   3. Logarithm, and the clip's maximum so far.
 // Once the clip's maximum is known, a second sweep applies the floor and the cosine transform.
 #include <algorithm>
 #include <cmath>
@@ -48,7 +47,7 @@ HWY_BEFORE_NAMESPACE();
 namespace genretree::cpu::HWY_NAMESPACE {
 namespace {
 
-constexpr std::size_t tile = HWY_TARGET == HWY_SCALAR ? 1 : 4;  ///< columns and rows that are transposed together
+constexpr std::size_t tile = HWY_TARGET == HWY_SCALAR ? 1 : 4;  ///< rows that are made together
 constexpr std::size_t group = 7;                                ///< coefficients that are summed together
 
 std::size_t rounded_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
@@ -89,16 +88,7 @@ class LaneMfcc final : public MfccState {
         energies_(host_device(), tables.mel.size() * lanes()) {
     for (std::size_t i = 0; i < tables.n_fft; ++i)
       sample_offsets_.push_back(static_cast<std::uint32_t>(i % tables.hop * row_stride_ + i / tables.hop));
-    std::vector<std::vector<MelShare>> shares_of_bin(tables.n_fft / 2 + 1);
-    for (std::size_t m = 0; m < tables.mel.size(); ++m)
-      for (std::size_t i = 0; i < tables.mel[m].weights.size(); ++i)
-        shares_of_bin[tables.mel[m].first_bin + i].push_back(
-            {static_cast<std::uint32_t>(m * lanes()), static_cast<float>(tables.mel[m].weights[i])});
-    for (const auto& shares : shares_of_bin) shares_per_bin_ = std::max(shares_per_bin_, shares.size());
-    for (const std::size_t bin : spectrum_.bins()) {
-      shares_of_bin[bin].resize(shares_per_bin_);
-      mel_shares_.insert(mel_shares_.end(), shares_of_bin[bin].begin(), shares_of_bin[bin].end());
-    }
+    set_mel_shares();
     const std::size_t bands = tables.mel.size();
     dct_.resize(bands * rounded_up(tables.coefficients, group));
     dct_sums_.resize(rounded_up(tables.coefficients, group));
@@ -135,6 +125,19 @@ class LaneMfcc final : public MfccState {
  private:
   static std::size_t lanes() { return hn::Lanes(FloatTag()); }
 
+  void set_mel_shares() {
+    std::vector<std::vector<MelShare>> shares_of_bin(tables_.n_fft / 2 + 1);
+    for (std::size_t m = 0; m < tables_.mel.size(); ++m)
+      for (std::size_t i = 0; i < tables_.mel[m].weights.size(); ++i)
+        shares_of_bin[tables_.mel[m].first_bin + i].push_back(
+            {static_cast<std::uint32_t>(m * lanes()), static_cast<float>(tables_.mel[m].weights[i])});
+    for (const auto& shares : shares_of_bin) shares_per_bin_ = std::max(shares_per_bin_, shares.size());
+    for (const std::size_t bin : spectrum_.bins()) {
+      shares_of_bin[bin].resize(shares_per_bin_);
+      mel_shares_.insert(mel_shares_.end(), shares_of_bin[bin].begin(), shares_of_bin[bin].end());
+    }
+  }
+
   /// The clip continued beyond its ends. Silence where even the mirror has nothing: in frames that only fill a block.
   float padded_sample(std::span<const float> samples, std::ptrdiff_t position) const {
     const auto n = static_cast<std::ptrdiff_t>(samples.size());
@@ -160,13 +163,13 @@ class LaneMfcc final : public MfccState {
       const float* from = column(samples, c, edge_columns_.data());
       for (std::size_t r = 0; r < rows_; ++r) columns_.data()[r * row_stride_ + lanes() + c] = from[r];
     }
-    std::vector<const float*> from(lanes());
+    const float* from[HWY_MAX_BYTES / sizeof(float)];
     for (std::size_t c = 0; c < lanes(); ++c)
       from[c] = column(samples, first + overlap_ + c, edge_columns_.data() + c * rows_);
     for (std::size_t r = 0; r < rows_; r += tile) {
       float* to = columns_.data() + r * row_stride_;
       for (std::size_t row = 0; row < tile; ++row) move_overlap(to + row * row_stride_);
-      load_rows(from.data(), r, to + overlap_);
+      load_rows(from, r, to + overlap_);
     }
   }
 
@@ -267,16 +270,15 @@ class LaneMfcc final : public MfccState {
   /// Of columns_: rows; columns beyond the block's own; floats from one row to the next.
   std::size_t rows_, overlap_, row_stride_;
   std::vector<std::uint32_t> sample_offsets_;  ///< [n_fft] where sample i of the block's first frame lies in columns_
-  /// What results i of spectrum_ give to the mel bands: mel_shares_[mel_begins_[i]] … mel_shares_[mel_begins_[i + 1]]
-  std::vector<MelShare> mel_shares_;
-  std::size_t shares_per_bin_ = 0;
-  std::vector<float> dct_;       ///< [K / group][M][group], rounded up with zeros
-  std::vector<float> dct_sums_;  ///< [K], rounded up: the sum of each row
-  Buffer<float> columns_;        ///< [rows][row_stride]
-  Buffer<float> edge_columns_;   ///< [lanes][rows]
-  Buffer<float> scratch_;        ///< of spectrum_
-  Buffer<float> energies_;       ///< [M][lanes]
-  Buffer<float> decibels_;       ///< [blocks][M][lanes]
+  std::size_t shares_per_bin_ = 0;             ///< mel bands that overlap; two for the Slaney bands
+  std::vector<MelShare> mel_shares_;           ///< [n_fft / 2 + 1][shares_per_bin] of the results of spectrum_
+  std::vector<float> dct_;                     ///< [K / group][M][group], rounded up with zeros
+  std::vector<float> dct_sums_;                ///< [K], rounded up: the sum of each row
+  Buffer<float> columns_;                      ///< [rows][row_stride]
+  Buffer<float> edge_columns_;                 ///< [lanes][rows], of columns that reach beyond the clip
+  Buffer<float> scratch_;                      ///< of spectrum_
+  Buffer<float> energies_;                     ///< [M][lanes]
+  Buffer<float> decibels_;                     ///< [blocks][M][lanes]
 };
 
 }  // namespace
