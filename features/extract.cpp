@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -8,6 +7,7 @@
 #include <unordered_map>
 #include <xxhash.h>
 
+#include "core/clock.hpp"
 #include "core/error.hpp"
 #include "core/io/files.hpp"
 #include "core/text.hpp"
@@ -18,10 +18,6 @@
 namespace genretree {
 namespace fs = std::filesystem;
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 /// Everything that a clip's features depend on besides the clip.
 std::string journal_header(const FeatureConfig& config, const BackendInfo& backend) {
@@ -45,8 +41,16 @@ std::vector<float> fitted(std::vector<float> features, const FeatureConfig& conf
 /// What a worker keeps from clip to clip.
 struct Workspace {
   std::unique_ptr<SpectralState> state;
-  Buffer<float> samples;  ///< at least as long as the longest clip so far
+  Buffer<float> samples;  ///< at least as long as the longest clip so far; empty where the device is the host
 };
+
+/// The samples where the backend can read them: where they are, or copied to its device.
+View<const float, 1> on_device(const std::vector<float>& samples, Backend& backend, Workspace& work, Queue& queue) {
+  if (&backend.device() == &host_device()) return view_of(samples.data(), samples.size());
+  if (work.samples.size() < samples.size()) work.samples = Buffer<float>(backend.device(), samples.size());
+  work.samples.copy_in(samples, queue);
+  return std::as_const(work.samples).view(samples.size());
+}
 
 /// Throws InputError for a clip that cannot be used.
 FinishedClip extract_clip(const Clip& clip, const FeatureConfig& config, const SpectralTables& tables, Backend& backend,
@@ -62,10 +66,8 @@ FinishedClip extract_clip(const Clip& clip, const FeatureConfig& config, const S
   const std::size_t frames = tables.frames(samples);
   std::vector<float> features(frames * config.coefficients);
   if (!work.state) work.state = backend.make_spectral_state(tables);
-  if (work.samples.size() < samples) work.samples = Buffer<float>(backend.device(), samples);
   Buffer<float> output(backend.device(), features.size());
-  work.samples.copy_in(audio.samples, queue);
-  backend.mfcc(*work.state, std::as_const(work.samples).view(samples), std::span(&samples, 1),
+  backend.mfcc(*work.state, on_device(audio.samples, backend, work, queue), std::span(&samples, 1),
                output.view(frames, config.coefficients), queue);
   output.copy_out(features, queue);
   queue.synchronize();
@@ -74,12 +76,33 @@ FinishedClip extract_clip(const Clip& clip, const FeatureConfig& config, const S
 
 /// The finished and the bad clips, by their place in the list. Each entry is written by one worker.
 struct Results {
-  std::vector<std::unique_ptr<FinishedClip>> finished;
+  Results(std::size_t clips, const FeatureConfig& config)
+      : clip_size(config.frames * config.coefficients),
+        is_finished(clips),
+        lengths(clips),
+        checksums(clips),
+        features(clips * clip_size),
+        reasons(clips) {}
+
+  void take(std::size_t i, const FinishedClip& clip) {
+    lengths[i] = clip.length;
+    checksums[i] = clip.checksum;
+    std::copy(clip.features.begin(), clip.features.end(),
+              features.begin() + static_cast<std::ptrdiff_t>(i * clip_size));
+    is_finished[i] = 1;
+  }
+
+  std::size_t clip_size;
+  std::vector<char> is_finished;  ///< no vector<bool>, whose entries share bytes
+  std::vector<std::int32_t> lengths;
+  std::vector<std::uint64_t> checksums;
+  std::vector<float> features;       ///< [clips, frames, coefficients]
   std::vector<std::string> reasons;  ///< empty: not bad
 };
 
+/// The features are moved from the results to the store, so that there is one copy of them.
 FeatureStore gather_store(const std::vector<Clip>& clips, const FeatureConfig& config, const std::string& source,
-                          const BackendInfo& backend, Results& results) {
+                          const BackendInfo& backend, Results results) {
   FeatureStore store;
   store.config = config;
   store.source = source;
@@ -87,22 +110,26 @@ FeatureStore gather_store(const std::vector<Clip>& clips, const FeatureConfig& c
   store.backend = backend.backend;
   store.target = backend.target;
   store.libraries = backend.libraries;
-  store.features.reserve(clips.size() * config.frames * config.coefficients);
+  store.features = std::move(results.features);
+  const auto features_of = [&](std::size_t i) {
+    return store.features.begin() + static_cast<std::ptrdiff_t>(i * results.clip_size);
+  };
   std::map<std::string, std::int32_t> labels;
   for (std::size_t i = 0; i < clips.size(); ++i) {
-    const std::unique_ptr<FinishedClip> clip = std::move(results.finished[i]);
-    if (!clip) {
+    if (!results.is_finished[i]) {
       store.left_out.push_back({clips[i].genre, clips[i].track, results.reasons[i]});
       continue;
     }
+    const std::size_t place = store.clips();
+    if (place < i) std::copy(features_of(i), features_of(i + 1), features_of(place));
     const auto [label, is_new] = labels.emplace(clips[i].genre, static_cast<std::int32_t>(labels.size()));
     if (is_new) store.genres.push_back(clips[i].genre);
     store.tracks.push_back(clips[i].track);
     store.labels.push_back(label->second);
-    store.lengths.push_back(clip->length);
-    store.checksums.push_back(clip->checksum);
-    store.features.insert(store.features.end(), clip->features.begin(), clip->features.end());
+    store.lengths.push_back(results.lengths[i]);
+    store.checksums.push_back(results.checksums[i]);
   }
+  store.features.resize(store.clips() * results.clip_size);
   return store;
 }
 
@@ -171,19 +198,18 @@ ExtractSummary extract_features(const std::vector<Clip>& clips, const FeatureCon
   check_writable(path);
 
   ExtractSummary summary;
-  Results results{std::vector<std::unique_ptr<FinishedClip>>(clips.size()), std::vector<std::string>(clips.size())};
+  Results results(clips.size(), config);
   const fs::path partial = path.string() + ".partial";
   std::unordered_map<std::string, std::size_t> index_of;
   for (std::size_t i = 0; i < clips.size(); ++i) index_of.emplace(journal_key(clips[i]), i);
   Journal journal(partial, journal_header(config, backend.info()), [&](FinishedClip clip) {
     const auto known = index_of.find(clip.key);
-    if (known != index_of.end())  // else the clip has changed since, or is gone
-      results.finished[known->second] = std::make_unique<FinishedClip>(std::move(clip));
+    if (known != index_of.end()) results.take(known->second, clip);  // else the clip has changed since, or is gone
   });
   remove_stale_temporaries(path);  // the journal is the lock of the store
   std::vector<std::size_t> open;
   for (std::size_t i = 0; i < clips.size(); ++i)
-    if (!results.finished[i]) open.push_back(i);
+    if (!results.is_finished[i]) open.push_back(i);
   summary.resumed = clips.size() - open.size();
 
   std::atomic<std::size_t> done{0};
@@ -191,10 +217,9 @@ ExtractSummary extract_features(const std::vector<Clip>& clips, const FeatureCon
   const auto extract = [&](std::size_t item, Worker& worker) {
     const std::size_t i = open[item];
     try {
-      auto clip = std::make_unique<FinishedClip>(
-          extract_clip(clips[i], config, tables, backend, workspaces[worker.index], worker.queue));
-      journal.append(*clip);
-      results.finished[i] = std::move(clip);
+      const FinishedClip clip = extract_clip(clips[i], config, tables, backend, workspaces[worker.index], worker.queue);
+      journal.append(clip);
+      results.take(i, clip);
     } catch (const InputError& error) {
       if (options.strict) throw;
       results.reasons[i] = error.what();
@@ -211,7 +236,7 @@ ExtractSummary extract_features(const std::vector<Clip>& clips, const FeatureCon
   }
   if (options.progress) options.progress->clear(0);
 
-  const FeatureStore store = gather_store(clips, config, source, backend.info(), results);
+  const FeatureStore store = gather_store(clips, config, source, backend.info(), std::move(results));
   if (store.clips() == 0)
     reject("no clip of {} can be used{}", clips.size(),
            store.left_out.empty() ? "" : "; the first: " + store.left_out[0].reason);

@@ -5,10 +5,9 @@
 //   1. Samples are turned into columns: row r of column c is sample c · hop + r of the padded clip. Frame f begins at
 //      row 0 of column f, so sample i of all frames of the block is one load from row i % hop, at column f + i / hop.
 //      Each sample is moved once, however much the frames overlap.
-//   2. The real signal of n_fft samples is transformed as n_fft / 2 complex ones (even samples real, odd ones
-//      imaginary), window and first pass in one.
-//   3. The halves are taken apart again into the power of bins 0 … n_fft / 2.
-//   4. Sparse mel bands, logarithm, and the clip's maximum so far.
+//   2. Window and Fourier transform: each bin's power goes to the mel bands that it has a share in as soon as it is
+//      known, so that no spectrum is stored.
+//   3. Logarithm, and the clip's maximum so far.
 // Once the clip's maximum is known, a second sweep applies the floor and the cosine transform.
 #include <algorithm>
 #include <cmath>
@@ -48,35 +47,48 @@ HWY_BEFORE_NAMESPACE();
 namespace genretree::cpu::HWY_NAMESPACE {
 namespace {
 
-constexpr std::size_t tile = HWY_TARGET == HWY_SCALAR ? 1 : 4;  ///< columns and rows that are transposed together
-constexpr std::size_t group = 4;                                ///< coefficients that are summed together
+constexpr std::size_t tile = HWY_TARGET == HWY_SCALAR ? 1 : 4;  ///< rows that are made together
+constexpr std::size_t group = 7;                                ///< coefficients that are summed together
 
 std::size_t rounded_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 std::vector<float> to_float(const std::vector<double>& values) { return {values.begin(), values.end()}; }
+
+/// What a bin of the power spectrum gives to a mel band.
+struct MelShare {
+  std::uint32_t offset = 0;  ///< of the band in energies_
+  float weight = 0;
+};
+
+#if HWY_TARGET != HWY_SCALAR
+/// Four samples from r on of column 0, then of column 4, 8, …, as many as there is room for.
+template <class D>
+HWY_INLINE hn::Vec<D> load_every_fourth(D d, const float* const* columns, std::size_t r) {
+  if constexpr (hn::MaxLanes(D()) <= tile) {
+    return hn::LoadU(d, columns[0] + r);
+  } else {
+    const hn::Half<D> half;
+    return hn::Combine(d, load_every_fourth(half, columns + hn::Lanes(half), r), load_every_fourth(half, columns, r));
+  }
+}
+#endif
 
 class LaneMfcc final : public MfccState {
  public:
   explicit LaneMfcc(const SpectralTables& tables)
       : tables_(tables),
         window_(to_float(tables.window)),
-        fft_(tables.n_fft / 2),
+        spectrum_(tables.n_fft),
         rows_(rounded_up(std::min(tables.hop, tables.n_fft), tile)),
         overlap_(rounded_up((tables.n_fft - 1) / tables.hop, tile)),
         row_stride_(overlap_ + lanes()),
         columns_(host_device(), rows_ * row_stride_),
-        edge_columns_(host_device(), tile * rows_),
-        spectrum_(host_device(), tables.n_fft * lanes()),
-        power_(host_device(), (tables.n_fft / 2 + 1) * lanes()) {
+        edge_columns_(host_device(), lanes() * rows_),
+        scratch_(host_device(), spectrum_.scratch_size()),
+        energies_(host_device(), tables.mel.size() * lanes()) {
     for (std::size_t i = 0; i < tables.n_fft; ++i)
-      sample_offsets_.push_back(i % tables.hop * row_stride_ + i / tables.hop);
-    for (std::size_t k = 0; k <= tables.n_fft / 4; ++k) {
-      const double angle = -2 * std::numbers::pi * static_cast<double>(k) / static_cast<double>(tables.n_fft);
-      split_twiddles_.push_back(static_cast<float>(std::cos(angle)));
-      split_twiddles_.push_back(static_cast<float>(std::sin(angle)));
-    }
-    for (const SpectralTables::Band& band : tables.mel)
-      mel_weights_.insert(mel_weights_.end(), band.weights.begin(), band.weights.end());
+      sample_offsets_.push_back(static_cast<std::uint32_t>(i % tables.hop * row_stride_ + i / tables.hop));
+    set_mel_shares();
     const std::size_t bands = tables.mel.size();
     dct_.resize(bands * rounded_up(tables.coefficients, group));
     dct_sums_.resize(rounded_up(tables.coefficients, group));
@@ -99,8 +111,7 @@ class LaneMfcc final : public MfccState {
     float maximum = std::numeric_limits<float>::lowest();
     for (std::size_t block = 0; block < blocks; ++block) {
       load_columns(samples, block);
-      transform();
-      split_into_power();
+      take_energies();
       const std::size_t wanted = std::min(lanes(), frames - block * lanes());
       maximum = std::max(maximum, mel_decibels(decibels_.data() + block * block_size, wanted));
     }
@@ -113,6 +124,19 @@ class LaneMfcc final : public MfccState {
 
  private:
   static std::size_t lanes() { return hn::Lanes(FloatTag()); }
+
+  void set_mel_shares() {
+    std::vector<std::vector<MelShare>> shares_of_bin(tables_.n_fft / 2 + 1);
+    for (std::size_t m = 0; m < tables_.mel.size(); ++m)
+      for (std::size_t i = 0; i < tables_.mel[m].weights.size(); ++i)
+        shares_of_bin[tables_.mel[m].first_bin + i].push_back(
+            {static_cast<std::uint32_t>(m * lanes()), static_cast<float>(tables_.mel[m].weights[i])});
+    for (const auto& shares : shares_of_bin) shares_per_bin_ = std::max(shares_per_bin_, shares.size());
+    for (const std::size_t bin : spectrum_.bins()) {
+      shares_of_bin[bin].resize(shares_per_bin_);
+      mel_shares_.insert(mel_shares_.end(), shares_of_bin[bin].begin(), shares_of_bin[bin].end());
+    }
+  }
 
   /// The clip continued beyond its ends. Silence where even the mirror has nothing: in frames that only fill a block.
   float padded_sample(std::span<const float> samples, std::ptrdiff_t position) const {
@@ -135,91 +159,75 @@ class LaneMfcc final : public MfccState {
   /// them is moved.
   void load_columns(std::span<const float> samples, std::size_t block) {
     const std::size_t first = block * lanes();
-    if (block == 0) {
-      for (std::size_t c = 0; c < overlap_; c += tile) transpose_columns(samples, c, columns_.data() + c);
-    } else {
-      const hn::CappedTag<float, tile> d;
-      for (std::size_t r = 0; r < rows_; ++r) {
-        float* row = columns_.data() + r * row_stride_;
-        for (std::size_t c = 0; c < overlap_; c += tile) hn::StoreU(hn::LoadU(d, row + lanes() + c), d, row + c);
-      }
+    for (std::size_t c = 0; block == 0 && c < overlap_; ++c) {
+      const float* from = column(samples, c, edge_columns_.data());
+      for (std::size_t r = 0; r < rows_; ++r) columns_.data()[r * row_stride_ + lanes() + c] = from[r];
     }
-    for (std::size_t c = overlap_; c < row_stride_; c += tile)
-      transpose_columns(samples, first + c, columns_.data() + c);
+    const float* from[HWY_MAX_BYTES / sizeof(float)];
+    for (std::size_t c = 0; c < lanes(); ++c)
+      from[c] = column(samples, first + overlap_ + c, edge_columns_.data() + c * rows_);
+    for (std::size_t r = 0; r < rows_; r += tile) {
+      float* to = columns_.data() + r * row_stride_;
+      for (std::size_t row = 0; row < tile; ++row) move_overlap(to + row * row_stride_);
+      load_rows(from, r, to + overlap_);
+    }
   }
 
-  /// Columns first … first + tile - 1, to rows.
-  void transpose_columns(std::span<const float> samples, std::size_t first, float* to) {
-    const float* from[tile];
-    for (std::size_t c = 0; c < tile; ++c) from[c] = column(samples, first + c, edge_columns_.data() + c * rows_);
+  /// The last columns of a row become the first.
+  void move_overlap(float* row) const {
+    const hn::CappedTag<float, tile> d;
+    for (std::size_t c = 0; c < overlap_; c += tile) hn::StoreU(hn::LoadU(d, row + lanes() + c), d, row + c);
+  }
+
+  /// Four samples of each column become four rows.
+  void load_rows(const float* const* from, std::size_t r, float* to) const {
+    const FloatTag d;
 #if HWY_TARGET == HWY_SCALAR
-    for (std::size_t r = 0; r < rows_; ++r) to[r * row_stride_] = from[0][r];
+    hn::StoreU(hn::LoadU(d, from[0] + r), d, to);
 #else
-    const hn::Full128<float> d;
-    for (std::size_t r = 0; r < rows_; r += tile, to += tile * row_stride_) {
-      const auto a = hn::LoadU(d, from[0] + r), b = hn::LoadU(d, from[1] + r);
-      const auto c = hn::LoadU(d, from[2] + r), e = hn::LoadU(d, from[3] + r);
-      const auto ac_lower = hn::InterleaveLower(d, a, c), ac_upper = hn::InterleaveUpper(d, a, c);
-      const auto be_lower = hn::InterleaveLower(d, b, e), be_upper = hn::InterleaveUpper(d, b, e);
-      hn::StoreU(hn::InterleaveLower(d, ac_lower, be_lower), d, to);
-      hn::StoreU(hn::InterleaveUpper(d, ac_lower, be_lower), d, to + row_stride_);
-      hn::StoreU(hn::InterleaveLower(d, ac_upper, be_upper), d, to + 2 * row_stride_);
-      hn::StoreU(hn::InterleaveUpper(d, ac_upper, be_upper), d, to + 3 * row_stride_);
-    }
+    const auto v0 = load_every_fourth(d, from, r), v1 = load_every_fourth(d, from + 1, r);
+    const auto v2 = load_every_fourth(d, from + 2, r), v3 = load_every_fourth(d, from + 3, r);
+    const auto lower02 = hn::InterleaveLower(d, v0, v2), upper02 = hn::InterleaveUpper(d, v0, v2);
+    const auto lower13 = hn::InterleaveLower(d, v1, v3), upper13 = hn::InterleaveUpper(d, v1, v3);
+    hn::StoreU(hn::InterleaveLower(d, lower02, lower13), d, to);
+    hn::StoreU(hn::InterleaveUpper(d, lower02, lower13), d, to + row_stride_);
+    hn::StoreU(hn::InterleaveLower(d, upper02, upper13), d, to + 2 * row_stride_);
+    hn::StoreU(hn::InterleaveUpper(d, upper02, upper13), d, to + 3 * row_stride_);
 #endif
   }
 
-  /// Window and Fourier transform of the block's frames.
-  void transform() {
+  /// Window, power spectrum and mel bands of the block's frames: energies_.
+  void take_energies() {
     const FloatTag d;
     const float* HWY_RESTRICT columns = columns_.data();
     const float* HWY_RESTRICT window = window_.data();
-    const std::size_t* HWY_RESTRICT offsets = sample_offsets_.data();
+    const std::uint32_t* HWY_RESTRICT offsets = sample_offsets_.data();
     const auto sample = [=](std::size_t i)
-                            HWY_ATTR { return hn::Mul(hn::LoadU(d, columns + offsets[i]), hn::Set(d, window[i])); };
-    fft_.run([=](std::size_t i) HWY_ATTR { return ComplexVector{sample(2 * i), sample(2 * i + 1)}; }, spectrum_.data());
-  }
-
-  /// From the transform Z of the half-size complex signal to the power of the real one's, X. With M = n_fft / 2,
-  /// w = exp(-2πi / n_fft), E = (Z[k] + Z*[M-k]) / 2 and O = (Z[k] - Z*[M-k]) / 2i:
-  ///   X[k] = E + w^k O and X*[M-k] = E - w^k O
-  void split_into_power() {
-    const FloatTag d;
-    const std::size_t half = tables_.n_fft / 2, step = lanes();
-    const std::uint32_t* HWY_RESTRICT positions = fft_.positions();
-    const float* HWY_RESTRICT spectrum = spectrum_.data();
-    float* HWY_RESTRICT power = power_.data();
-    const auto quarter = hn::Set(d, 0.25f);
-    for (std::size_t k = 0; k <= half / 2; ++k) {
-      const ComplexVector a = load_complex(spectrum, positions[k]);
-      const ComplexVector b = load_complex(spectrum, positions[(half - k) % half]);
-      const ComplexVector even = {hn::Add(a.re, b.re), hn::Sub(a.im, b.im)};
-      const ComplexVector odd = {hn::Add(a.im, b.im), hn::Sub(b.re, a.re)};
-      const ComplexVector turned = odd * set_complex(&split_twiddles_[2 * k]);
-      const ComplexVector low = even + turned, high = even - turned;  // both twice as large as they should be
-      hn::Store(hn::Mul(quarter, hn::MulAdd(low.re, low.re, hn::Mul(low.im, low.im))), d, power + k * step);
-      hn::Store(hn::Mul(quarter, hn::MulAdd(high.re, high.re, hn::Mul(high.im, high.im))), d,
-                power + (half - k) * step);
-    }
+                            HWY_ATTR { return hn::Mul(hn::Set(d, window[i]), hn::LoadU(d, columns + offsets[i])); };
+    float* HWY_RESTRICT energies = energies_.data();
+    std::fill(energies, energies + energies_.size(), 0.0f);
+    const MelShare* HWY_RESTRICT shares = mel_shares_.data();
+    const std::size_t shares_per_bin = shares_per_bin_;
+    const auto add_to_bands = [=](std::size_t i, FloatVector power) HWY_ATTR {
+      for (std::size_t s = 0; s < shares_per_bin; ++s) {
+        const MelShare share = shares[i * shares_per_bin + s];
+        float* energy = energies + share.offset;
+        hn::Store(hn::MulAdd(hn::Set(d, share.weight), power, hn::Load(d, energy)), d, energy);
+      }
+    };
+    spectrum_.run(sample, scratch_.data(), add_to_bands);
   }
 
   /// Decibels of the mel bands, [M][lanes]; returns the largest of the `wanted` first lanes.
   float mel_decibels(float* HWY_RESTRICT decibels, std::size_t wanted) const {
     const FloatTag d;
-    const std::size_t step = lanes();
     const auto amin = hn::Set(d, static_cast<float>(tables_.amin)),
                ten_per_ln10 = hn::Set(d, static_cast<float>(10 / std::numbers::ln10));
-    const float* HWY_RESTRICT weight = mel_weights_.data();
     auto maximum = hn::Set(d, std::numeric_limits<float>::lowest());
-    for (const SpectralTables::Band& band : tables_.mel) {
-      const float* HWY_RESTRICT power = power_.data() + band.first_bin * step;
-      auto energy = hn::Zero(d);
-      for (std::size_t i = 0; i < band.weights.size(); ++i, ++weight, power += step)
-        energy = hn::MulAdd(hn::Set(d, *weight), hn::Load(d, power), energy);
-      const auto value = hn::Mul(ten_per_ln10, hn::Log(d, hn::Max(amin, energy)));
-      hn::Store(value, d, decibels);
+    for (std::size_t i = 0; i < energies_.size(); i += lanes()) {
+      const auto value = hn::Mul(ten_per_ln10, hn::Log(d, hn::Max(amin, hn::Load(d, energies_.data() + i))));
+      hn::Store(value, d, decibels + i);
       maximum = hn::Max(maximum, value);
-      decibels += step;
     }
     const auto counts = hn::FirstN(d, wanted);
     return hn::GetLane(
@@ -238,25 +246,18 @@ class LaneMfcc final : public MfccState {
     HWY_ALIGN float results[group * HWY_MAX_BYTES / sizeof(float)];
     for (std::size_t k = 0; k < coefficients; k += group) {
       const float* HWY_RESTRICT row = dct_.data() + k * bands;
-      auto total0 = hn::Mul(maximum, hn::Set(d, dct_sums_[k])), total1 = hn::Mul(maximum, hn::Set(d, dct_sums_[k + 1]));
-      auto total2 = hn::Mul(maximum, hn::Set(d, dct_sums_[k + 2])),
-           total3 = hn::Mul(maximum, hn::Set(d, dct_sums_[k + 3]));
+      FloatVector totals[group];
+      for (std::size_t i = 0; i < group; ++i) totals[i] = hn::Mul(maximum, hn::Set(d, dct_sums_[k + i]));
       for (std::size_t begin = 0; begin < bands; begin += run_length) {
-        auto sum0 = hn::Zero(d), sum1 = sum0, sum2 = sum0, sum3 = sum0;
+        FloatVector sums[group];
+        for (FloatVector& sum : sums) sum = hn::Zero(d);
         for (std::size_t m = begin; m < std::min(bands, begin + run_length); ++m, row += group) {
           const auto value = hn::Max(lowest, hn::Sub(hn::Load(d, decibels + m * step), maximum));
-          sum0 = hn::MulAdd(hn::Set(d, row[0]), value, sum0);
-          sum1 = hn::MulAdd(hn::Set(d, row[1]), value, sum1);
-          sum2 = hn::MulAdd(hn::Set(d, row[2]), value, sum2);
-          sum3 = hn::MulAdd(hn::Set(d, row[3]), value, sum3);
+          for (std::size_t i = 0; i < group; ++i) sums[i] = hn::MulAdd(hn::Set(d, row[i]), value, sums[i]);
         }
-        total0 = hn::Add(total0, sum0), total1 = hn::Add(total1, sum1);
-        total2 = hn::Add(total2, sum2), total3 = hn::Add(total3, sum3);
+        for (std::size_t i = 0; i < group; ++i) totals[i] = hn::Add(totals[i], sums[i]);
       }
-      hn::Store(total0, d, results);
-      hn::Store(total1, d, results + step);
-      hn::Store(total2, d, results + 2 * step);
-      hn::Store(total3, d, results + 3 * step);
+      for (std::size_t i = 0; i < group; ++i) hn::Store(totals[i], d, results + i * step);
       for (std::size_t lane = 0; lane < wanted; ++lane)
         for (std::size_t i = 0; i < std::min(group, coefficients - k); ++i)
           out[lane * coefficients + k + i] = results[i * step + lane];
@@ -264,20 +265,20 @@ class LaneMfcc final : public MfccState {
   }
 
   SpectralTables tables_;
-  std::vector<float> window_;  ///< [n_fft]
-  LaneFft fft_;                ///< of n_fft / 2 complex elements
+  std::vector<float> window_;   ///< [n_fft]
+  LanePowerSpectrum spectrum_;  ///< of n_fft samples
   /// Of columns_: rows; columns beyond the block's own; floats from one row to the next.
   std::size_t rows_, overlap_, row_stride_;
-  std::vector<std::size_t> sample_offsets_;  ///< [n_fft] where sample i of the block's first frame lies in columns_
-  std::vector<float> split_twiddles_;        ///< [n_fft / 4 + 1][2]
-  std::vector<float> mel_weights_;           ///< of all bands, one after another
-  std::vector<float> dct_;                   ///< [K / 4][M][4], rounded up with zeros
-  std::vector<float> dct_sums_;              ///< [K], rounded up: the sum of each row
-  Buffer<float> columns_;                    ///< [rows][row_stride]
-  Buffer<float> edge_columns_;               ///< [4][rows]
-  Buffer<float> spectrum_;                   ///< [n_fft / 2][2][lanes]
-  Buffer<float> power_;                      ///< [n_fft / 2 + 1][lanes]
-  Buffer<float> decibels_;                   ///< [blocks][M][lanes]
+  std::vector<std::uint32_t> sample_offsets_;  ///< [n_fft] where sample i of the block's first frame lies in columns_
+  std::size_t shares_per_bin_ = 0;             ///< mel bands that overlap; two for the Slaney bands
+  std::vector<MelShare> mel_shares_;           ///< [n_fft / 2 + 1][shares_per_bin] of the results of spectrum_
+  std::vector<float> dct_;                     ///< [K / group][M][group], rounded up with zeros
+  std::vector<float> dct_sums_;                ///< [K], rounded up: the sum of each row
+  Buffer<float> columns_;                      ///< [rows][row_stride]
+  Buffer<float> edge_columns_;                 ///< [lanes][rows], of columns that reach beyond the clip
+  Buffer<float> scratch_;                      ///< of spectrum_
+  Buffer<float> energies_;                     ///< [M][lanes]
+  Buffer<float> decibels_;                     ///< [blocks][M][lanes]
 };
 
 }  // namespace

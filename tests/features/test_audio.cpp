@@ -90,6 +90,27 @@ TEST_CASE("an .au file may have any data offset, or no length") {
     CHECK(load_audio(folder.file("b.au", au_file(four_samples, unknown)), 22050).samples == four_floats);
 }
 
+TEST_CASE("16-bit samples of either byte order have libsndfile's scale: full scale is 1") {
+  const AudioFolder folder;
+  std::string low_first, high_first;
+  std::vector<float> expected;
+  for (int value = -32768; value <= 32767; ++value) {  // more than are read at once
+    low_first += little_endian(static_cast<std::uint16_t>(value), 2);
+    high_first += big_endian(static_cast<std::uint16_t>(value), 2);
+    expected.push_back(static_cast<float>(value) / 32768);
+  }
+  const std::uint32_t bytes = 2 * 65536, rate = 22050;
+  const std::string au = big_endian(24) + big_endian(bytes) + big_endian(3) + big_endian(rate) + big_endian(1);
+  const std::string reversed_au =
+      little_endian(24) + little_endian(bytes) + little_endian(3) + little_endian(rate) + little_endian(1);
+  CHECK(load_audio(folder.file("big.au", ".snd" + au + high_first), rate).samples == expected);
+  CHECK(load_audio(folder.file("little.au", "dns." + reversed_au + low_first), rate).samples == expected);
+  CHECK(load_audio(folder.file("little.wav", wav_file(low_first, bytes, 1, 16)), rate).samples == expected);
+  // half a sample at the end of a file that does not give its length is dropped
+  const std::string open_end = ".snd" + big_endian(24) + big_endian(0xffffffff) + au.substr(8);
+  CHECK(load_audio(folder.file("open.au", open_end + high_first + "x"), rate).samples == expected);
+}
+
 TEST_CASE("the channels' mean is taken") {
   const AudioFolder folder;
   const fs::path file = folder.file("stereo.au", au_file({16384, -16384, 8192, 0}, 8, "", 22050, 2));
