@@ -156,9 +156,9 @@ TEST_CASE("in bf16 the stack is the definition with operands, kept gates and cel
     test::for_each_backend("bf16", [&](Backend& backend) {
       const test::StackResult result = test::run_stack(backend, p);
       INFO("gate " << static_cast<int>(p.stack.gate) << ", dropout " << p.stack.dropout);
-      CHECK(distance(result.h, expected.h) <= 2e-4);
+      CHECK(distance(result.h, expected.h) <= 5e-4);
       CHECK(distance(std::span(result.gradients).first(stack_size), std::span(expected.gradients).first(stack_size)) <=
-            3e-4);
+            1e-3);
     });
   }
 }
