@@ -1,10 +1,8 @@
 // The machine's limits: multiply-adds, and bytes from and to memory.
 #include <algorithm>
 #include <fmt/format.h>
-#include <numeric>
 #include <unistd.h>
 
-#include "core/worker_pool.hpp"
 #include "experiments/resources.hpp"
 #include "kernels/cpu/memory_speed.hpp"
 #include "tools/bench/benchmarks.hpp"
@@ -38,8 +36,7 @@ Record bandwidth(const Setup& setup, std::size_t cores, std::size_t bytes, Acces
   const std::size_t moved = size * sizeof(float) * arrays * cores;
   const std::size_t rounds = std::max<std::size_t>(1, (std::size_t{1} << 30) / moved);
   std::vector<std::vector<float>> memory(cores);
-  run_on_workers(host_device(), cores, cores,
-                 [&](std::size_t core, Worker&) { memory[core].assign(arrays * size, 1); });
+  on_cores(cores, [&](std::size_t core) { memory[core].assign(arrays * size, 1); });
   const auto go_through = [&](float* data) {
     for (std::size_t round = 0; round < rounds; ++round) {
       if (access == Access::read) [[maybe_unused]]
@@ -50,13 +47,8 @@ Record bandwidth(const Setup& setup, std::size_t cores, std::size_t bytes, Acces
   };
   Record record{.unit = "GB/s", .megabytes = static_cast<double>(moved) / 1e6};
   for (std::size_t i = 0; i < 5; ++i) {
-    const double seconds = seconds_of(cores, [&] {
-      if (cores == 1)
-        go_through(memory[0].data());
-      else
-        run_on_workers(host_device(), cores, cores,
-                       [&](std::size_t core, Worker&) { go_through(memory[core].data()); });
-    });
+    const double seconds =
+        seconds_of(cores, [&] { on_cores(cores, [&](std::size_t core) { go_through(memory[core].data()); }); });
     record.values.push_back(static_cast<double>(moved * rounds) / seconds / 1e9);
   }
   return record;

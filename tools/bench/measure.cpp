@@ -24,15 +24,18 @@ double seconds_of(std::size_t cores, const std::function<void()>& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+void on_cores(std::size_t cores, const std::function<void(std::size_t core)>& work) {
+  if (cores == 1)
+    work(0);
+  else
+    run_on_workers(host_device(), cores, cores, [&](std::size_t core, Worker&) { work(core); });
+}
+
 double peak_gflops(std::int64_t target, std::size_t cores) {
   constexpr std::size_t rounds = 10'000'000;
   std::vector<double> operations(cores);
   const double seconds = seconds_of(cores, [&] {
-    if (cores == 1)
-      operations[0] = cpu::run_multiply_adds(target, rounds);
-    else
-      run_on_workers(host_device(), cores, cores,
-                     [&](std::size_t item, Worker&) { operations[item] = cpu::run_multiply_adds(target, rounds); });
+    on_cores(cores, [&](std::size_t core) { operations[core] = cpu::run_multiply_adds(target, rounds); });
   });
   return std::accumulate(operations.begin(), operations.end(), 0.0) / seconds / 1e9;
 }

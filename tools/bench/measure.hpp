@@ -52,6 +52,9 @@ std::string name_of_cores(std::size_t cores);
 /// time of several cores.
 double seconds_of(std::size_t cores, const std::function<void()>& work);
 
+/// Calls work(core) on so many cores at once, on one in this very thread.
+void on_cores(std::size_t cores, const std::function<void(std::size_t core)>& work);
+
 /// GFLOP/s of nothing but fp32 multiply-adds on so many cores at once, over some 20 ms.
 double peak_gflops(std::int64_t target, std::size_t cores);
 
