@@ -18,8 +18,8 @@ struct Record {
   std::string name;
   std::string unit;
   std::vector<double> values;  ///< one for each repetition
-  std::vector<double>
-      shares_of_peak;               ///< the same as parts of the fp32 FMA peak around each; empty: nothing to compare
+  /// The same as parts of the fp32 FMA peak measured around each; empty if there is nothing to compare.
+  std::vector<double> shares_of_peak;
   std::optional<double> megabytes;  ///< of memory that the work holds
 };
 

@@ -63,11 +63,16 @@ void Training::update() {
   queue_->synchronize();
 }
 
+void Training::backward() {
+  backend_.stack_backward(shape_.stack, group_, row_view(parameters_), x_view(), {}, output_view(dh_), *state_,
+                          row_view(gradients_), *queue_);
+  queue_->synchronize();
+}
+
 void Training::step() {
   forward();
   classify();
-  backend_.stack_backward(shape_.stack, group_, row_view(parameters_), x_view(), {}, output_view(dh_), *state_,
-                          row_view(gradients_), *queue_);
+  backward();
   update();
 }
 

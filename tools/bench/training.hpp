@@ -38,11 +38,16 @@ class Training {
   void step();
   /// Forward alone, as before a backward pass; or, made for inference, as in an evaluation.
   void forward();
+  /// After `forward` and `classify`.
+  void backward();
   /// Dense layer and loss of what `forward` left, with gradients if made for training.
   void classify();
   /// One update by the gradients that `step` left.
   void update();
 
+  /// Another state for the LSTM stack, made for this shape.
+  void use_state(std::unique_ptr<StackState> state) { state_ = std::move(state); }
+  const Group& group() const { return group_; }
   const std::vector<float>& gradients() const { return gradients_; }
   /// What the backend's state holds, MB.
   double megabytes() const { return static_cast<double>(state_->bytes()) / 1e6; }

@@ -120,7 +120,7 @@ class Page:
         pieces = [(label, self.records[f"pieces/{name}/fp32/1core"]) for name, label in PIECES.items()]
         rest = step - sum(record["value"] for _, record in pieces)
         rows = [[label, with_range(r, 1000), f"{100 * r['value'] / step:.1f} %", percent(r)] for label, r in pieces]
-        rows.append(["the step's time less all of these: packing", f"{1000 * rest:.1f}", f"{100 * rest / step:.1f} %", ""])
+        rows.append(["the step's time less all of these: packing, input", f"{1000 * rest:.1f}", f"{100 * rest / step:.1f} %", ""])
         return PIECES_HEAD + table(["", "ms", "of the step", "of the peak"], rows)
 
     def grid(self):
