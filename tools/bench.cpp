@@ -1,6 +1,8 @@
 // bench: measures this machine's limits and what we reach of them. Every kernel is compared with the definition before
 // it is timed. What is measured lies in bench/, a file for each subject.
+#include <cstdlib>
 #include <iterator>
+#include <limits>
 #include <regex>
 
 #include "core/io/files.hpp"
@@ -24,9 +26,15 @@ struct Options {
   bool list = false;
 };
 
+/// The system's load average over one minute.
+double load_average() {
+  double load = 0;
+  return ::getloadavg(&load, 1) == 1 ? load : std::numeric_limits<double>::quiet_NaN();
+}
+
 /// fp32, and whatever else this build offers: what it refuses is said.
 Setup make_setup(const Options& options) {
-  Setup setup{cpu::find_target(options.target), options.cores, {}};
+  Setup setup{cpu::find_target(options.target), options.cores, load_average(), {}};
   const auto add = [&](const std::string& precision, double tolerance) {
     setup.precisions.push_back(
         {precision, make_backend({.device = "cpu", .precision = precision, .target = options.target}), tolerance});
@@ -35,7 +43,7 @@ Setup make_setup(const Options& options) {
   try {
     add("bf16", 3e-2);  // a bf16 has 8 bits: 0.2 % of each operand
   } catch (const InputError& error) {
-    fmt::print("bf16 is left out: {}\n", error.what());
+    fmt::print(stderr, "bf16 is left out: {}\n", error.what());
   }
   return setup;
 }

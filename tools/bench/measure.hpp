@@ -40,6 +40,7 @@ struct Precision {
 struct Setup {
   std::int64_t target;  ///< instruction set
   std::size_t cores;    ///< of the measurements on more than one
+  double load;          ///< programs that wanted a core in the minute before; NaN if the system does not say
   std::vector<Precision> precisions;
 
   const Precision& fp32() const { return precisions.front(); }
@@ -63,7 +64,7 @@ double median(std::vector<double> values);
 /// max |a - b|; a NaN stays one.
 double max_difference(const std::vector<float>& a, const std::vector<float>& b);
 
-/// How often a measurement is repeated; and where once is too short for the clock, how often the work is done each time.
+/// How often a measurement is repeated; and, where once is too short for the clock, how often the work is done in each.
 struct Repetitions {
   std::size_t count;
   std::size_t each = 1;

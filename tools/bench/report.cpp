@@ -1,8 +1,6 @@
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <fmt/chrono.h>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "experiments/resources.hpp"
@@ -16,19 +14,13 @@ using Json = nlohmann::ordered_json;
 /// Numbers as they are shown: four digits.
 double rounded(double value) { return std::stod(fmt::format("{:.4g}", value)); }
 
-/// Programs that wanted a core in the last minute, on the mean, this one included; NaN if nobody knows.
-double load_average() {
-  double load = std::numeric_limits<double>::quiet_NaN();
-  return ::getloadavg(&load, 1) == 1 ? rounded(load) : load;
-}
-
 Json machine_record(const Setup& setup) {
   const BackendInfo info = setup.fp32().backend->info();
   const auto now = std::chrono::floor<std::chrono::minutes>(std::chrono::system_clock::now());
-  return {{"name", "machine/cores"},    {"value", setup.cores},   {"unit", "cores"},
-          {"repetitions", 1},           {"min", setup.cores},     {"max", setup.cores},
-          {"processor", info.device},   {"target", info.target},  {"libraries", info.libraries},
-          {"commit", program_commit()}, {"load", load_average()}, {"time", fmt::format("{:%Y-%m-%d %H:%M} UTC", now)}};
+  return {{"name", "machine/cores"},    {"value", setup.cores},  {"unit", "cores"},
+          {"repetitions", 1},           {"min", setup.cores},    {"max", setup.cores},
+          {"processor", info.device},   {"target", info.target}, {"libraries", info.libraries},
+          {"commit", program_commit()}, {"load", setup.load},    {"time", fmt::format("{:%Y-%m-%d %H:%M} UTC", now)}};
 }
 
 Json to_json(const Record& record) {

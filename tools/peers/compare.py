@@ -1,7 +1,7 @@
 """Runs bench and the peers in turns on one core, so that each peer is compared with ours just before and after it.
 
-Writes one JSON record for each peer and task: the peer's median with its range, ours, how many times faster ours is, and
-what part of the FMA peak the peer reaches. Called by tools/bench_peers.
+Writes one JSON record for each peer and task: the peer's median with its range, ours, how many times faster ours is,
+and what part of the FMA peak the peer reaches. Called by tools/bench_peers.
 """
 import argparse
 import json
@@ -19,11 +19,17 @@ TASKS = {"train_step/paper": ("keras", "torch"), "train_step/short": ("keras", "
          "mfcc/features": ("librosa", "torchaudio"), "mfcc/decode+features": ("librosa", "torchaudio")}
 
 
-def on_one_core(command):
-    """Runs a command on the last of our cores, with one thread where libraries ask the environment."""
+# One thread, where libraries ask the environment; and an allocator that keeps what it has: glibc's would give large
+# arrays back after each step, and PyTorch would spend two fifths of its time on page faults.
+PEERS_AT_THEIR_BEST = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
+                       "NUMBA_NUM_THREADS": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TOP_PAD_": str(1 << 28),
+                       "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
+
+
+def on_one_core(command, environment):
+    """Runs a command on the last of our cores."""
     core = max(os.sched_getaffinity(0))
-    threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")}
-    return subprocess.run(["taskset", "-c", str(core), *map(str, command)], env=os.environ | threads, text=True,
+    return subprocess.run(["taskset", "-c", str(core), *map(str, command)], env=os.environ | environment, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -31,7 +37,7 @@ def measure_ours(bench, task, folder):
     """bench's records of a task: {"fp32": …, "bf16": …} of a step where the machine has them, or {"": …}."""
     json_file = Path(folder) / "bench.json"
     pattern = "^" + task.replace("+", "[+]") + "/(.*/)?1core$"
-    finished = on_one_core([bench, "--only", pattern, "--json", json_file])
+    finished = on_one_core([bench, "--only", pattern, "--json", json_file], {})
     if finished.returncode != 0:
         sys.exit(finished.stderr or f"error: bench failed at {task}")
     records = [record for record in json.loads(json_file.read_text()) if record["name"].startswith(task)]
@@ -41,7 +47,7 @@ def measure_ours(bench, task, folder):
 def measure_peer(python, peer, task, clips):
     """What the peer's script reports, or None after saying why there is nothing."""
     arguments = [clips] if task.startswith("mfcc") else []
-    finished = on_one_core([python, HERE / SCRIPTS[peer], task, *arguments])
+    finished = on_one_core([python, HERE / SCRIPTS[peer], task, *arguments], PEERS_AT_THEIR_BEST)
     if finished.returncode == 0:
         return json.loads(finished.stdout.splitlines()[-1])
     reason = (finished.stderr.strip().splitlines() or ["no message"])[-1]
@@ -61,13 +67,15 @@ def compare(task, precision, peer, before, after):
     return {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in record.items()}
 
 
+def line(r):
+    task = "/".join(filter(None, (r["task"], r["precision"])))
+    share = f"{100 * r['share_of_peak']:.0f}, ours {100 * r['ours_share_of_peak']:.0f}" if "share_of_peak" in r else ""
+    return f"{task:<28}{r['peer']:<34}{r['value']:>9.4g}{r['ours']:>9.4g}  {r['unit']:<9}{r['ratio']:>6.2f}  {share}"
+
+
 def table(records):
-    lines = [f"{'task':<28}{'peer':<34}{'peer':>9}{'ours':>9}  {'unit':<9}{'ratio':>6}  % of peak"]
-    for r in records:
-        share = f"{100 * r['share_of_peak']:.0f}, ours {100 * r['ours_share_of_peak']:.0f}" if "share_of_peak" in r else ""
-        lines.append(f"{'/'.join(filter(None, (r['task'], r['precision']))):<28}{r['peer']:<34}{r['value']:>9.4g}{r['ours']:>9.4g}  "
-                     f"{r['unit']:<9}{r['ratio']:>6.2f}  {share}")
-    return "\n".join(lines)
+    heading = f"{'task':<28}{'peer':<34}{'peer':>9}{'ours':>9}  {'unit':<9}{'ratio':>6}  % of peak"
+    return "\n".join([heading, *map(line, records)])
 
 
 def main():
@@ -89,7 +97,7 @@ def main():
                 peer = measure_peer(options.environments / name / "bin" / "python", name, task, clips)
                 after = measure_ours(options.programs / "bench", task, folder)
                 if peer:
-                    records += [compare(task, precision, peer, before[precision], after[precision]) for precision in after]
+                    records += [compare(task, which, peer, before[which], after[which]) for which in after]
                 before = after
     options.json.write_text(json.dumps(records, indent=2) + "\n")
     print(table(records))

@@ -4,7 +4,7 @@ import time
 
 
 def report(peer, unit, work, repetitions=7, clips=None):
-    """Prints one JSON object: name and version of the peer, and its seconds, or clips per second, in each repetition."""
+    """Prints one JSON object: the peer's name and version, and seconds, or clips per second, of each repetition."""
     for _ in range(2):
         work()
     values = []
