@@ -20,7 +20,7 @@ Json machine_record(const Setup& setup) {
   return {{"name", "machine/cores"},    {"value", setup.cores},  {"unit", "cores"},
           {"repetitions", 1},           {"min", setup.cores},    {"max", setup.cores},
           {"processor", info.device},   {"target", info.target}, {"libraries", info.libraries},
-          {"commit", program_commit()}, {"load", setup.load},    {"time", fmt::format("{:%Y-%m-%d %H:%M} UTC", now)}};
+          {"commit", program_commit()}, {"load", rounded(setup.load)},    {"time", fmt::format("{:%Y-%m-%d %H:%M} UTC", now)}};
 }
 
 Json to_json(const Record& record) {

@@ -18,7 +18,6 @@ SCRIPTS = {"keras": "keras_step.py", "torch": "torch_step.py", "librosa": "libro
 TASKS = {"train_step/paper": ("keras", "torch"), "train_step/short": ("keras", "torch"),
          "mfcc/features": ("librosa", "torchaudio"), "mfcc/decode+features": ("librosa", "torchaudio")}
 
-
 # One thread, where libraries ask the environment; and an allocator that keeps what it has: glibc's would give large
 # arrays back after each step, and PyTorch would spend two fifths of its time on page faults.
 PEERS_AT_THEIR_BEST = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
