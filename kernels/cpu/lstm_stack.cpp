@@ -433,8 +433,13 @@ void backward_run(const Pass& pass, const ParameterLayout& layout, const float* 
 
 std::unique_ptr<StackState> make_stack_state(std::int64_t target, const StackConfig& config, const Group& largest,
                                              Mode mode) {
+  return make_stack_state(lstm_kernels(target), config, largest, mode);
+}
+
+std::unique_ptr<StackState> make_stack_state(const LstmKernels& kernels, const StackConfig& config,
+                                             const Group& largest, Mode mode) {
   auto state = std::make_unique<CpuStackState>();
-  state->kernels = lstm_kernels(target);
+  state->kernels = kernels;
   state->mode = mode;
   state->runs.resize(largest.runs);
   for (Run& run : state->runs) {

@@ -1,0 +1,154 @@
+#include <algorithm>
+
+#include "core/error.hpp"
+#include "features/store.hpp"
+#include "kernels/reference/backend.hpp"
+#include "models/trainer.hpp"
+#include "tools/bench/benchmarks.hpp"
+#include "tools/bench/training.hpp"
+
+namespace genretree::bench {
+
+Operations::Operations(const Shape& shape) {
+  const double rows = static_cast<double>(shape.batch * shape.frames);
+  for (std::size_t l = 0; l < shape.stack.layers(); ++l) {
+    const auto inputs = static_cast<double>(shape.stack.layer_inputs(l));
+    const auto units = static_cast<double>(shape.stack.units[l]), per_operand = 2 * 4 * units * rows;
+    forward += per_operand * (inputs + units);
+    transposed += per_operand * (l == 0 ? units : inputs + units);
+    weights += per_operand * (inputs + units);
+  }
+}
+
+std::vector<float> made_up(std::size_t count) {
+  Random random({.use = RandomUse::corpus});
+  std::vector<float> values(count);
+  for (float& value : values) value = static_cast<float>(random.normal());
+  return values;
+}
+
+Training::Training(Backend& backend, const Shape& shape, Mode mode)
+    : backend_(backend), queue_(backend.device().make_queue()), shape_(shape), mode_(mode) {
+  const std::size_t batch = shape.batch, outputs = shape.stack.outputs();
+  group_ = {1, batch, shape.frames, paper_classes, {static_cast<std::uint32_t>(batch)}, {paper_classes}};
+  parameters_ = initial_parameters({shape.stack, paper_classes}, {});
+  x_ = made_up(shape.frames * batch * shape.stack.inputs);
+  for (std::size_t b = 0; b < batch; ++b) labels_.push_back(static_cast<std::int32_t>(b % paper_classes));
+  gradients_.resize(parameters_.size()), moments_.resize(2 * parameters_.size());
+  h_.resize(batch * outputs), dh_.resize(batch * outputs), probabilities_.resize(batch * paper_classes);
+  state_ = backend.make_stack_state(shape.stack, group_, mode);
+}
+
+void Training::forward() {
+  backend_.stack_forward(shape_.stack, group_, row_view(parameters_), x_view(), {}, mode_, *state_, output_view(h_),
+                         *queue_);
+  queue_->synchronize();
+}
+
+void Training::classify() {
+  double loss = 0;
+  std::int32_t correct = 0;
+  const View<float, 3> dh = mode_ == Mode::training ? output_view(dh_) : View<float, 3>{};
+  backend_.classify_loss(shape_.stack, group_, Loss::clipped, row_view(parameters_), output_view(h_),
+                         view_of(labels_.data(), 1, shape_.batch),
+                         view_of(probabilities_.data(), 1, shape_.batch, paper_classes), view_of(&loss, 1),
+                         view_of(&correct, 1), dh, row_view(gradients_), *queue_);
+  queue_->synchronize();
+}
+
+void Training::update() {
+  const std::int64_t number = ++steps_;
+  backend_.update({}, group_, std::span(&number, 1), row_view(parameters_), row_view(gradients_),
+                  view_of(moments_.data(), 1, 2, parameters_.size()), *queue_);
+  queue_->synchronize();
+}
+
+void Training::backward() {
+  backend_.stack_backward(shape_.stack, group_, row_view(parameters_), x_view(), {}, output_view(dh_), *state_,
+                          row_view(gradients_), *queue_);
+  queue_->synchronize();
+}
+
+void Training::step() {
+  forward();
+  classify();
+  backward();
+  update();
+}
+
+void check_training(const Precision& precision, const Shape& shape) {
+  const Shape few_frames{shape.stack, shape.batch, 40};  // the backward pass takes them in some blocks
+  const auto definition = reference::make_backend();
+  Training ours(*precision.backend, few_frames), exact(*definition, few_frames);
+  ours.step(), exact.step();
+  const double largest = max_difference(exact.gradients(), std::vector<float>(exact.gradients().size()));
+  const double difference = max_difference(ours.gradients(), exact.gradients()) / largest;
+  if (!(difference <= precision.tolerance))
+    fail("a training step in {} is off by {:.1e} of the largest gradient, so its time means nothing", precision.name,
+         difference);
+}
+
+namespace {
+
+Record train_step(const Setup& setup, const Precision& precision, const Shape& shape, std::size_t repetitions) {
+  check_training(precision, shape);
+  Training training(*precision.backend, shape);
+  Record record = time_work(setup, 1, {repetitions}, Operations(shape).step(), [&] { training.step(); });
+  record.megabytes = training.megabytes();
+  return record;
+}
+
+Record forward(const Setup& setup, const Precision& precision, const Shape& shape) {
+  check_training(precision, shape);
+  Training training(*precision.backend, shape);
+  return time_work(setup, 1, {10}, Operations(shape).forward, [&] { training.forward(); });
+}
+
+/// A batch as Trainer evaluates it: forward without keeping anything, and the loss.
+Record evaluation(const Setup& setup, const Precision& precision) {
+  constexpr std::size_t rows = 70;
+  check_training(precision, paper_shape);
+  const Shape shape{paper_shape.stack, rows, paper_shape.frames};
+  Training training(*precision.backend, shape, Mode::inference);
+  Record record =
+      time_work(setup, 1, {10}, Operations(shape).forward, [&] { training.forward(), training.classify(); });
+  record.megabytes = training.megabytes();
+  return record;
+}
+
+/// 420 clips of the paper's size in batches of 35, then 120 of validation and 60 of test.
+Record epoch(const Setup& setup, const Precision& precision) {
+  check_training(precision, paper_shape);
+  FeatureStore store;
+  store.tracks.resize(600);
+  for (std::size_t clip = 0; clip < 600; ++clip)
+    store.labels.push_back(static_cast<std::int32_t>(clip % paper_classes));
+  store.features = made_up(600 * paper_shape.frames * paper_shape.stack.inputs);
+  const DeviceDataset dataset(store, *precision.backend);
+  Split split;
+  for (std::uint32_t clip = 0; clip < 600; ++clip)
+    (clip < 420 ? split.train : clip < 540 ? split.validation : split.test).push_back(clip);
+  const auto queue = precision.backend->device().make_queue();
+  Trainer trainer(*precision.backend, *queue, dataset, split, {paper_shape.stack, paper_classes}, {}, {});
+  const double operations = 12 * Operations(paper_shape).step() + 180.0 / 35 * Operations(paper_shape).forward;
+  Record record = time_work(setup, 1, {3}, operations, [&] { trainer.train_epoch(); });
+  record.megabytes = static_cast<double>(trainer.bytes()) / 1e6;
+  return record;
+}
+
+}  // namespace
+
+std::vector<Benchmark> training_benchmarks(const Setup& setup) {
+  std::vector<Benchmark> all;
+  for (const Precision& precision : setup.precisions) {
+    const std::string suffix = "/" + precision.name + "/1core";
+    all.push_back({"train_step/paper" + suffix, [&] { return train_step(setup, precision, paper_shape, 10); }});
+    all.push_back({"train_step/short" + suffix, [&] { return train_step(setup, precision, short_shape, 30); }});
+    all.push_back({"forward/paper" + suffix, [&] { return forward(setup, precision, paper_shape); }});
+    all.push_back({"evaluation/paper" + suffix, [&] { return evaluation(setup, precision); }});
+    all.push_back({"epoch/paper" + suffix, [&] { return epoch(setup, precision); }});
+  }
+  return all;
+}
+
+}  // namespace genretree::bench

@@ -1,0 +1,81 @@
+// One run on made-up clips, step by step: what the training benchmarks are made of.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "models/classifier.hpp"
+#include "tools/bench/measure.hpp"
+
+namespace genretree::bench {
+
+/// What decides the cost of a step.
+struct Shape {
+  StackConfig stack;
+  std::size_t batch, frames;
+};
+
+inline constexpr std::size_t paper_classes = 6;
+inline const Shape paper_shape{{.inputs = 13, .units = {128, 32}}, 35, 1293};
+inline const Shape short_shape{{.inputs = 33, .units = {128, 32}}, 35, 128};
+
+/// Multiplications and additions of the products of a stack, for one batch.
+struct Operations {
+  double forward = 0;
+  double transposed = 0;  ///< gradients of the operands, without that of the first layer's input
+  double weights = 0;     ///< gradients of the weights
+
+  explicit Operations(const Shape& shape);
+  double step() const { return forward + transposed + weights; }
+};
+
+/// A network, a batch and everything that a step needs.
+class Training {
+ public:
+  Training(Backend& backend, const Shape& shape, Mode mode = Mode::training);
+
+  /// Forward, loss, backward, Adam.
+  void step();
+  /// Forward alone, as before a backward pass; or, made for inference, as in an evaluation.
+  void forward();
+  /// After `forward` and `classify`.
+  void backward();
+  /// Dense layer and loss of what `forward` left, with gradients if made for training.
+  void classify();
+  /// One update by the gradients that `step` left.
+  void update();
+
+  /// Another state for the LSTM stack, made for this shape.
+  void use_state(std::unique_ptr<StackState> state) { state_ = std::move(state); }
+  const Group& group() const { return group_; }
+  const std::vector<float>& gradients() const { return gradients_; }
+  /// What the backend's state holds, MB.
+  double megabytes() const { return static_cast<double>(state_->bytes()) / 1e6; }
+
+ private:
+  View<float, 2> row_view(std::vector<float>& values) const { return view_of(values.data(), 1, values.size()); }
+  View<float, 3> output_view(std::vector<float>& h) const {
+    return view_of(h.data(), 1, shape_.batch, shape_.stack.outputs());
+  }
+  View<const float, 4> x_view() const {
+    return view_of(x_.data(), 1, shape_.frames, shape_.batch, shape_.stack.inputs);
+  }
+
+  Backend& backend_;
+  std::unique_ptr<Queue> queue_;
+  Shape shape_;
+  Mode mode_;
+  Group group_;
+  std::vector<float> parameters_, x_, gradients_, moments_, h_, dh_, probabilities_;
+  std::vector<std::int32_t> labels_;
+  std::unique_ptr<StackState> state_;
+  std::int64_t steps_ = 0;
+};
+
+/// fail() unless a step of a few frames has the definition's gradient: a wrong kernel's time means nothing.
+void check_training(const Precision& precision, const Shape& shape);
+
+/// `count` numbers from a normal distribution, the same on every call.
+std::vector<float> made_up(std::size_t count);
+
+}  // namespace genretree::bench
