@@ -79,8 +79,12 @@ Record mfcc(const Setup& setup, bool decode) {
   Mfcc kernel(backend);
   return clips_per_second(time_work(setup, 1, {7}, 0,
                                     [&] {
-                                      for (std::size_t c = 0; c < clips.size(); ++c)
-                                        kernel.extract(decode ? clips[c].load(rate).samples : samples[c]);
+                                      for (std::size_t c = 0; c < clips.size(); ++c) {
+                                        if (decode)
+                                          kernel.extract(clips[c].load(rate).samples);
+                                        else
+                                          kernel.extract(samples[c]);
+                                      }
                                     }),
                           clips.size());
 }

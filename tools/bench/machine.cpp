@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "experiments/resources.hpp"
+#include "core/limits.hpp"
 #include "kernels/cpu/memory_speed.hpp"
 #include "tools/bench/benchmarks.hpp"
 

@@ -17,10 +17,11 @@ double rounded(double value) { return std::stod(fmt::format("{:.4g}", value)); }
 Json machine_record(const Setup& setup) {
   const BackendInfo info = setup.fp32().backend->info();
   const auto now = std::chrono::floor<std::chrono::minutes>(std::chrono::system_clock::now());
-  return {{"name", "machine/cores"},    {"value", setup.cores},  {"unit", "cores"},
-          {"repetitions", 1},           {"min", setup.cores},    {"max", setup.cores},
-          {"processor", info.device},   {"target", info.target}, {"libraries", info.libraries},
-          {"commit", program_commit()}, {"load", rounded(setup.load)},    {"time", fmt::format("{:%Y-%m-%d %H:%M} UTC", now)}};
+  return {
+      {"name", "machine/cores"},    {"value", setup.cores},        {"unit", "cores"},
+      {"repetitions", 1},           {"min", setup.cores},          {"max", setup.cores},
+      {"processor", info.device},   {"target", info.target},       {"libraries", info.libraries},
+      {"commit", program_commit()}, {"load", rounded(setup.load)}, {"time", fmt::format("{:%Y-%m-%d %H:%M} UTC", now)}};
 }
 
 Json to_json(const Record& record) {
