@@ -86,11 +86,12 @@ MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std
 Limits limits_of_process() { return {available_cores(), available_memory() / 5 * 4}; }
 
 std::size_t automatic_jobs(std::size_t runs, const MemoryNeed& need, const Limits& limits) {
+  if (runs == 0) return 1;  // a finished grid needs no memory to be reported
   if (need.of(1) > limits.memory)
     fail(
         "there is no room for a single run: it needs {} MB or more and {} MB for the data set, but this process may "
-        "take {} "
-        "MB. Close other programs or raise the limit of the container or job; or choose a smaller training.batch, "
+        "take {} MB. Close other programs or raise the limit of the container or job; or choose a smaller "
+        "training.batch, "
         "fewer features.frames or fewer units in model.layers. --jobs 1 tries it all the same",
         megabytes(need.per_run), megabytes(need.shared), limits.memory / 1'000'000);
   const std::size_t fit = (limits.memory - need.shared) / std::max<std::size_t>(1, need.per_run);

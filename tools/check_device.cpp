@@ -23,8 +23,8 @@ std::ptrdiff_t check(const std::string& name, const std::string& precision) {
   for (const std::string& target : targets)
     backends.push_back(make_backend({.device = name, .precision = precision, .target = target}));
   const BackendInfo info = backends.front()->info();
-  fmt::print("\nbackend {}: {}\n  LSTM {}, {}; {}\n", info.backend, info.device, info.algorithm, info.precision,
-             info.libraries);
+  fmt::print("\nbackend {}: {}\n  LSTM {}, {}; target auto takes {}; {}\n", info.backend, info.device, info.algorithm,
+             info.precision, info.target, info.libraries);
   const std::vector<OperationCheck> checks = check_operations(backends, make_spectral_tables({}));
   fmt::print("{}", check_table(checks, targets));
   return std::count_if(checks.begin(), checks.end(), [](const OperationCheck& one) { return !one.passed(); });

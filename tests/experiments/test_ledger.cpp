@@ -101,7 +101,8 @@ TEST_CASE("results that do not belong together are refused, each with its reason
     CHECK_THROWS_WITH(read_results({folder.path()}, true), Catch::Contains("different experiments"));
   }
   SECTION("a backend that differs in anything") {
-    const auto [name, field] = test::backend_fields[GENERATE(range(0, 6))];
+    const auto [name, field] =
+        test::backend_fields[GENERATE(range(0, static_cast<int>(std::size(test::backend_fields))))];
     other.backend.*field = "another";
     append_line(ledger_path(folder.path(), 1), to_json_line(other));
     CHECK_THROWS_WITH(read_results({folder.path()}, false),

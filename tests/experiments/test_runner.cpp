@@ -240,7 +240,8 @@ TEST_CASE("a run goes on from a checkpoint in its middle, bit for bit") {
     CHECK_NOTHROW(read_checkpoint(file, model));
   }
   SECTION("another backend, in whatever") {
-    const auto [name, field] = test::backend_fields[GENERATE(range(0, 6))];
+    const auto [name, field] =
+        test::backend_fields[GENERATE(range(0, static_cast<int>(std::size(test::backend_fields))))];
     checkpoint.backend.*field = "another";
     write_checkpoint(file, model, checkpoint);
     CHECK_THROWS_WITH(experiment.run("run", true),
@@ -264,7 +265,8 @@ TEST_CASE("a run goes on from a checkpoint in its middle, bit for bit") {
 TEST_CASE("results of another backend are not mixed in silence, in whatever it differs") {
   const Experiment experiment;
   experiment.run("run");
-  const auto [name, field] = test::backend_fields[GENERATE(range(0, 6))];
+  const auto [name, field] =
+      test::backend_fields[GENERATE(range(0, static_cast<int>(std::size(test::backend_fields))))];
   const fs::path ledger = ledger_path(experiment.path("run"), 0);
   Result other = experiment.results("run").front();
   other.backend.*field = "another";
