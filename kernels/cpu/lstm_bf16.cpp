@@ -16,6 +16,8 @@
 // With dropout each gate has an operand of its own, and each gate's part of doperand has a mask of its own.
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
 
 #include "core/error.hpp"
 #include "kernels/cpu/bf16.hpp"
@@ -176,7 +178,10 @@ void pack_weights(Layer& layer, const ParameterLayout::Layer& place, const float
       for (std::size_t c = 0; c < count; ++c) put(pairs[c], k, row[column + c]);
     });
   for_each_gate(layer, [&](std::size_t g, std::size_t q, std::size_t column, std::size_t count) {
-    std::copy_n(parameters + place.bias.offset + column, count, layer.bias.data() + g * group_columns + q * group);
+    const float* bias = parameters + place.bias.offset + column;
+    std::transform(bias, bias + count, layer.bias.data() + g * group_columns + q * group, [](float value) {
+      return std::isnan(value) ? std::numeric_limits<float>::quiet_NaN() : value;  // low bits of 0, as store_bf16 asks
+    });
   });
 }
 

@@ -29,7 +29,7 @@ HWY_INLINE Vector load_bf16(const std::uint16_t* from) {
   return hn::BitCast(Float(), hn::ShiftLeft<16>(hn::PromoteTo(Word(), hn::LoadU(Bf16(), from))));
 }
 
-/// As to_bf16. A NaN stays one: those that arithmetic makes have no low bits.
+/// As to_bf16. A NaN stays one if its low bits are 0, as all are that come from canonical ones.
 HWY_INLINE void store_bf16(Vector v, std::uint16_t* to) {
   const Word words;
   const auto rounded = hn::ShiftRight<16>(hn::Add(hn::BitCast(words, v), hn::Set(words, 0x8000u)));
@@ -168,7 +168,8 @@ void cell_backward(const Bf16CellBackward& p) {
 // ------------------------------------------------------------------------------------------------------------ operands
 
 void round(const float* a, std::size_t size, std::uint16_t* out) {
-  for (std::size_t i = 0; i < size; ++i) out[i] = to_bf16(a[i]);
+  constexpr float largest = 3.3895314e38f;  // in bf16: an infinite operand times a weight of 0 would be NaN
+  for (std::size_t i = 0; i < size; ++i) out[i] = to_bf16(std::clamp(a[i], -largest, largest));
 }
 
 void mask(const std::uint16_t* a, const float* mask, std::size_t size, std::uint16_t* out) {

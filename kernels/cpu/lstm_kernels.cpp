@@ -141,8 +141,10 @@ void cell_backward_with(const CellBackward& p) {
     const float* gates = p.gates + r * 4 * lanes;
     const Vector i = hn::LoadU(d, gates), f = hn::LoadU(d, gates + lanes);
     const Vector g = hn::LoadU(d, gates + 2 * lanes), o = hn::LoadU(d, gates + 3 * lanes);
-    // a gate that is shut lets nothing through, so that any number serves as tanh(c)
-    const Vector tanh_c = hn::Div(hn::LoadU(d, p.h + r * p.h_row), hn::Max(o, hn::Set(d, 1e-30f)));
+    // A gate that is shut lets nothing through, so that any number serves as tanh(c). In lanes beyond the layer's units
+    // h is of whatever follows: cut, it makes no NaN.
+    const Vector quotient = hn::Div(hn::LoadU(d, p.h + r * p.h_row), hn::Max(o, hn::Set(d, 1e-30f)));
+    const Vector tanh_c = limit(d, quotient, -1.0f, 1.0f);
     Vector dh = hn::LoadU(d, p.dh + r * p.dh_row);
     if (p.dh_above) dh = hn::Add(dh, hn::LoadU(d, p.dh_above + r * p.dh_above_row));
     const Vector dtanh = hn::Mul(dh, o);

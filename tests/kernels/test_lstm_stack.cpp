@@ -1,5 +1,6 @@
 // The LSTM stack of every backend against the definition, and the definition against finite differences and cases
 // worked by hand.
+#include <bit>
 #include <cmath>
 
 #include "kernels/cpu/bf16.hpp"
@@ -96,7 +97,7 @@ TEST_CASE("the definition's gradient is the slope of its output, for every param
 }
 
 TEST_CASE("one gate at a time, worked by hand") {
-  constexpr float open = 200, shut = -200;  // every gate is exactly 1 or 0 there, tanh exactly 1 or -1
+  constexpr float open = 200, shut = -200;  // gates are 1 or 0 there, tanh 1 or -1, to 3e-7
   const std::vector<float> z{-80, -20, -3.5f, -2.6f, -2.5f, -1, -1e-3f, 0, 1e-4f, 0.3f, 1, 2.4f, 2.6f, 3.5f, 9, 30, 90};
   const auto check = [&](std::size_t q, std::vector<float> biases, Gate gate, auto expected) {
     test::for_each_backend([&](Backend& backend) {
@@ -207,6 +208,42 @@ TEST_CASE("NaN in a clip comes out as NaN") {
     CHECK(std::isnan(h[6]));
     CHECK(std::isfinite(h[12]));
   });
+}
+
+TEST_CASE("NaN in a weight comes out as NaN, whatever its bits") {
+  for (const std::uint32_t bits : {0x7FC00000u, 0x7FFFFFFFu, 0xFFFFFFFFu})
+    for (std::size_t q = 0; q < 4; ++q) {
+      Problem p({.inputs = 2, .units = {6, 5}}, 1, 3, 2, 2);
+      const ParameterLayout::Tensor bias = ParameterLayout(p.stack, 2).layers[0].bias;
+      std::fill_n(p.parameters.begin() + static_cast<std::ptrdiff_t>(bias.offset + q * 6), 6,
+                  std::bit_cast<float>(bits));
+      test::for_each_backend([&](Backend& backend) {
+        INFO("gate " << q << ", bits " << bits);
+        for (const float h : test::run_inference(backend, p)) CHECK(std::isnan(h));
+      });
+    }
+}
+
+TEST_CASE("huge and infinite inputs shut or open gates and make no NaN, also where units do not fill a vector") {
+  for (const float factor : {1e20f, 1e37f, std::numeric_limits<float>::infinity()}) {
+    Problem p({.inputs = 13, .units = {20, 7}}, 1, 3, 4, 2);
+    for (float& x : p.x) x = std::copysign(std::min(std::abs(x) * factor, factor), x);
+    if (std::isinf(factor))  // ∞ - ∞ is NaN by right: one input alone may be infinite
+      for (std::size_t i = 0; i < p.x.size(); ++i)
+        if (i % 13 != 0) p.x[i] = 0;
+    test::for_each_backend([&](Backend& backend) {
+      INFO("inputs up to " << factor);
+      for (const float h : test::run_inference(backend, p)) CHECK(std::isfinite(h));
+      if (std::isinf(factor)) return;  // ∞ · 0 makes the kernel's gradient NaN by right
+      const test::StackResult result = test::run_stack(backend, p);
+      CHECK(std::none_of(result.gradients.begin(), result.gradients.end(), [](float g) { return std::isnan(g); }));
+    });
+  }
+}
+
+TEST_CASE("batches beyond all blocks of rows that are collected") {
+  for (const double dropout : {0.0, 0.3})
+    check_against_reference(Problem({.inputs = 3, .units = {10, 6}, .dropout = dropout}, 1, 300, 3, 2));
 }
 
 TEST_CASE("a state for inference is small and refuses to train") {
