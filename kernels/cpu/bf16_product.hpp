@@ -2,7 +2,8 @@
 // serves three ways to compute it, of which each machine has the last at least:
 //   amx_bf16     Intel's tiles (Sapphire Rapids and later): 16 × 16 sums, 32 deep, by one instruction
 //   avx512_bf16  the instruction vdpbf16ps (Zen 4, Cooper Lake and later): a pair of products added to each lane
-//   emulated     the same pairs with multiply-adds of any instruction set, to the same bits as vdpbf16ps
+//   emulated     the same pairs with multiply-adds of any instruction set, to the same bits as vdpbf16ps (but for
+//                products below 1e-38)
 // Tiles add up the same products in another order.
 #pragma once
 

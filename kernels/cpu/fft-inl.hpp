@@ -11,7 +11,7 @@
 // A factor is called by a number: 0 is x^n - 1, and factor b splits into 2b (with the -) and 2b + 1. With
 // turns(2b + c) = (turns(b) + c) / 2, factor b is x^m - exp(-2πi turns(b)), and it is split by w = root(b) =
 // exp(-πi turns(b)), whatever m is. So root(2b + 1) = -i root(2b), and x^m - i, from which on all is complex, is 3.
-// Up to three splits are done in registers, and each part then on its own, so that it stays in the nearest cache.
+// Up to four splits are done in registers, and each part then on its own, so that it stays in the nearest cache.
 
 #if defined(GENRETREE_KERNELS_CPU_FFT_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef GENRETREE_KERNELS_CPU_FFT_INL_HPP

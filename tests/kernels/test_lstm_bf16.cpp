@@ -143,7 +143,8 @@ double distance(std::span<const float> a, std::span<const double> b) {
 }  // namespace
 
 // Single precision instead of double moves a number to another side of a rounding's limit now and then (one in some
-// thousands), and then by 2^-8 of itself: far less, over a tensor, than the 2^-9 by which all are off the definition.
+// thousands), and then by up to 2^-7 of itself: far less, over a tensor, than the 2^-9 or so by which each is off the
+// definition.
 TEST_CASE("in bf16 the stack is the definition with operands, kept gates and cells rounded, and nothing else") {
   std::vector<Problem> problems;
   for (const Gate gate : {Gate::sigmoid, Gate::hard_sigmoid, Gate::hard_sigmoid_keras3})

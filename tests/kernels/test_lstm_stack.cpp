@@ -26,7 +26,7 @@ void check_tensors(const Problem& p, std::span<const float> a, std::span<const f
       }
 }
 
-/// What the precision of a backend may cost, of h and of gradients. In bf16 an operand is off by 2^-9 of itself at most;
+/// What the precision of a backend may cost, of h and of gradients. In bf16 an operand is off by 2^-8 of itself at most;
 /// the errors of a product's terms average out, those of the steps of a sequence and of its layers add up.
 struct Tolerance {
   double h, gradients;
