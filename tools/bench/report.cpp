@@ -49,8 +49,8 @@ std::map<std::string, Json> read_kept(const std::string& text, Json& machine) tr
   const Json& before = records.at(0);
   for (const char* fact : {"value", "processor", "precisions", "libraries", "commit"})
     if (before.at(fact) != machine.at(fact))
-      reject("--update: {} was {} and is now {}. Leave --update out, and measure everything anew", fact,
-             before.at(fact).dump(), machine.at(fact).dump());
+      reject("--update: {} was {} and is now {}. Leave --update out, and measure everything anew",
+             fact == std::string_view("value") ? "cores" : fact, before.at(fact).dump(), machine.at(fact).dump());
   machine["until"] = std::exchange(machine["time"], before.at("time"));
   if (before.at("load").is_number() && before.at("load") > machine.at("load")) machine["load"] = before.at("load");
   std::map<std::string, Json> by_name;

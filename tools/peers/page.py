@@ -48,8 +48,9 @@ that a run holds.
 PIECES_HEAD = """## Where a step's time goes
 
 The paper's step in fp32 on the interleaved kernels, all time steps of both layers, each kernel call timed in its place
-by the clock on the wall; all rows are of one step, the shortest of fifteen. The recurrent and the input product are one
-by design: [h, x, 1] · [recurrent kernel; kernel; bias]. There are no such rows for bf16.
+by the clock on the wall, unless another program came between; the step in processor time. All rows are of one step, the
+shortest of fifteen. The recurrent and the input product are one by design: [h, x, 1] · [recurrent kernel; kernel; bias].
+There are no such rows for bf16.
 
 """
 GRID_HEAD = """## The paper's whole grid
@@ -116,7 +117,7 @@ class Page:
 
     def about_the_machine(self):
         m = self.machine
-        until = f" to {m['until']}" if "until" in m else ""
+        until = f" to {m['until']}" if m.get("until", m["time"]) != m["time"] else ""
         load = "unknown" if m["load"] is None else f"{m['load']:.1f}"
         precisions = "; ".join(f"{name} on {p['target']}, {p['algorithm']}" for name, p in m["precisions"].items())
         return (f"Measured on {m['time']}{until}, commit {m['commit']}: {m['processor']}, {m['value']} cores;\n"
@@ -129,10 +130,13 @@ class Page:
             difference = f"{r['largest_difference']:.1g} dB" if "largest_difference" in r else ""
             rows.append([r["task"], r["peer"], with_range(r), with_range(ours), r["unit"], f"**{r['ratio']:.2f}**",
                          percent(r), difference])
-        measured = sorted({(r["time"], r["commit"], r["processor"]) for r in self.peers})
-        tail = "".join(f"\nMeasured on {time}, commit {commit}: {processor}." for time, commit, processor in measured)
+        times = {}
+        for r in self.peers:
+            times.setdefault((r["commit"], r["processor"]), set()).add(r["time"])
+        tail = "".join(f"\nMeasured on {' to '.join(sorted({min(when), max(when)}))}, commit {commit}: {processor}.\n"
+                       for (commit, processor), when in times.items())
         return section(OTHERS, ["", "peer", "peer's", "ours", "unit", "ratio", "peer's part of the peak", "difference"],
-                       rows, tail + "\n")
+                       rows, tail)
 
     def training(self):
         rows = [[r["name"], with_range(r), percent(r), megabytes(r)]
