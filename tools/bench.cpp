@@ -1,5 +1,5 @@
-// bench: measures this machine's limits and what we reach of them. The kernels of training and of MFCCs are compared with
-// the definition before they are timed. What is measured lies in bench/, a file for each subject.
+// bench: measures this machine's limits and what we reach of them. The kernels of training and of MFCCs are compared
+// with the definition before they are timed. What is measured lies in bench/, a file for each subject.
 #include <cstdlib>
 #include <filesystem>
 #include <iterator>

@@ -146,10 +146,12 @@ TEST_CASE("bench_peers: a ratio above 1 says that ours is faster, in seconds and
   write_whole_text(folder / "check.py", R"(
 from compare import compare, merge
 def ours(value, **more):
-    return [{"processor": "p", "commit": "c", "time": "t"}, {"value": value, "min": value - 1, "max": value + 1, **more}]
+    machine = {"processor": "p", "commit": "c", "time": "t"}
+    return [machine, {"value": value, "min": value - 1, "max": value + 1, **more}]
 def peer(unit, *values):
     return {"peer": "Abacus 1.0", "unit": unit, "values": list(values)}
-step = compare("train_step/paper", "torch", peer("s", 8, 16, 12), ours(2, share_of_peak=0.5), ours(4, share_of_peak=0.7))
+before, after = ours(2, share_of_peak=0.5), ours(4, share_of_peak=0.7)
+step = compare("train_step/paper", "torch", peer("s", 8, 16, 12), before, after)
 print(step["ratio"], step["value"], step["min"], step["max"], step["ours"], step["ours_min"], step["ours_max"])
 print(round(step["ours_share_of_peak"], 6), round(step["share_of_peak"], 6), step["commit"], step["time"])
 mfcc = compare("mfcc/features", "librosa", peer("clips/s", 50) | {"largest_difference": 0.001}, ours(300), ours(200))

@@ -12,8 +12,8 @@ namespace genretree::bench {
 /// "megabytes" where a record has them. The first one, "machine/cores", also names the machine, what computes in each
 /// precision, the program's commit, the time and the machine's load before.
 /// kept: the text of such an array, or empty. Its records stay, in the order of `names`, unless they are among
-/// `records`; its first "time" and larger "load" stay too, and "until" says when the last were added. InputError if it is
-/// none or was made by another program, on another machine, or with other options.
+/// `records`; its first "time" and larger "load" stay too, and "until" says when the last were added. InputError if it
+/// is none or was made by another program, on another machine, or with other options.
 std::string to_json(const Setup& setup, const std::vector<Record>& records, const std::vector<std::string>& names,
                     const std::string& kept);
 

@@ -49,8 +49,8 @@ PIECES_HEAD = """## Where a step's time goes
 
 The paper's step in fp32 on the interleaved kernels, all time steps of both layers, each kernel call timed in its place
 by the clock on the wall, unless another program came between; the step in processor time. All rows are of one step, the
-shortest of fifteen. The recurrent and the input product are one by design: [h, x, 1] · [recurrent kernel; kernel; bias].
-There are no such rows for bf16.
+shortest of fifteen. The recurrent and the input product are one by design: [h, x, 1] · [recurrent kernel; kernel;
+bias]. There are no such rows for bf16.
 
 """
 GRID_HEAD = """## The paper's whole grid
