@@ -1,6 +1,7 @@
-// bench: measures this machine's limits and what we reach of them. Every kernel is compared with the definition before
-// it is timed. What is measured lies in bench/, a file for each subject.
+// bench: measures this machine's limits and what we reach of them. The kernels of training and of MFCCs are compared
+// with the definition before they are timed. What is measured lies in bench/, a file for each subject.
 #include <cstdlib>
+#include <filesystem>
 #include <iterator>
 #include <limits>
 #include <regex>
@@ -23,7 +24,7 @@ namespace {
 struct Options {
   std::string json, only = ".*", target = "auto";
   std::size_t cores = available_cores();
-  bool list = false;
+  bool list = false, update = false;
 };
 
 /// The system's load average over one minute.
@@ -32,19 +33,16 @@ double load_average() {
   return ::getloadavg(&load, 1) == 1 ? load : std::numeric_limits<double>::quiet_NaN();
 }
 
-/// fp32, and whatever else this build offers: what it refuses is said.
+/// Of a target with a unit for bf16, "avx3+amx_bf16", fp32 has the part before it.
 Setup make_setup(const Options& options) {
-  Setup setup{cpu::find_target(options.target), options.cores, load_average(), {}};
-  const auto add = [&](const std::string& precision, double tolerance) {
+  const std::string vectors = options.target.substr(0, options.target.find('+'));
+  Setup setup{cpu::find_target(vectors), options.cores, load_average(), {}};
+  const auto add = [&](const std::string& precision, const std::string& target, double tolerance) {
     setup.precisions.push_back(
-        {precision, make_backend({.device = "cpu", .precision = precision, .target = options.target}), tolerance});
+        {precision, make_backend({.device = "cpu", .precision = precision, .target = target}), tolerance});
   };
-  add("fp32", 1e-5);
-  try {
-    add("bf16", 3e-2);  // a bf16 has 8 bits: 0.2 % of each operand
-  } catch (const InputError& error) {
-    fmt::print(stderr, "bf16 is left out: {}\n", error.what());
-  }
+  add("fp32", vectors, 1e-5);
+  add("bf16", options.target, 3e-2);  // a bf16 has 8 bits: 0.2 % of each operand
   return setup;
 }
 
@@ -81,28 +79,38 @@ ExitCode run(int argc, char** argv) {
   CLI::App app("Measures this machine's limits and what the kernels reach of them. Everything takes some minutes",
                "bench");
   app.add_option("--json", options.json, "write the records to this file too, after each");
+  app.add_flag("--update", options.update,
+               "keep what the --json file has already and is not measured now: what is measured in parts, by the same "
+               "program with the same options, comes together in one file")
+      ->needs("--json");
   app.add_option("--only", options.only, "measure only what this regular expression finds, e.g. train_step");
   app.add_flag("--list", options.list, "measure nothing, list the names");
-  app.add_option("--target", options.target, "instruction set, e.g. avx2")->capture_default_str();
+  app.add_option("--target", options.target, "instruction set, e.g. avx2, or with bf16's unit, e.g. avx3+amx_bf16")
+      ->capture_default_str();
   app.add_option("--cores", options.cores, "for what is measured on one core and on several: how many")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1024));
+      ->check(CLI::Range(std::size_t{1}, available_cores()));
   if (asked_for_help(app, argc, argv)) return ExitCode::ok;
 
   const Setup setup = make_setup(options);
-  const std::vector<Benchmark> benchmarks = selected(all_benchmarks(setup), options.only);
+  std::vector<Benchmark> all = all_benchmarks(setup);
+  const std::vector<std::string> all_names = names_of(all);
+  const std::vector<Benchmark> benchmarks = selected(std::move(all), options.only);
   const std::vector<std::string> names = names_of(benchmarks);
   if (options.list) {
     fmt::print("{}\n", join(names, "\n"));
     return ExitCode::ok;
   }
+  const std::string kept =
+      options.update && std::filesystem::exists(options.json) ? read_text(options.json) : std::string();
   std::vector<Record> records;
   const auto write_records = [&] {
-    if (!options.json.empty()) write_whole_text(options.json, to_json(setup, records));
+    if (!options.json.empty()) write_whole_text(options.json, to_json(setup, records, all_names, kept));
   };
   write_records();  // a file that cannot be written fails before anything is measured
   const BackendInfo info = setup.fp32().backend->info();
-  fmt::print("{}, {}, {}; commit {}\n", info.device, info.target, info.libraries, program_commit());
+  fmt::print("{}, {}; commit {}\n{}\n", info.device, info.libraries, program_commit(),
+             description_of(setup.precisions));
   fmt::print("One core: its processor time; several: wall time. Peak: fp32 multiply-adds beside each measurement\n\n");
   fmt::print("{}\n", table_heading(names));
   for (const Benchmark& benchmark : benchmarks) {

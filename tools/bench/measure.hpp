@@ -33,7 +33,10 @@ struct Benchmark {
 struct Precision {
   std::string name;  ///< "fp32", "bf16"
   std::shared_ptr<Backend> backend;
-  double tolerance;  ///< of a gradient, as a part of the largest
+  double tolerance;  ///< of a gradient or an output, as a part of the largest
+
+  /// Operations to compare with the FMA peak, which is that of fp32: none in another precision.
+  double beside_peak(double operations) const { return name == "fp32" ? operations : 0; }
 };
 
 /// What every benchmark is made from.

@@ -1,8 +1,12 @@
 #include <algorithm>
 #include <chrono>
 #include <fmt/chrono.h>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 
+#include "core/error.hpp"
+#include "core/text.hpp"
 #include "experiments/resources.hpp"
 #include "tools/bench/report.hpp"
 
@@ -17,10 +21,15 @@ double rounded(double value) { return std::stod(fmt::format("{:.4g}", value)); }
 Json machine_record(const Setup& setup) {
   const BackendInfo info = setup.fp32().backend->info();
   const auto now = std::chrono::floor<std::chrono::minutes>(std::chrono::system_clock::now());
+  Json precisions;
+  for (const Precision& precision : setup.precisions) {
+    const BackendInfo of = precision.backend->info();
+    precisions[precision.name] = {{"target", of.target}, {"algorithm", of.algorithm}};
+  }
   return {
       {"name", "machine/cores"},    {"value", setup.cores},        {"unit", "cores"},
       {"repetitions", 1},           {"min", setup.cores},          {"max", setup.cores},
-      {"processor", info.device},   {"target", info.target},       {"libraries", info.libraries},
+      {"processor", info.device},   {"precisions", precisions},    {"libraries", info.libraries},
       {"commit", program_commit()}, {"load", rounded(setup.load)}, {"time", fmt::format("{:%Y-%m-%d %H:%M} UTC", now)}};
 }
 
@@ -34,6 +43,23 @@ Json to_json(const Record& record) {
   return json;
 }
 
+/// The records of an earlier file by their names; enters into `machine` what stays of its first one.
+std::map<std::string, Json> read_kept(const std::string& text, Json& machine) try {
+  const Json records = Json::parse(text);
+  const Json& before = records.at(0);
+  for (const char* fact : {"value", "processor", "precisions", "libraries", "commit"})
+    if (before.at(fact) != machine.at(fact))
+      reject("--update: {} was {} and is now {}. Leave --update out, and measure everything anew",
+             fact == std::string_view("value") ? "cores" : fact, before.at(fact).dump(), machine.at(fact).dump());
+  machine["until"] = std::exchange(machine["time"], before.at("time"));
+  if (before.at("load").is_number() && before.at("load") > machine.at("load")) machine["load"] = before.at("load");
+  std::map<std::string, Json> by_name;
+  for (std::size_t r = 1; r < records.size(); ++r) by_name[records[r].at("name").get<std::string>()] = records[r];
+  return by_name;
+} catch (const Json::exception&) {
+  reject("--update: the file is no array of bench's records. Leave --update out, and measure everything anew");
+}
+
 std::size_t width_of(const std::vector<std::string>& names) {
   const auto longest = std::ranges::max_element(names, {}, [](const std::string& name) { return name.size(); });
   return std::max<std::size_t>(4, longest == names.end() ? 0 : longest->size());
@@ -41,10 +67,25 @@ std::size_t width_of(const std::vector<std::string>& names) {
 
 }  // namespace
 
-std::string to_json(const Setup& setup, const std::vector<Record>& records) {
-  std::vector<std::string> lines{machine_record(setup).dump()};
-  for (const Record& record : records) lines.push_back(to_json(record).dump());
+std::string to_json(const Setup& setup, const std::vector<Record>& records, const std::vector<std::string>& names,
+                    const std::string& kept) {
+  Json machine = machine_record(setup);
+  std::map<std::string, Json> by_name;
+  if (!kept.empty()) by_name = read_kept(kept, machine);
+  for (const Record& record : records) by_name[record.name] = to_json(record);
+  std::vector<std::string> lines{machine.dump()};
+  for (const std::string& name : names)
+    if (by_name.contains(name)) lines.push_back(by_name[name].dump());
   return fmt::format("[\n  {}\n]\n", fmt::join(lines, ",\n  "));
+}
+
+std::string description_of(const std::vector<Precision>& precisions) {
+  std::vector<std::string> parts;
+  for (const Precision& precision : precisions) {
+    const BackendInfo info = precision.backend->info();
+    parts.push_back(fmt::format("{} on {}, {}", precision.name, info.target, info.algorithm));
+  }
+  return join(parts, "; ");
 }
 
 std::string table_heading(const std::vector<std::string>& names) {

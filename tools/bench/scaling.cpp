@@ -19,9 +19,11 @@ Record scaling(const Setup& setup, const Precision& precision, const Shape& shap
     trainings.push_back(std::make_unique<Training>(*precision.backend, shape));
     megabytes += trainings.back()->megabytes();
   }
-  Record record = time_work(setup, cores, {3}, static_cast<double>(runs) * Operations(shape).step(), [&] {
-    run_on_workers(precision.backend->device(), cores, runs, [&](std::size_t run, Worker&) { trainings[run]->step(); });
-  });
+  Record record =
+      time_work(setup, cores, {3}, precision.beside_peak(static_cast<double>(runs) * Operations(shape).step()), [&] {
+        run_on_workers(precision.backend->device(), cores, runs,
+                       [&](std::size_t run, Worker&) { trainings[run]->step(); });
+      });
   record.megabytes = megabytes;
   return record;
 }

@@ -9,17 +9,6 @@
 
 namespace genretree::bench {
 
-Operations::Operations(const Shape& shape) {
-  const double rows = static_cast<double>(shape.batch * shape.frames);
-  for (std::size_t l = 0; l < shape.stack.layers(); ++l) {
-    const auto inputs = static_cast<double>(shape.stack.layer_inputs(l));
-    const auto units = static_cast<double>(shape.stack.units[l]), per_operand = 2 * 4 * units * rows;
-    forward += per_operand * (inputs + units);
-    transposed += per_operand * (l == 0 ? units : inputs + units);
-    weights += per_operand * (inputs + units);
-  }
-}
-
 std::vector<float> made_up(std::size_t count) {
   Random random({.use = RandomUse::corpus});
   std::vector<float> values(count);
@@ -76,16 +65,31 @@ void Training::step() {
   update();
 }
 
+namespace {
+
+void check_close(const std::string& what, const std::vector<float>& ours, const std::vector<float>& exact,
+                 double tolerance) {
+  const double largest = max_difference(exact, std::vector<float>(exact.size()));
+  const double difference = max_difference(ours, exact) / largest;
+  if (!(difference <= tolerance))
+    fail("{} are off by {:.1e} of the largest, so the time means nothing", what, difference);
+}
+
+}  // namespace
+
 void check_training(const Precision& precision, const Shape& shape) {
   const Shape few_frames{shape.stack, shape.batch, 40};  // the backward pass takes them in some blocks
   const auto definition = reference::make_backend();
   Training ours(*precision.backend, few_frames), exact(*definition, few_frames);
-  ours.step(), exact.step();
-  const double largest = max_difference(exact.gradients(), std::vector<float>(exact.gradients().size()));
-  const double difference = max_difference(ours.gradients(), exact.gradients()) / largest;
-  if (!(difference <= precision.tolerance))
-    fail("a training step in {} is off by {:.1e} of the largest gradient, so its time means nothing", precision.name,
-         difference);
+  for (Training* training : {&ours, &exact}) training->forward(), training->classify(), training->backward();
+  check_close("gradients in " + precision.name, ours.gradients(), exact.gradients(), precision.tolerance);
+  ours.use_gradients(exact.gradients());  // Adam's first step would make much of the smallest one's sign
+  ours.update(), exact.update();
+  check_close("updated weights in " + precision.name, ours.parameters(), exact.parameters(), 1e-6);
+
+  Training evaluation(*precision.backend, few_frames, Mode::inference);
+  evaluation.forward();
+  check_close("outputs in " + precision.name, evaluation.output(), exact.output(), precision.tolerance);
 }
 
 namespace {
@@ -93,7 +97,8 @@ namespace {
 Record train_step(const Setup& setup, const Precision& precision, const Shape& shape, std::size_t repetitions) {
   check_training(precision, shape);
   Training training(*precision.backend, shape);
-  Record record = time_work(setup, 1, {repetitions}, Operations(shape).step(), [&] { training.step(); });
+  Record record =
+      time_work(setup, 1, {repetitions}, precision.beside_peak(Operations(shape).step()), [&] { training.step(); });
   record.megabytes = training.megabytes();
   return record;
 }
@@ -101,17 +106,29 @@ Record train_step(const Setup& setup, const Precision& precision, const Shape& s
 Record forward(const Setup& setup, const Precision& precision, const Shape& shape) {
   check_training(precision, shape);
   Training training(*precision.backend, shape);
-  return time_work(setup, 1, {10}, Operations(shape).forward, [&] { training.forward(); });
+  return time_work(setup, 1, {10}, precision.beside_peak(Operations(shape).forward), [&] { training.forward(); });
+}
+
+/// How many times faster than in fp32 the paper's step is, the two in turns.
+Record speedup(const Setup& setup, const Precision& precision) {
+  check_training(precision, paper_shape);
+  Training fp32(*setup.fp32().backend, paper_shape), other(*precision.backend, paper_shape);
+  fp32.step(), other.step();  // touches all memory
+  Record record{.unit = "x fp32"};
+  for (int turn = 0; turn < 10; ++turn) {
+    const double seconds = seconds_of(1, [&] { fp32.step(); });
+    record.values.push_back(seconds / seconds_of(1, [&] { other.step(); }));
+  }
+  return record;
 }
 
 /// A batch as Trainer evaluates it: forward without keeping anything, and the loss.
 Record evaluation(const Setup& setup, const Precision& precision) {
-  constexpr std::size_t rows = 70;
   check_training(precision, paper_shape);
-  const Shape shape{paper_shape.stack, rows, paper_shape.frames};
+  const Shape shape{paper_shape.stack, evaluation_batch, paper_shape.frames};
   Training training(*precision.backend, shape, Mode::inference);
-  Record record =
-      time_work(setup, 1, {10}, Operations(shape).forward, [&] { training.forward(), training.classify(); });
+  Record record = time_work(setup, 1, {10}, precision.beside_peak(Operations(shape).forward),
+                            [&] { training.forward(), training.classify(); });
   record.megabytes = training.megabytes();
   return record;
 }
@@ -131,7 +148,7 @@ Record epoch(const Setup& setup, const Precision& precision) {
   const auto queue = precision.backend->device().make_queue();
   Trainer trainer(*precision.backend, *queue, dataset, split, {paper_shape.stack, paper_classes}, {}, {});
   const double operations = 12 * Operations(paper_shape).step() + 180.0 / 35 * Operations(paper_shape).forward;
-  Record record = time_work(setup, 1, {3}, operations, [&] { trainer.train_epoch(); });
+  Record record = time_work(setup, 1, {3}, precision.beside_peak(operations), [&] { trainer.train_epoch(); });
   record.megabytes = static_cast<double>(trainer.bytes()) / 1e6;
   return record;
 }
@@ -147,6 +164,7 @@ std::vector<Benchmark> training_benchmarks(const Setup& setup) {
     all.push_back({"forward/paper" + suffix, [&] { return forward(setup, precision, paper_shape); }});
     all.push_back({"evaluation/paper" + suffix, [&] { return evaluation(setup, precision); }});
     all.push_back({"epoch/paper" + suffix, [&] { return epoch(setup, precision); }});
+    if (precision.name != "fp32") all.push_back({"speedup/paper" + suffix, [&] { return speedup(setup, precision); }});
   }
   return all;
 }

@@ -25,7 +25,16 @@ struct Operations {
   double transposed = 0;  ///< gradients of the operands, without that of the first layer's input
   double weights = 0;     ///< gradients of the weights
 
-  explicit Operations(const Shape& shape);
+  explicit Operations(const Shape& shape) {
+    const auto rows = static_cast<double>(shape.batch * shape.frames);
+    for (std::size_t l = 0; l < shape.stack.layers(); ++l) {
+      const auto inputs = static_cast<double>(shape.stack.layer_inputs(l));
+      const auto units = static_cast<double>(shape.stack.units[l]), per_operand = 2 * 4 * units * rows;
+      forward += per_operand * (inputs + units);
+      transposed += per_operand * (l == 0 ? units : inputs + units);
+      weights += per_operand * (inputs + units);
+    }
+  }
   double step() const { return forward + transposed + weights; }
 };
 
@@ -42,13 +51,16 @@ class Training {
   void backward();
   /// Dense layer and loss of what `forward` left, with gradients if made for training.
   void classify();
-  /// One update by the gradients that `step` left.
+  /// One update by the gradients that `backward` left, or by those given.
   void update();
 
   /// Another state for the LSTM stack, made for this shape.
   void use_state(std::unique_ptr<StackState> state) { state_ = std::move(state); }
   const Group& group() const { return group_; }
   const std::vector<float>& gradients() const { return gradients_; }
+  void use_gradients(const std::vector<float>& gradients) { gradients_ = gradients; }
+  const std::vector<float>& parameters() const { return parameters_; }
+  const std::vector<float>& output() const { return h_; }
   /// What the backend's state holds, MB.
   double megabytes() const { return static_cast<double>(state_->bytes()) / 1e6; }
 
@@ -72,7 +84,8 @@ class Training {
   std::int64_t steps_ = 0;
 };
 
-/// fail() unless a step of a few frames has the definition's gradient: a wrong kernel's time means nothing.
+/// fail() unless a few frames have the definition's output in an evaluation, and in a step its gradients and updated
+/// weights: a wrong kernel's time means nothing.
 void check_training(const Precision& precision, const Shape& shape);
 
 /// `count` numbers from a normal distribution, the same on every call.

@@ -1,12 +1,13 @@
-"""librosa_mfcc.py TASK FOLDER: MFCCs of the clips in a folder with librosa, on one thread."""
+"""librosa_mfcc.py TASK FOLDER STORE: MFCCs of the clips in a folder with librosa, on one thread; compared with ours."""
 import sys
 from pathlib import Path
 
 import librosa
 
+from difference import largest_difference
 from measure import report
 
-task, folder = sys.argv[1:]
+task, folder, store = sys.argv[1:]
 files = sorted(Path(folder).rglob("*.au"))
 clips = [librosa.load(file, sr=22050)[0] for file in files]
 
@@ -20,4 +21,5 @@ def all_clips():
         features(clips[k] if task == "mfcc/features" else librosa.load(file, sr=22050)[0])
 
 
-report(f"librosa {librosa.__version__}", "clips/s", all_clips, clips=len(files))
+report(f"librosa {librosa.__version__}", "clips/s", all_clips, clips=len(files),
+       largest_difference=largest_difference(store, files, lambda file: features(clips[files.index(file)])))

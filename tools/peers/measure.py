@@ -3,8 +3,8 @@ import json
 import time
 
 
-def report(peer, unit, work, repetitions=7, clips=None):
-    """Prints one JSON object: the peer's name and version, and seconds, or clips per second, of each repetition."""
+def report(peer, unit, work, repetitions=7, clips=None, **more):
+    """Prints one JSON object: the peer's name and version, seconds or clips per second of each repetition, and more."""
     for _ in range(2):
         work()
     values = []
@@ -13,4 +13,4 @@ def report(peer, unit, work, repetitions=7, clips=None):
         work()
         seconds = time.process_time() - start
         values.append(clips / seconds if clips else seconds)
-    print(json.dumps({"peer": peer, "unit": unit, "values": values}))
+    print(json.dumps({"peer": peer, "unit": unit, "values": values, **more}))

@@ -9,8 +9,8 @@ from shapes import BATCH, CLASSES, FRAMES_AND_FEATURES, UNITS
 
 torch.set_num_threads(1)
 torch.set_num_interop_threads(1)
-# Over 1293 frames gradients fade to denormal numbers, on which processors are slow: without this a step takes three
-# times as long. TensorFlow and we flush them to zero as a matter of course.
+# Over 1293 frames gradients fade to denormal numbers, on which processors are slow. TensorFlow and we flush them to
+# zero as a matter of course.
 torch.set_flush_denormal(True)
 
 
