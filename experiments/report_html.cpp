@@ -99,20 +99,20 @@ std::string notes_list(const ReportContent& content) {
 }
 
 /// Two lines of headings: the sets, and accuracy and loss of each.
-std::string results_heading(const char* second) {
+std::string results_heading(const std::string& first, const char* second) {
   std::string sets, kinds;
   for (const char* set : {"validation", "test", "training"}) {
     sets += fmt::format("<th colspan=\"2\" scope=\"colgroup\">{}</th>", set);
     kinds += "<th scope=\"col\">accuracy, %</th><th scope=\"col\">loss</th>";
   }
   return fmt::format(
-      "<thead>\n<tr><th rowspan=\"2\" scope=\"col\">epochs</th><th rowspan=\"2\" "
+      "<thead>\n<tr><th rowspan=\"2\" scope=\"col\">{}</th><th rowspan=\"2\" "
       "scope=\"col\">{}</th>{}</tr>\n<tr>{}</tr>\n</thead>\n",
-      second, sets, kinds);
+      first, second, sets, kinds);
 }
 
-std::string figure10_row(const GridPoint& point, const PaperRow& paper) {
-  std::string row = fmt::format("<th scope=\"row\">{}</th><td>{}</td>", point.epochs, point.trials.size());
+std::string means_row(const GridPoint& point, const PaperRow& paper) {
+  std::string row = fmt::format("<th scope=\"row\">{}</th><td>{}</td>", escaped(point.name()), point.trials.size());
   for (std::size_t i = 0; i < metrics.size(); ++i) {
     row += fmt::format("<td>{}", shown(metrics[i], point));
     if (!paper[i].text.empty()) row += fmt::format("<span class=\"paper\">paper {}</span>", paper[i].text);
@@ -122,18 +122,17 @@ std::string figure10_row(const GridPoint& point, const PaperRow& paper) {
   return fmt::format("<tr>{}</tr>\n", row);
 }
 
-std::string figure10(const ReportContent& content) {
+std::string means(const ReportContent& content) {
   std::string rows, notes;
   for (std::size_t i = 0; i < content.points.size(); ++i)
-    rows += figure10_row(content.points[i], content.paper.empty() ? PaperRow{} : content.paper[i]);
-  for (const std::string& note : content.figure10_notes)
-    notes += fmt::format("<p class=\"note\">{}</p>\n", escaped(note));
+    rows += means_row(content.points[i], content.paper.empty() ? PaperRow{} : content.paper[i]);
+  for (const std::string& note : content.means_notes) notes += fmt::format("<p class=\"note\">{}</p>\n", escaped(note));
   return fmt::format(
       "<h2>{}</h2>\n<div class=\"scroll\"><table class=\"results lined\">\n{}<tbody>\n{}</tbody>\n</table></div>\n{}",
-      escaped(figure10_title(content)), results_heading("trials"), rows, notes);
+      escaped(content.results.means_title), results_heading(content.results.rows, "trials"), rows, notes);
 }
 
-std::string figure9(const ReportContent& content) {
+std::string trials(const ReportContent& content) {
   std::string groups;
   for (const GridPoint& point : content.points) {
     groups += "<tbody>\n";
@@ -141,16 +140,34 @@ std::string figure9(const ReportContent& content) {
       const bool first = &result == &point.trials.front();
       groups += "<tr>";
       if (first)
-        groups += fmt::format("<th scope=\"rowgroup\" rowspan=\"{}\">{}</th>", point.trials.size(), point.epochs);
+        groups +=
+            fmt::format("<th scope=\"rowgroup\" rowspan=\"{}\">{}</th>", point.trials.size(), escaped(point.name()));
       groups += fmt::format("<td>{}</td>", result.trial);
       for (const Metric& metric : metrics) groups += fmt::format("<td>{}</td>", shown(metric, result));
       groups += "</tr>\n";
     }
     groups += "</tbody>\n";
   }
+  return fmt::format("<h2>{}</h2>\n<div class=\"scroll\"><table class=\"results\">\n{}{}</table></div>\n",
+                     escaped(content.results.trials_title), results_heading(content.results.rows, "trial"), groups);
+}
+
+std::string text_table(const ReportTable& table) {
+  const auto cells = [](const std::vector<std::string>& row, const char* scope, const char* others) {
+    std::string text;
+    for (const std::string& cell : row) {
+      const bool names_row = &cell == &row.front();
+      text += fmt::format("<{0}{1}>{2}</{0}>", names_row ? "th" : others, names_row ? scope : "", escaped(cell));
+    }
+    return fmt::format("<tr>{}</tr>\n", text);
+  };
+  std::string rows, notes;
+  for (const std::vector<std::string>& row : table.rows) rows += cells(row, " scope=\"row\"", "td");
+  for (const std::string& note : table.notes) notes += fmt::format("<p class=\"note\">{}</p>\n", escaped(note));
   return fmt::format(
-      "<h2>Figure 9: each trial</h2>\n<div class=\"scroll\"><table class=\"results\">\n{}{}</table></div>\n",
-      results_heading("trial"), groups);
+      "<h2>{}</h2>\n<div class=\"scroll\"><table class=\"results lined\">\n<thead>\n{}</thead>\n<tbody>\n{}</tbody>\n"
+      "</table></div>\n{}",
+      escaped(table.title), cells(table.heading, " scope=\"col\"", "th"), rows, notes);
 }
 
 std::string figures(const std::vector<ReportFigure>& list) {
@@ -161,7 +178,8 @@ std::string figures(const std::vector<ReportFigure>& list) {
   return fmt::format("<div class=\"pair\">\n{}</div>\n", pictures);
 }
 
-std::string confusion_row(const ReportConfusion& confusion, const std::vector<std::string>& genres, std::size_t truth) {
+std::string confusion_row(const ReportConfusion& confusion, std::size_t truth) {
+  const std::vector<std::string>& genres = confusion.classes;
   const std::uint32_t* counts = confusion.counts.data() + truth * genres.size();
   double total = 0;
   for (std::size_t i = 0; i < genres.size(); ++i) total += counts[i];
@@ -171,14 +189,14 @@ std::string confusion_row(const ReportConfusion& confusion, const std::vector<st
     row += fmt::format("<td{} style=\"--share:{:.2f}\">{}</td>", i == truth ? " class=\"right\"" : "", 0.75 * share,
                        counts[i]);
   }
-  return fmt::format("<tr>{}<td class=\"recall\">{}</td></tr>\n", row,
-                     shown(metrics[0], recall(confusion.counts, genres.size(), truth)));
+  return fmt::format("<tr>{}<td class=\"recall\">{}</td></tr>\n", row, shown(metrics[0], recall(confusion, truth)));
 }
 
-std::string confusion_table(const ReportConfusion& confusion, const std::vector<std::string>& genres) {
+std::string confusion_table(const ReportConfusion& confusion) {
+  const std::vector<std::string>& genres = confusion.classes;
   std::string heading = "<th></th>", rows;
   for (const std::string& genre : genres) heading += fmt::format("<th scope=\"col\">{}</th>", escaped(genre));
-  for (std::size_t truth = 0; truth < genres.size(); ++truth) rows += confusion_row(confusion, genres, truth);
+  for (std::size_t truth = 0; truth < genres.size(); ++truth) rows += confusion_row(confusion, truth);
   return fmt::format(
       "<div class=\"keep\">\n<h3>{}</h3>\n<div class=\"scroll\"><table class=\"heat\">\n<thead><tr>{}<th "
       "scope=\"col\">recall, %</th></tr></thead>\n<tbody>\n{}</tbody>\n</table></div>\n</div>\n",
@@ -192,14 +210,15 @@ std::string to_html(const ReportContent& content) {
                                  content.synthetic ? "first-line banner" : "first-line", escaped(content.first_line));
   for (const std::string& warning : content.warnings)
     body += fmt::format("<p class=\"banner\">{}</p>\n", escaped(warning));
-  body += facts_table(content) + notes_list(content) + figure10(content);
-  body += "<h2>Figures 11 and 12</h2>\n" + figures(content.grid_figures);
+  body += facts_table(content) + notes_list(content) + means(content);
+  for (const ReportTable& table : content.tables) body += text_table(table);
+  if (!content.grid_figures.empty()) body += "<h2>Figures 11 and 12</h2>\n" + figures(content.grid_figures);
   if (!content.curve_figures.empty()) body += "<h2>While it trains</h2>\n" + figures(content.curve_figures);
   body +=
       "<h2>Which genres are taken for which</h2>\n<p class=\"note\">Clips of the test set, summed over trials: true "
       "genre by row, answer by column.</p>\n";
-  for (const ReportConfusion& confusion : content.confusions) body += confusion_table(confusion, content.genres);
-  body += figure9(content);
+  for (const ReportConfusion& confusion : content.confusions) body += confusion_table(confusion);
+  body += trials(content);
   return fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
       "content=\"width=device-width, "
