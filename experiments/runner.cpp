@@ -43,10 +43,10 @@ struct SharedTask {
 std::vector<SharedTask> shared_tasks(const Spec& spec, const FeatureStore& store, Backend& backend) {
   const DeviceDataset clips(store, backend);
   std::vector<SharedTask> shared;
-  for (ClassifierTask& task : tasks_of(spec, store.genres)) {
-    const Model model{classifier_of(spec, task.classes.size()), store.config, task.classes};
-    shared.push_back({std::move(task), DeviceDataset(clips, labels_of(task, store), backend), model});
-  }
+  for (const ClassifierTask& task : tasks_of(spec, store.genres))
+    shared.push_back({task,
+                      DeviceDataset(clips, labels_of(task, store), backend),
+                      {classifier_of(spec, task.classes.size()), store.config, task.classes}});
   return shared;
 }
 
@@ -210,10 +210,12 @@ class RunInProgress {
     if (!grid_.options.progress) return;
     const std::size_t now = trainer_.epochs_done();
     const double per_epoch = seconds_since(start_) / static_cast<double>(now - epochs_at_start_);
-    grid_.options.progress->show(worker_.index,
-                                 fmt::format("{}  epoch {}/{}  loss {:.4f}  validation {:.1f} %  {} left", run_.id, now,
-                                             run_.epochs(), scores.train.loss, 100 * scores.validation.accuracy,
-                                             duration(per_epoch * static_cast<double>(run_.epochs() - now))));
+    const std::string validation =
+        split_.validation.empty() ? "" : fmt::format("  validation {:.1f} %", 100 * scores.validation.accuracy);
+    grid_.options.progress->show(
+        worker_.index,
+        fmt::format("{}  epoch {}/{}  loss {:.4f}{}  {} left", run_.id, now, run_.epochs(), scores.train.loss,
+                    validation, duration(per_epoch * static_cast<double>(run_.epochs() - now))));
   }
 
   void announce_end() {

@@ -130,11 +130,13 @@ ExitCode dry_run(const Spec& spec, const Data& data, Backend& backend, const std
   const double cost = epoch_cost(spec, data.summary.train, data.summary.validation + data.summary.test);
   std::vector<double> seconds;
   std::size_t epochs = 0;
-  fmt::print("{:<12}{:>8}{:>7}{:>16}\n", "run", "epochs", "trial", "estimated time");
+  std::size_t width = 12;
+  for (const PlannedRun& run : runs) width = std::max(width, run.id.size() + 2);
+  fmt::print("{:<{}}{:>8}{:>7}{:>16}\n", "run", width, "epochs", "trial", "estimated time");
   for (const PlannedRun& run : runs) {
     seconds.push_back(epoch * run.cost / cost);
     epochs += run.epochs();
-    fmt::print("{:<12}{:>8}{:>7}{:>16}\n", run.id, run.epochs(), run.trial, duration(seconds.back()));
+    fmt::print("{:<{}}{:>8}{:>7}{:>16}\n", run.id, width, run.epochs(), run.trial, duration(seconds.back()));
   }
   fmt::print(
       "\n{}, {}; one over all clips takes {} (measured here, {} side by side): about {} in all. No run was trained\n",
