@@ -169,7 +169,7 @@ void write_report(const std::filesystem::path& folder, const Spec& spec, const D
   write_whole_text(folder / names.trials_csv, trials_csv(names, content.points));
   write_whole_text(folder / names.means_csv, means_csv(names, content.points, content.paper));
   for (const auto& [name, text] : content.files) write_whole_text(folder / name, text);
-  for (const auto& figures : {content.grid_figures, content.curve_figures})
+  for (const auto& figures : {content.figures, content.curve_figures})
     for (const ReportFigure& figure : figures) write_whole_text(folder / figure.file, figure.svg);
   write_whole_text(folder / "report.md", to_markdown(content));
   write_whole_text(folder / "report.html", to_html(content));

@@ -29,7 +29,8 @@ DatasetSummary dataset_summary_from_json(const std::string& json, const std::str
 
 /// Writes report.md, a self-contained report.html and what they are made of into `folder`, every file whole or not at
 /// all: of a grid figure9.csv, figure10.csv, figure11.svg, figure12.svg, …; of a tree table3.csv and nodes.csv (each
-/// node), table4.csv (the whole tree), confusion.csv and decoded.csv (where each test clip ends).
+/// node), table4.csv (the whole tree), confusion.csv and decoded.csv (where each test clip ends),
+/// figure14.svg.
 void write_report(const std::filesystem::path& folder, const Spec& spec, const DatasetSummary& dataset,
                   const std::vector<Result>& results);
 

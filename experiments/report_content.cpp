@@ -166,6 +166,7 @@ Plot curve_plot(const std::string& id, const std::string& title, bool accuracy, 
 }
 
 void add_figures(ReportContent& content) {
+  content.figures_title = "Figures 11 and 12";
   const std::string spread = "Lines: means over trials; bands: one standard deviation to either side.";
   const auto add = [](std::vector<ReportFigure>& figures, const std::string& caption, const Plot& plot) {
     const auto is_empty = [](const Curve& curve) {
@@ -174,8 +175,8 @@ void add_figures(ReportContent& content) {
     if (std::ranges::all_of(plot.curves, is_empty)) return;  // everything diverged, as a warning says
     figures.push_back({fmt::format("{}.svg", plot.id), plot.title, caption, draw(plot)});
   };
-  add(content.grid_figures, spread, grid_plot("figure11", "Figure 11: accuracy against epochs", true, content.points));
-  add(content.grid_figures, spread, grid_plot("figure12", "Figure 12: loss against epochs", false, content.points));
+  add(content.figures, spread, grid_plot("figure11", "Figure 11: accuracy against epochs", true, content.points));
+  add(content.figures, spread, grid_plot("figure12", "Figure 12: loss against epochs", false, content.points));
 
   const GridPoint& longest = content.points.back();
   if (std::ranges::none_of(longest.trials, [](const Result& r) { return r.history.size() > 1; })) return;

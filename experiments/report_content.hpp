@@ -24,12 +24,13 @@ struct ReportConfusion {
   std::vector<std::uint32_t> counts;  ///< [classes, classes], true class by row
 };
 
-/// A table of text: the first column names the rows.
+/// A table of text: the first column names the rows; the first `words` columns hold words, the others numbers.
 struct ReportTable {
   std::string title;
   std::vector<std::string> heading;
   std::vector<std::vector<std::string>> rows;
   std::vector<std::string> notes;
+  std::size_t words = 1;
 };
 
 /// What the two tables that every experiment has are called: the means of each grid point or node, and its trials.
@@ -67,7 +68,8 @@ struct ReportContent {
   ResultTables results;         ///< what the tables of `points` are called
   std::vector<std::string> means_notes;
   std::vector<ReportTable> tables;  ///< of a tree
-  std::vector<ReportFigure> grid_figures, curve_figures;
+  std::string figures_title;        ///< above the figures, where they stand side by side
+  std::vector<ReportFigure> figures, curve_figures;
   std::vector<ReportConfusion> confusions;
   std::vector<std::pair<std::string, std::string>> files;  ///< further CSV files: name and text
 };
@@ -76,6 +78,9 @@ ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, cons
 
 std::string to_markdown(const ReportContent& content);
 std::string to_html(const ReportContent& content);
+
+/// Text that stands for itself in HTML and SVG, also in an attribute.
+std::string xml_escaped(const std::string& text);
 
 /// The share of row `row` on the diagonal; NaN for an empty row.
 double recall(const ReportConfusion& confusion, std::size_t row);

@@ -36,6 +36,8 @@ thead th[colspan] { text-align: center; border-bottom: 1px solid var(--line); }
 tbody th { font-weight: 600; }
 .results { width: 100%; }
 .results tbody + tbody tr:first-child > *, .results.lined tbody tr > * { border-top: 1px solid var(--line); }
+.results .words { text-align: left; }
+.results td.words { white-space: normal; }
 .paper { display: block; color: var(--quiet); font-size: .8125rem; }
 .facts { margin-top: 1.4rem; background: var(--panel); border-radius: .4rem; width: 100%; }
 .facts th, .facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; padding: .3rem .9rem; }
@@ -58,31 +60,7 @@ tbody th { font-weight: 600; }
 }
 )css";
 
-std::string escaped(const std::string& text) {
-  std::string safe;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        safe += "&amp;";
-        break;
-      case '<':
-        safe += "&lt;";
-        break;
-      case '>':
-        safe += "&gt;";
-        break;
-      case '"':
-        safe += "&quot;";
-        break;
-      case '\'':
-        safe += "&#39;";
-        break;
-      default:
-        safe += c;
-    }
-  }
-  return safe;
-}
+std::string escaped(const std::string& text) { return xml_escaped(text); }
 
 std::string facts_table(const ReportContent& content) {
   std::string rows;
@@ -153,11 +131,12 @@ std::string trials(const ReportContent& content) {
 }
 
 std::string text_table(const ReportTable& table) {
-  const auto cells = [](const std::vector<std::string>& row, const char* scope, const char* others) {
+  const auto cells = [&](const std::vector<std::string>& row, const char* scope, const char* others) {
     std::string text;
-    for (const std::string& cell : row) {
-      const bool names_row = &cell == &row.front();
-      text += fmt::format("<{0}{1}>{2}</{0}>", names_row ? "th" : others, names_row ? scope : "", escaped(cell));
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const char* kind = i == 0 ? "th" : others;
+      text += fmt::format("<{0}{1}{2}>{3}</{0}>", kind, i == 0 ? scope : "", i < table.words ? " class=\"words\"" : "",
+                          escaped(row[i]));
     }
     return fmt::format("<tr>{}</tr>\n", text);
   };
@@ -205,6 +184,32 @@ std::string confusion_table(const ReportConfusion& confusion) {
 
 }  // namespace
 
+std::string xml_escaped(const std::string& text) {
+  std::string safe;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        safe += "&amp;";
+        break;
+      case '<':
+        safe += "&lt;";
+        break;
+      case '>':
+        safe += "&gt;";
+        break;
+      case '"':
+        safe += "&quot;";
+        break;
+      case '\'':
+        safe += "&#39;";
+        break;
+      default:
+        safe += c;
+    }
+  }
+  return safe;
+}
+
 std::string to_html(const ReportContent& content) {
   std::string body = fmt::format("<h1>{}</h1>\n<p class=\"{}\">{}</p>\n", escaped(content.title),
                                  content.synthetic ? "first-line banner" : "first-line", escaped(content.first_line));
@@ -212,7 +217,7 @@ std::string to_html(const ReportContent& content) {
     body += fmt::format("<p class=\"banner\">{}</p>\n", escaped(warning));
   body += facts_table(content) + notes_list(content) + means(content);
   for (const ReportTable& table : content.tables) body += text_table(table);
-  if (!content.grid_figures.empty()) body += "<h2>Figures 11 and 12</h2>\n" + figures(content.grid_figures);
+  if (!content.figures.empty()) body += fmt::format("<h2>{}</h2>\n{}", content.figures_title, figures(content.figures));
   if (!content.curve_figures.empty()) body += "<h2>While it trains</h2>\n" + figures(content.curve_figures);
   body +=
       "<h2>Which genres are taken for which</h2>\n<p class=\"note\">Clips of the test set, summed over trials: true "

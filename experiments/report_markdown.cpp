@@ -110,7 +110,7 @@ std::string to_markdown(const ReportContent& content) {
   text += table({"", ""}, facts);
   for (const std::string& note : content.notes) text += fmt::format("- {}\n", escaped(note));
   if (!content.notes.empty()) text += "\n";
-  text += means(content) + text_tables(content) + figures(content.grid_figures) + figures(content.curve_figures) +
+  text += means(content) + text_tables(content) + figures(content.figures) + figures(content.curve_figures) +
           "## Which genres are taken for which\n\nClips of the test set, summed over trials: true genre by row, answer "
           "by column.\n\n";
   for (const ReportConfusion& confusion : content.confusions) text += confusion_table(confusion);

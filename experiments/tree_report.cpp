@@ -5,6 +5,7 @@
 
 #include "core/text.hpp"
 #include "experiments/paper.hpp"
+#include "experiments/tree_figure.hpp"
 #include "experiments/tree_report.hpp"
 #include "experiments/tree_summary.hpp"
 
@@ -40,7 +41,7 @@ std::string genres_of(const GenreTree& tree, const std::vector<std::size_t>& gen
 // ------------------------------------------------------------------------------------------------------------- tables
 
 ReportTable table_of_nodes(const GenreTree& tree) {
-  ReportTable table{"The tree", {"node", "tells apart", "genres below it", "epochs", "in the paper"}, {}, {}};
+  ReportTable table{"The tree", {"node", "tells apart", "genres below it", "epochs", "in the paper"}, {}, {}, 3};
   for (std::size_t node = 0; node < tree.nodes().size(); ++node) {
     const auto& [name, epochs, children] = tree.nodes()[node];
     const PaperNode* paper = paper_node(tree, node);
@@ -56,7 +57,9 @@ std::vector<std::string> table4_notes(bool with_paper) {
       "from the root on, always to the most probable child. Soft routing gives each genre the product of the "
       "probabilities along its path and takes the greatest, so that a node that hesitates can be overruled below.",
       "The product estimate is the paper's: it multiplies the test accuracies of the nodes along each path and takes "
-      "the mean, over the paths as the paper does or over the genres. It measures nothing end to end."};
+      "the mean, over the paths as the paper does or over the genres. It measures nothing end to end.",
+      "Both ways' confusion matrices are below, summed over trials; those of each trial are in confusion.csv, and "
+      "where every clip ends is in decoded.csv."};
   if (with_paper) {
     notes.push_back(fmt::format(
         "The paper's {} % for ten genres is this estimate, the mean over its four paths; the mean over the ten genres "
@@ -92,7 +95,7 @@ ReportTable table4(const GenreTree& tree, const std::vector<TreeTrial>& trials, 
 }
 
 ReportTable table_of_paths(const GenreTree& tree, const std::vector<TreeTrial>& trials, bool with_paper) {
-  ReportTable table{"The product estimate, path by path", {"path", "genres at its end", "product, %"}, {}, {}};
+  ReportTable table{"The product estimate, path by path", {"path", "genres at its end", "product, %"}, {}, {}, 2};
   if (with_paper) table.heading.push_back("paper");
   for (const std::size_t last : tree.last_nodes()) {
     std::vector<std::size_t> genres;
@@ -206,6 +209,37 @@ ReportConfusion confusion_of(const GenreTree& tree, const std::vector<TreeTrial>
   return sum;
 }
 
+// ------------------------------------------------------------------------------------------------------------- figure
+
+/// Test accuracies below the nodes, and the paper's below ours; below the genres the share of their clips that hard
+/// routing brings there.
+TreeLabels accuracy_labels(const GenreTree& tree, const ReportContent& content, const std::vector<TreeTrial>& trials) {
+  TreeLabels labels;
+  labels.nodes.resize(tree.nodes().size());
+  labels.genres.resize(tree.genres().size());
+  for (std::size_t i = 0; i < content.points.size(); ++i) {
+    const auto node = std::ranges::find(tree.nodes(), content.points[i].node, &TreeNode::name) - tree.nodes().begin();
+    std::vector<std::string>& lines = labels.nodes[static_cast<std::size_t>(node)];
+    lines.push_back(shown_percent(content.points[i].spread(metrics[2])) + " %");
+    if (!content.paper.empty() && !content.paper[i][2].text.empty())
+      lines.push_back(fmt::format("paper {} %", content.paper[i][2].text));
+  }
+  if (trials.empty()) return labels;
+  const ReportConfusion hard = confusion_of(tree, trials, routings[0]);
+  for (std::size_t genre = 0; genre < tree.genres().size(); ++genre)
+    labels.genres[genre] = {percent(recall(hard, genre)) + " %"};
+  return labels;
+}
+
+ReportFigure figure14(const GenreTree& tree, const ReportContent& content, const std::vector<TreeTrial>& trials) {
+  const std::string title = "Figure 14: the tree";
+  return {
+      "figure14.svg", title,
+      "In the boxes each node's accuracy on the test clips of its own genres, mean ± standard deviation over trials; "
+      "below each genre the share of its test clips that hard routing brings there, over all trials.",
+      draw_tree(tree, title, accuracy_labels(tree, content, trials))};
+}
+
 }  // namespace
 
 std::vector<ReportTable> tree_tables(const Spec& spec, const DatasetSummary& dataset,
@@ -234,6 +268,8 @@ void add_tree(ReportContent& content, const Spec& spec, const DatasetSummary& da
     content.confusions.push_back({fmt::format("{}, {}", point.node, count_of(point.trials.size(), "trial")),
                                   node->children, point.confusion(node->children.size())});
   }
+  content.figures_title = "Figure 14";
+  content.figures = {figure14(tree, content, trials)};
   content.files = {{"table4.csv", table4_csv(tree, trials, shows_paper(tree, dataset))},
                    {"confusion.csv", confusion_csv(tree, trials)},
                    {"decoded.csv", decoded_csv(tree, trials)}};

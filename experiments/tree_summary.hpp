@@ -43,9 +43,9 @@ inline constexpr std::array<TreeMetric, 4> tree_metrics = {{
      [](const GenreTree&, const TreeTrial& t) { return t.accuracy(&DecodedClip::hard); }},
     {"soft_accuracy", "soft routing",
      [](const GenreTree&, const TreeTrial& t) { return t.accuracy(&DecodedClip::soft); }},
-    {"product_over_paths", "product estimate, mean over paths",
+    {"product_over_paths", "product estimate, by path",
      [](const GenreTree& tree, const TreeTrial& t) { return mean_over_paths(tree, t.node_accuracies); }},
-    {"product_over_genres", "product estimate, mean over genres",
+    {"product_over_genres", "product estimate, by genre",
      [](const GenreTree& tree, const TreeTrial& t) { return mean_over_genres(tree, t.node_accuracies); }},
 }};
 

@@ -8,6 +8,7 @@
 #include "experiments/report.hpp"
 #include "experiments/runner.hpp"
 #include "experiments/task.hpp"
+#include "experiments/tree_figure.hpp"
 #include "experiments/tree_summary.hpp"
 #include "tests/support/support.hpp"
 #include "tests/support/tiny_store.hpp"
@@ -399,7 +400,7 @@ TEST_CASE("the report of a tree: Tables 3 and 4 with the paper's values, the con
          {"95.0 ± 7.1", "100.0 ± 0.0", "42.2", "music × strong × sub-strong-1", "Hard routing, 2 trials",
           "Why the product is not the accuracy", "takes the nodes' errors for independent"})
       CHECK_THAT(page, Contains(ours) || Contains("nodes&#39; errors"));
-    CHECK_THAT(page, !Contains("Figure 1") && !Contains("Figure 9"));
+    CHECK_THAT(page, Contains("Figure 14: the tree") && !Contains("Figure 11") && !Contains("Figure 9"));
   }
   CHECK_THAT(read_text(folder / "table4.csv"),
              Contains("trial,hard_accuracy,soft_accuracy,product_over_paths,product_over_genres\n0,1,1,0.421875,") &&
@@ -411,6 +412,21 @@ TEST_CASE("the report of a tree: Tables 3 and 4 with the paper's values, the con
   CHECK_THAT(read_text(folder / "confusion.csv"),
              Contains("\n1,hard,jazz,0,0,0,0,1,0,0,0,0,0\n") && Contains("\n1,soft,jazz,0,0,0,0,0,1,0,0,0,0\n"));
   CHECK_THAT(tables_as_text(spec, ten_genres("GTZAN", spec.tree), results), Contains("Table 4") && Contains("52.975"));
+}
+
+TEST_CASE("the picture of a tree: a box for each node, a line to each child, texts that cannot break it", "[tree]") {
+  const GenreTree tree({{"top", 1, {"x", "rhythm & blues"}}, {"x", 1, {"a<b", "c"}}}, {"a<b", "c", "rhythm & blues"});
+  const std::string svg = draw_tree(tree, "a & b", {{{"90.0 %"}, {"75.0 %", "paper 80.0 %"}}, {{}, {"50.0 %"}, {}}});
+  const auto count = [&](const std::string& part) {
+    std::size_t n = 0;
+    for (std::size_t at = svg.find(part); at != std::string::npos; at = svg.find(part, at + 1)) ++n;
+    return n;
+  };
+  CHECK(count("<rect") == 2);
+  CHECK(count("<path") == 4);
+  CHECK(count("<text") == 9);
+  CHECK_THAT(svg, Contains("<title>a &amp; b</title>") && Contains(">rhythm &amp; blues<") && Contains(">a&lt;b<") &&
+                      Contains(">paper 80.0 %<") && Contains("currentColor"));
 }
 
 TEST_CASE("the paper's values stand neither beside other data nor, for the whole, beside another tree", "[tree]") {
