@@ -65,9 +65,9 @@ std::vector<std::size_t> ledger_shards(const std::filesystem::path& folder);
 /// bad line before the last is an InputError with its number.
 std::vector<Result> read_ledger(const std::filesystem::path& path, bool repair);
 
-/// All results of the folders' ledgers, sorted by node, epochs and trial, each cell once. InputError on mixed spec hashes, on
-/// two results for one cell that differ, and on mixed commits or backends; with `allow_mixed` the latter pass, and of
-/// two results for one cell the first counts.
+/// All results of the folders' ledgers, sorted by node, epochs and trial, each cell once. InputError on mixed spec
+/// hashes, on two results for one cell that differ, and on mixed commits or backends; with `allow_mixed` the latter
+/// pass, and of two results for one cell the first counts.
 std::vector<Result> read_results(const std::vector<std::filesystem::path>& folders, bool allow_mixed);
 
 /// Everything in which two computations differ that may change the last bits of a result: "target: 'AVX2' and 'AVX3';

@@ -50,7 +50,7 @@ bool is_paper_tree(const GenreTree& tree);
 inline constexpr double paper_mean_of_products = 0.52975;
 /// What the same products give when each genre counts once; reckoned here from the paper's Table 3.
 inline constexpr double paper_mean_of_products_by_genre = 0.5273;
-/// The paper's product along the path that ends with this node, as it prints it; NaN if the paper has no such path.
+/// The paper's product along the path that ends with this node, as it gives it; NaN if the paper has no such path.
 double paper_path_product(const PaperNode& last_node);
 /// What the paper compares itself with, the CNN of its reference [2]: 30 of 64 clips of a single mini-batch.
 inline constexpr double paper_cnn_accuracy = 0.4687;

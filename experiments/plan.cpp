@@ -17,7 +17,7 @@ std::vector<std::uint32_t> sorted_points(const GridSpec& grid) {
   return points;
 }
 
-/// The run `name`-tTRIAL of a grid, or of a tree if it has a node's name set afterwards.
+/// A run called NAME-tTRIAL; tree_runs adds what a node has besides.
 PlannedRun make_run(const std::string& name, std::vector<std::uint32_t> points, std::uint32_t trial, std::uint64_t seed,
                     double cost_of_epoch) {
   PlannedRun run;

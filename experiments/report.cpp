@@ -18,16 +18,13 @@ namespace {
 /// The shortest text that reads back to the same number: "nan" if the training diverged.
 std::string csv(double value) { return fmt::format("{}", value); }
 
-/// A row begins with its epochs, or in a tree with its node and epochs.
-std::string csv_heading(const ResultTables& names) {
-  return names.rows == "epochs" ? "epochs" : names.rows + ",epochs";
-}
+/// ResultTables::csv_rows of a point.
 std::string csv_name(const GridPoint& point) {
   return point.node.empty() ? point.name() : fmt::format("{},{}", point.node, point.epochs);
 }
 
 std::string trials_csv(const ResultTables& names, const std::vector<GridPoint>& points) {
-  std::string table = csv_heading(names) + ",trial";
+  std::string table = names.csv_rows + ",trial";
   for (const Metric& metric : metrics) table += fmt::format(",{}", metric.key);
   table += '\n';
   for (const GridPoint& point : points)
@@ -51,7 +48,7 @@ std::vector<std::size_t> paper_columns(const std::vector<PaperRow>& paper) {
 
 std::string means_csv(const ResultTables& names, const std::vector<GridPoint>& points,
                       const std::vector<PaperRow>& paper) {
-  std::string table = csv_heading(names) + ",trials";
+  std::string table = names.csv_rows + ",trials";
   for (const Metric& metric : metrics) table += fmt::format(",{0}_mean,{0}_sd", metric.key);
   for (std::size_t column : paper_columns(paper)) table += fmt::format(",paper_{}", metrics[column].key);
   table += '\n';

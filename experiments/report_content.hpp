@@ -35,7 +35,8 @@ struct ReportTable {
 
 /// What the two tables that every experiment has are called: the means of each grid point or node, and its trials.
 struct ResultTables {
-  std::string rows;  ///< what a row stands for: "epochs", "node"
+  std::string rows;      ///< what a row stands for: "epochs", "node"
+  std::string csv_rows;  ///< the same as columns of a CSV file: "epochs", "node,epochs"
   std::string means_title, means_csv, trials_title, trials_csv;
 };
 

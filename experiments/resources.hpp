@@ -17,8 +17,8 @@ struct MemoryNeed {
 };
 
 /// What this experiment's runs need: a run with all clips and genres, which no node of a tree exceeds, is made, and
-/// asked. If it would not go into `limit` bytes none is made: its
-/// need is reckoned from two with fewer frames, or from its weights alone if these are too many already.
+/// asked. If it would not go into `limit` bytes none is made: its need is reckoned from two with fewer frames, or from
+/// its weights alone if these are too many already.
 MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std::size_t limit);
 
 /// What runs may use.

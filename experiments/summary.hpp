@@ -56,8 +56,8 @@ struct GridPoint {
   std::vector<std::uint32_t> confusion(std::size_t classes) const;
 };
 
-/// The results that belong to the spec's grid or tree, in the order of its points or nodes; those without any result are
-/// left out.
+/// The results that belong to the spec's grid or tree, in the order of its points or nodes; those without any result
+/// are left out.
 std::vector<GridPoint> summarise(const Spec& spec, std::vector<Result> results);
 
 /// The point with the highest mean validation accuracy (the first of equals), or nullptr if there is no validation set.

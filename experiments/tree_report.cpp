@@ -24,7 +24,7 @@ constexpr Routing routings[] = {{"hard", "Hard routing", &DecodedClip::hard},
 
 std::string percent(double share) { return shown(metrics[0], share); }
 
-/// The numbers as the paper prints them: 0.52975 as "52.975".
+/// With all the digits that the paper gives: 0.52975 as "52.975".
 std::string printed(double share) { return fmt::format("{:.6g}", 100 * share); }
 
 /// The paper's values stand beside trees of its genres only, and beside its data only.

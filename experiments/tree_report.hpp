@@ -13,8 +13,8 @@ namespace genretree {
 std::vector<ReportTable> tree_tables(const Spec& spec, const DatasetSummary& dataset,
                                      const std::vector<Result>& results);
 
-/// These tables, Figure 14, the confusion matrices of the whole tree and of each node, and table4.csv, confusion.csv and
-/// decoded.csv.
+/// These tables, Figure 14, the confusion matrices of the whole tree and of each node, and table4.csv, confusion.csv
+/// and decoded.csv.
 void add_tree(ReportContent& content, const Spec& spec, const DatasetSummary& dataset,
               const std::vector<Result>& results);
 

@@ -30,6 +30,8 @@ void check_same_clips(const GenreTree& tree, const NodeResults& results) {
           "the nodes {} and {} did not see the same test clips, so the tree cannot be decoded. Were their ledgers "
           "made from the same data?",
           results.front()->run, results[node]->run);
+    if (std::ranges::any_of(answers.genres, [&](std::uint32_t genre) { return genre >= tree.genres().size(); }))
+      fail("the run {} has a test clip of a genre that the tree does not have", results[node]->run);
     if (answers.probabilities.size() != answers.tracks.size() * tree.nodes()[node].children.size())
       fail("the run {} has {} probabilities for {} clips and {} children", results[node]->run,
            answers.probabilities.size(), answers.tracks.size(), tree.nodes()[node].children.size());

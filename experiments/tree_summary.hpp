@@ -1,5 +1,5 @@
-// A tree as a whole: what its nodes said of the test clips, decoded to genres, and the paper's estimate of the same from
-// the accuracies of the nodes alone.
+// A tree as a whole: what its nodes said of the test clips, decoded to genres, and the paper's estimate of the same
+// from the accuracies of the nodes alone.
 #pragma once
 
 #include <array>

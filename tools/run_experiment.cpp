@@ -260,6 +260,7 @@ ExitCode run_experiment(int argc, char** argv) {
       "Trains and evaluates classifiers over the grid of an experiment file, and writes a report.\n"
       "  run_experiment experiments/quick_sweep.yaml                  try everything, no download, under a minute\n"
       "  run_experiment experiments/epoch_sweep.yaml --dataset DIR    the paper's Figures 9 and 10\n"
+      "  run_experiment experiments/genre_tree.yaml --dataset DIR     the paper's Tables 3 and 4\n"
       "  run_experiment --report DIR...                               merge shards, write the report into the first "
       "DIR",
       "run_experiment");
