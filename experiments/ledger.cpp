@@ -2,7 +2,6 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <tuple>
 
 #include "core/error.hpp"
 #include "core/io/files.hpp"
@@ -48,10 +47,22 @@ bool same(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)
 bool same(const Score& a, const Score& b) { return same(a.loss, b.loss) && same(a.accuracy, b.accuracy); }
 bool same_metrics(const Result& a, const Result& b) {
   return same(a.train, b.train) && same(a.validation, b.validation) && same(a.test, b.test) &&
-         a.confusion == b.confusion;
+         a.confusion == b.confusion && a.answers.tracks == b.answers.tracks && a.answers.genres == b.answers.genres &&
+         std::ranges::equal(a.answers.probabilities, b.answers.probabilities,
+                            [](double x, double y) { return same(x, y); });
 }
 
-std::string cell_name(const Result& result) { return fmt::format("{} epochs, trial {}", result.epochs, result.trial); }
+Json answers_to_json(const NodeAnswers& answers) {
+  Json probabilities = Json::array();
+  for (const float probability : answers.probabilities) probabilities.push_back(number(probability));
+  return {{"tracks", answers.tracks}, {"genres", answers.genres}, {"probabilities", probabilities}};
+}
+NodeAnswers answers_from_json(const Json& json) {
+  NodeAnswers answers{json.at("tracks"), json.at("genres"), {}};
+  for (const Json& probability : json.at("probabilities"))
+    answers.probabilities.push_back(static_cast<float>(number(probability)));
+  return answers;
+}
 
 /// All results of one ledger beside those that are there already; see read_results.
 void check_together(const Result& first, const Result& other, bool allow_mixed) {
@@ -68,23 +79,28 @@ void check_together(const Result& first, const Result& other, bool allow_mixed) 
 
 }  // namespace
 
+std::string Cell::name() const {
+  return node.empty() ? fmt::format("{} epochs, trial {}", epochs, trial) : fmt::format("{}, trial {}", node, trial);
+}
+
 std::string to_json_line(const Result& result) {
   Json history = Json::array();
   for (const EpochScores& epoch : result.history) history.push_back(epoch_to_json(epoch));
-  const Json json = {{"run", result.run},
-                     {"epochs", result.epochs},
-                     {"trial", result.trial},
-                     {"seed", result.seed},
-                     {"spec_hash", result.spec_hash},
-                     {"commit", result.commit},
-                     {"backend", backend_to_json(result.backend)},
-                     {"machine", result.machine},
-                     {"seconds", result.seconds},
-                     {"train", score_to_json(result.train)},
-                     {"validation", score_to_json(result.validation)},
-                     {"test", score_to_json(result.test)},
-                     {"history", history},
-                     {"confusion", result.confusion}};
+  Json json = {{"run", result.run},
+               {"epochs", result.epochs},
+               {"trial", result.trial},
+               {"seed", result.seed},
+               {"spec_hash", result.spec_hash},
+               {"commit", result.commit},
+               {"backend", backend_to_json(result.backend)},
+               {"machine", result.machine},
+               {"seconds", result.seconds},
+               {"train", score_to_json(result.train)},
+               {"validation", score_to_json(result.validation)},
+               {"test", score_to_json(result.test)},
+               {"history", history},
+               {"confusion", result.confusion}};
+  if (!result.node.empty()) json.update({{"node", result.node}, {"answers", answers_to_json(result.answers)}});
   return json.dump();
 }
 
@@ -106,6 +122,10 @@ std::optional<Result> result_from_json_line(const std::string& line) {
     result.test = score_from_json(json.at("test"));
     for (const Json& row : json.at("history")) result.history.push_back(epoch_from_json(row));
     json.at("confusion").get_to(result.confusion);
+    if (json.contains("node")) {
+      json.at("node").get_to(result.node);
+      result.answers = answers_from_json(json.at("answers"));
+    }
     return result;
   } catch (const Json::exception&) {
     return std::nullopt;
@@ -159,16 +179,16 @@ std::vector<Result> read_results(const std::vector<fs::path>& folders, bool allo
     for (std::size_t shard : ledger_shards(folder))
       std::ranges::move(read_ledger(ledger_path(folder, shard), false), std::back_inserter(results));
   for (const Result& result : results) check_together(results.front(), result, allow_mixed);
-  std::ranges::stable_sort(results, {}, [](const Result& result) { return std::tuple(result.epochs, result.trial); });
+  std::ranges::stable_sort(results, {}, &Result::cell);
 
   std::vector<Result> cells;
   for (Result& result : results) {
-    const bool again = !cells.empty() && cells.back().epochs == result.epochs && cells.back().trial == result.trial;
+    const bool again = !cells.empty() && cells.back().cell() == result.cell();
     if (again && !allow_mixed && !same_metrics(cells.back(), result))
       reject(
           "there are two different results for {}. One experiment cannot give both: remove one of the folders or "
           "ledgers",
-          cell_name(result));
+          result.cell().name());
     if (!again) cells.push_back(std::move(result));
   }
   return cells;

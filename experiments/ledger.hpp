@@ -12,9 +12,29 @@
 
 namespace genretree {
 
-/// What was measured at one grid point in one trial.
+/// Which result it is: a grid has one for each number of epochs and trial, a tree for each node and trial.
+struct Cell {
+  std::string node;  ///< "" in a grid
+  std::uint32_t epochs = 0, trial = 0;
+
+  auto operator<=>(const Cell&) const = default;
+  std::string name() const;  ///< "50 epochs, trial 2", or "strong, trial 2"
+};
+
+/// What a node of a tree says of all test clips of its trial, those of genres elsewhere in the tree too, for the way
+/// through the tree may lead them here. Decoding needs nothing else.
+struct NodeAnswers {
+  std::vector<std::string> tracks;    ///< [clips]
+  std::vector<std::uint32_t> genres;  ///< [clips] the true ones
+  std::vector<float> probabilities;   ///< [clips, children]
+
+  bool operator==(const NodeAnswers&) const = default;
+};
+
+/// What was measured at one grid point, or of one node of a tree, in one trial.
 struct Result {
-  std::string run;  ///< id of the run: "e050-t2", or "s400-t2" for all snapshots of a trial
+  std::string run;   ///< id of the run: "e050-t2", "s400-t2" for all snapshots of a trial, "strong-t2" of a node
+  std::string node;  ///< of the tree; "" in a grid
   std::uint32_t epochs = 0;
   std::uint32_t trial = 0;  ///< from 0
   std::uint64_t seed = 0;
@@ -26,6 +46,9 @@ struct Result {
   Score train, validation, test;         ///< at the end
   std::vector<EpochScores> history;      ///< of every epoch
   std::vector<std::uint32_t> confusion;  ///< test set, [classes, classes], true class by row
+  NodeAnswers answers;                   ///< of a tree's node; empty in a grid
+
+  Cell cell() const { return {node, epochs, trial}; }
 };
 
 std::string to_json_line(const Result& result);
@@ -42,9 +65,9 @@ std::vector<std::size_t> ledger_shards(const std::filesystem::path& folder);
 /// bad line before the last is an InputError with its number.
 std::vector<Result> read_ledger(const std::filesystem::path& path, bool repair);
 
-/// All results of the folders' ledgers, sorted by epochs and trial, each cell once. InputError on mixed spec hashes, on
-/// two results for one cell that differ, and on mixed commits or backends; with `allow_mixed` the latter pass, and of
-/// two results for one cell the first counts.
+/// All results of the folders' ledgers, sorted by node, epochs and trial, each cell once. InputError on mixed spec
+/// hashes, on two results for one cell that differ, and on mixed commits or backends; with `allow_mixed` the latter
+/// pass, and of two results for one cell the first counts.
 std::vector<Result> read_results(const std::vector<std::filesystem::path>& folders, bool allow_mixed);
 
 /// Everything in which two computations differ that may change the last bits of a result: "target: 'AVX2' and 'AVX3';

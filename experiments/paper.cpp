@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <limits>
+#include <set>
 
 #include "experiments/paper.hpp"
 
@@ -19,11 +20,62 @@ constexpr PaperPoint figure10[] = {
     {400, unknown, unknown, unknown, unknown},
 };
 
+const std::vector<PaperNode>& table3() {
+  static const std::vector<PaperNode> nodes = {
+      {"LSTM1",
+       {{"hiphop", "metal", "pop", "rock", "reggae"}, {"jazz", "disco", "country", "classical", "blues"}},
+       0.800},
+      {"LSTM2a", {{"hiphop", "metal", "rock"}, {"pop", "reggae"}}, 0.816},
+      {"LSTM2b", {{"disco", "country"}, {"jazz", "classical", "blues"}}, 0.816},
+      {"LSTM3a", {{"hiphop"}, {"metal"}, {"rock"}}, 0.746},
+      {"LSTM3b", {{"pop"}, {"reggae"}}, 0.880},
+      {"LSTM3c", {{"disco"}, {"country"}}, 0.780},
+      {"LSTM3d", {{"jazz"}, {"classical"}, {"blues"}}, 0.840},
+  };
+  return nodes;
+}
+
+using GenreSets = std::set<std::set<std::string>>;
+
+GenreSets classes_of(const PaperNode& node) {
+  GenreSets sets;
+  for (const std::vector<std::string>& genres : node.classes) sets.insert({genres.begin(), genres.end()});
+  return sets;
+}
+
+GenreSets classes_of(const GenreTree& tree, std::size_t node) {
+  std::vector<std::set<std::string>> sets(tree.nodes()[node].children.size());
+  for (const std::size_t genre : tree.genres_below(node))
+    sets[*tree.child_of(node, genre)].insert(tree.genres()[genre]);
+  return {sets.begin(), sets.end()};
+}
+
 }  // namespace
 
 const PaperPoint* paper_figure10(std::uint32_t epochs) {
   const auto row = std::ranges::find(figure10, epochs, &PaperPoint::epochs);
   return row == std::end(figure10) ? nullptr : &*row;
+}
+
+const PaperNode* paper_node(const GenreTree& tree, std::size_t node) {
+  const auto same = [&](const PaperNode& paper) { return classes_of(paper) == classes_of(tree, node); };
+  const auto row = std::ranges::find_if(table3(), same);
+  return row == table3().end() ? nullptr : &*row;
+}
+
+bool is_paper_tree(const GenreTree& tree) {
+  if (tree.nodes().size() != table3().size()) return false;
+  for (std::size_t node = 0; node < tree.nodes().size(); ++node)
+    if (!paper_node(tree, node)) return false;
+  return true;
+}
+
+double paper_path_product(const PaperNode& last_node) {
+  constexpr std::pair<const char*, double> products[] = {
+      {"LSTM3a", 0.487}, {"LSTM3b", 0.5745}, {"LSTM3c", 0.5092}, {"LSTM3d", 0.5484}};
+  for (const auto& [name, product] : products)
+    if (last_node.name == name) return product;
+  return unknown;
 }
 
 std::string paper_footnote() {

@@ -6,6 +6,9 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
+
+#include "models/genre_tree.hpp"
 
 namespace genretree {
 
@@ -28,6 +31,29 @@ struct PaperDisagreement {
   double figure9_mean;
 };
 inline constexpr PaperDisagreement paper_test_loss_disagreement = {200, 1.9014};
+
+/// A node of the paper's tree with its row of Table 3: the accuracy on 25 test clips of each genre below it.
+struct PaperNode {
+  std::string name;                               ///< "LSTM2a"
+  std::vector<std::vector<std::string>> classes;  ///< the genres of each
+  double accuracy;
+};
+
+/// The paper's node that divides the same genres in the same way, whatever they are called here, or nullptr.
+const PaperNode* paper_node(const GenreTree& tree, std::size_t node);
+
+/// True if the tree has the paper's seven nodes.
+bool is_paper_tree(const GenreTree& tree);
+
+/// The paper's accuracy for ten genres: the mean of the products of accuracies along its four paths. It was never
+/// measured end to end.
+inline constexpr double paper_mean_of_products = 0.52975;
+/// What the same products give when each genre counts once; reckoned here from the paper's Table 3.
+inline constexpr double paper_mean_of_products_by_genre = 0.5273;
+/// The paper's product along the path that ends with this node, as it gives it; NaN if the paper has no such path.
+double paper_path_product(const PaperNode& last_node);
+/// What the paper compares itself with, the CNN of its reference [2]: 30 of 64 clips of a single mini-batch.
+inline constexpr double paper_cnn_accuracy = 0.4687;
 
 /// What has to be said once beside the paper's values.
 std::string paper_footnote();

@@ -2,6 +2,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <functional>
+#include <iterator>
 
 #include "core/error.hpp"
 #include "experiments/plan.hpp"
@@ -16,15 +17,38 @@ std::vector<std::uint32_t> sorted_points(const GridSpec& grid) {
   return points;
 }
 
-PlannedRun make_run(char mode, std::vector<std::uint32_t> points, std::uint32_t trial, std::uint64_t seed,
+/// A run called NAME-tTRIAL; tree_runs adds what a node has besides.
+PlannedRun make_run(const std::string& name, std::vector<std::uint32_t> points, std::uint32_t trial, std::uint64_t seed,
                     double cost_of_epoch) {
   PlannedRun run;
-  run.id = fmt::format("{}{:03}-t{}", mode, points.back(), trial);
+  run.id = fmt::format("{}-t{}", name, trial);
   run.trial = trial;
   run.key = RandomKey{.seed = seed, .point = points.back(), .trial = trial};
   run.cost = points.back() * cost_of_epoch;
   run.points = std::move(points);
   return run;
+}
+
+std::vector<PlannedRun> grid_runs(const Spec& spec, std::uint32_t trial, double cost_of_epoch) {
+  const std::vector<std::uint32_t> points = sorted_points(spec.grid);
+  if (spec.grid.mode == GridSpec::Mode::snapshots)
+    return {make_run(fmt::format("s{:03}", points.back()), points, trial, spec.seed, cost_of_epoch)};
+  std::vector<PlannedRun> runs;
+  for (const std::uint32_t point : points)
+    runs.push_back(make_run(fmt::format("e{:03}", point), {point}, trial, spec.seed, cost_of_epoch));
+  return runs;
+}
+
+std::vector<PlannedRun> tree_runs(const Spec& spec, std::uint32_t trial, const std::vector<double>& cost_of_epoch) {
+  std::vector<PlannedRun> runs;
+  for (std::size_t node = 0; node < spec.tree.nodes().size(); ++node) {
+    const auto& [name, epochs, children] = spec.tree.nodes()[node];
+    runs.push_back(make_run(name, {epochs}, trial, spec.seed, cost_of_epoch[node]));
+    runs.back().task = node;
+    runs.back().node = name;
+    runs.back().key.node = static_cast<std::uint32_t>(node + 1);
+  }
+  return runs;
 }
 
 bool parse_number(std::string_view text, std::size_t& number) {
@@ -56,18 +80,31 @@ void put_longest_first(std::vector<PlannedRun>& runs) {
   std::ranges::stable_sort(runs, std::ranges::greater{}, &PlannedRun::cost);
 }
 
-std::vector<PlannedRun> plan_runs(const Spec& spec, double cost_of_epoch) {
-  const std::vector<std::uint32_t> points = sorted_points(spec.grid);
+std::vector<Cell> PlannedRun::cells() const {
+  std::vector<Cell> cells;
+  for (const std::uint32_t point : points) cells.push_back({node, point, trial});
+  return cells;
+}
+
+std::vector<PlannedRun> plan_runs(const Spec& spec, const std::vector<double>& cost_of_epoch) {
   std::vector<PlannedRun> runs;
-  for (std::uint32_t trial = 0; trial < spec.grid.trials; ++trial) {
-    if (spec.grid.mode == GridSpec::Mode::snapshots) {
-      runs.push_back(make_run('s', points, trial, spec.seed, cost_of_epoch));
-    } else {
-      for (std::uint32_t point : points) runs.push_back(make_run('e', {point}, trial, spec.seed, cost_of_epoch));
-    }
-  }
+  for (std::uint32_t trial = 0; trial < spec.grid.trials; ++trial)
+    std::ranges::move(
+        spec.tree.empty() ? grid_runs(spec, trial, cost_of_epoch.front()) : tree_runs(spec, trial, cost_of_epoch),
+        std::back_inserter(runs));
   put_longest_first(runs);
   return runs;
+}
+
+std::vector<Cell> cells_of(const Spec& spec) {
+  std::vector<Cell> cells;
+  const auto add = [&](const std::string& node, std::uint32_t epochs) {
+    for (std::uint32_t trial = 0; trial < spec.grid.trials; ++trial) cells.push_back({node, epochs, trial});
+  };
+  for (const TreeNode& node : spec.tree.nodes()) add(node.name, node.epochs);
+  if (spec.tree.empty())
+    for (const std::uint32_t epochs : spec.grid.epochs) add("", epochs);
+  return cells;
 }
 
 Shard parse_shard(std::string_view text) {

@@ -8,22 +8,27 @@
 #include <vector>
 
 #include "core/random.hpp"
+#include "experiments/ledger.hpp"
 #include "experiments/spec.hpp"
 
 namespace genretree {
 
-/// The classifier of an experiment for so many genres.
-inline ClassifierConfig classifier_of(const Spec& spec, std::size_t genres) { return {spec.stack, genres}; }
+/// The classifier of an experiment for so many classes.
+inline ClassifierConfig classifier_of(const Spec& spec, std::size_t classes) { return {spec.stack, classes}; }
 
 /// One training of one classifier.
 struct PlannedRun {
-  std::string id;  ///< stable: "e050-t2" (50 epochs, trial 2), or "s400-t2" for all snapshots of trial 2
+  /// Stable: "e050-t2" (50 epochs, trial 2), "s400-t2" for all snapshots of trial 2, or "strong-t2" for a tree's node
+  std::string id;
+  std::size_t task = 0;  ///< which of tasks_of()
+  std::string node;      ///< of the tree; "" in a grid
   std::uint32_t trial = 0;
   std::vector<std::uint32_t> points;  ///< epochs after which a result is wanted, ascending; the last ends the run
-  RandomKey key;                      ///< seed, point = the last of `points`, trial
+  RandomKey key;                      ///< seed, point = the last of `points`, trial, node: 0 in a grid, else from 1
   double cost = 0;                    ///< floating point operations
 
   std::uint32_t epochs() const { return points.back(); }
+  std::vector<Cell> cells() const;  ///< that its results fill
 };
 
 /// Floating point operations of one epoch of training and evaluation: 2 for each weight, frame and clip forward, 4 more
@@ -34,8 +39,11 @@ double epoch_cost(const Spec& spec, std::size_t train_clips, std::size_t evaluat
 /// at nearly the same time, for only short runs are left at the end.
 void put_longest_first(std::vector<PlannedRun>& runs);
 
-/// All runs of the grid, the longest first.
-std::vector<PlannedRun> plan_runs(const Spec& spec, double cost_of_epoch);
+/// All runs of the grid or the tree, the longest first. cost_of_epoch: of each of tasks_of().
+std::vector<PlannedRun> plan_runs(const Spec& spec, const std::vector<double>& cost_of_epoch);
+
+/// Every result that the experiment has when it is done.
+std::vector<Cell> cells_of(const Spec& spec);
 
 /// One part of a grid that is divided between processes.
 struct Shard {

@@ -8,6 +8,7 @@
 #include "experiments/report.hpp"
 #include "experiments/report_content.hpp"
 #include "experiments/summary.hpp"
+#include "experiments/tree_report.hpp"
 
 namespace genretree {
 namespace {
@@ -17,14 +18,19 @@ namespace {
 /// The shortest text that reads back to the same number: "nan" if the training diverged.
 std::string csv(double value) { return fmt::format("{}", value); }
 
-std::string figure9_csv(const std::vector<GridPoint>& points) {
-  std::string table = "epochs,trial";
+/// ResultTables::csv_rows of a point.
+std::string csv_name(const GridPoint& point) {
+  return point.node.empty() ? point.name() : fmt::format("{},{}", point.node, point.epochs);
+}
+
+std::string trials_csv(const ResultTables& names, const std::vector<GridPoint>& points) {
+  std::string table = names.csv_rows + ",trial";
   for (const Metric& metric : metrics) table += fmt::format(",{}", metric.key);
   table += '\n';
   for (const GridPoint& point : points)
     for (const Result& result : point.trials) {
       const EpochScores scores = scores_of(result);
-      table += fmt::format("{},{}", point.epochs, result.trial);
+      table += fmt::format("{},{}", csv_name(point), result.trial);
       for (const Metric& metric : metrics)
         table += fmt::format(",{}", metric.is_absent(scores) ? "" : csv(metric.of(scores)));
       table += '\n';
@@ -40,14 +46,15 @@ std::vector<std::size_t> paper_columns(const std::vector<PaperRow>& paper) {
   return columns;
 }
 
-std::string figure10_csv(const std::vector<GridPoint>& points, const std::vector<PaperRow>& paper) {
-  std::string table = "epochs,trials";
+std::string means_csv(const ResultTables& names, const std::vector<GridPoint>& points,
+                      const std::vector<PaperRow>& paper) {
+  std::string table = names.csv_rows + ",trials";
   for (const Metric& metric : metrics) table += fmt::format(",{0}_mean,{0}_sd", metric.key);
   for (std::size_t column : paper_columns(paper)) table += fmt::format(",paper_{}", metrics[column].key);
   table += '\n';
   for (std::size_t i = 0; i < points.size(); ++i) {
     const GridPoint& point = points[i];
-    table += fmt::format("{},{}", point.epochs, point.trials.size());
+    table += fmt::format("{},{}", csv_name(point), point.trials.size());
     for (const Metric& metric : metrics) {
       const auto [mean, sd] = point.spread(metric);
       const bool absent = point.is_absent(metric);
@@ -82,27 +89,28 @@ std::string aligned(const std::vector<TextRow>& rows) {
   return text;
 }
 
-std::vector<TextRow> text_heading(const std::string& second) {
-  TextRow kinds = {"epochs", second};
+std::vector<TextRow> text_heading(const std::string& first, const std::string& second) {
+  TextRow kinds = {first, second};
   for (const Metric& metric : metrics) kinds.push_back(metric.is_accuracy ? "accuracy %" : "loss");
   return {{"", "", "validation", "", "test", "", "training", ""}, kinds};
 }
 
-std::string figure9_text(const std::vector<GridPoint>& points) {
-  std::vector<TextRow> rows = text_heading("trial");
+std::string trials_text(const ResultTables& names, const std::vector<GridPoint>& points) {
+  std::vector<TextRow> rows = text_heading(names.rows, "trial");
   for (const GridPoint& point : points)
     for (const Result& result : point.trials) {
-      rows.push_back({std::to_string(point.epochs), std::to_string(result.trial)});
+      rows.push_back({point.name(), std::to_string(result.trial)});
       for (const Metric& metric : metrics) rows.back().push_back(shown(metric, result));
     }
-  return "Figure 9: each trial\n" + aligned(rows);
+  return fmt::format("{}\n{}", names.trials_title, aligned(rows));
 }
 
-std::string figure10_text(const std::vector<GridPoint>& points, const std::vector<PaperRow>& paper) {
-  std::vector<TextRow> rows = text_heading("trials");
+std::string means_text(const ResultTables& names, const std::vector<GridPoint>& points,
+                       const std::vector<PaperRow>& paper) {
+  std::vector<TextRow> rows = text_heading(names.rows, "trials");
   std::string footnotes;
   for (std::size_t i = 0; i < points.size(); ++i) {
-    rows.push_back({std::to_string(points[i].epochs), std::to_string(points[i].trials.size())});
+    rows.push_back({points[i].name(), std::to_string(points[i].trials.size())});
     for (const Metric& metric : metrics) rows.back().push_back(shown(metric, points[i]));
     if (paper.empty() || std::ranges::all_of(paper[i], &std::string::empty, &PaperCell::text)) continue;
     rows.push_back({"", "paper"});
@@ -111,8 +119,19 @@ std::string figure10_text(const std::vector<GridPoint>& points, const std::vecto
       if (!cell.aside.empty()) footnotes += fmt::format("{}  {}\n", cell.text, cell.aside);
     }
   }
-  return fmt::format("Figure 10: mean ± standard deviation over trials{}\n{}{}",
+  return fmt::format("{}: mean ± standard deviation over trials{}\n{}{}",
+                     names.means_title.substr(0, names.means_title.find(':')),
                      paper.empty() ? "" : "; below, where it is known, the paper's mean", aligned(rows), footnotes);
+}
+
+std::string tables_text(const std::vector<ReportTable>& tables) {
+  std::string text;
+  for (const ReportTable& table : tables) {
+    std::vector<TextRow> rows = table.rows;
+    rows.insert(rows.begin(), table.heading);
+    text += fmt::format("\n{}\n{}", table.title, aligned(rows));
+  }
+  return text;
 }
 
 }  // namespace
@@ -143,9 +162,11 @@ void write_report(const std::filesystem::path& folder, const Spec& spec, const D
                   const std::vector<Result>& results) {
   const ReportContent content = make_content(spec, dataset, results);
   make_writable_folder(folder);
-  write_whole_text(folder / "figure9.csv", figure9_csv(content.points));
-  write_whole_text(folder / "figure10.csv", figure10_csv(content.points, content.paper));
-  for (const auto& figures : {content.grid_figures, content.curve_figures})
+  const ResultTables& names = content.results;
+  write_whole_text(folder / names.trials_csv, trials_csv(names, content.points));
+  write_whole_text(folder / names.means_csv, means_csv(names, content.points, content.paper));
+  for (const auto& [name, text] : content.files) write_whole_text(folder / name, text);
+  for (const auto& figures : {content.figures, content.curve_figures})
     for (const ReportFigure& figure : figures) write_whole_text(folder / figure.file, figure.svg);
   write_whole_text(folder / "report.md", to_markdown(content));
   write_whole_text(folder / "report.html", to_html(content));
@@ -153,7 +174,10 @@ void write_report(const std::filesystem::path& folder, const Spec& spec, const D
 
 std::string tables_as_text(const Spec& spec, const DatasetSummary& dataset, const std::vector<Result>& results) {
   const std::vector<GridPoint> points = summarise(spec, results);
-  return figure9_text(points) + '\n' + figure10_text(points, paper_rows(dataset, points));
+  const std::vector<PaperRow> paper = paper_rows(spec, dataset, points);
+  const ResultTables names = result_tables(spec, !paper.empty());
+  return trials_text(names, points) + '\n' + means_text(names, points, paper) +
+         tables_text(tree_tables(spec, dataset, results));
 }
 
 }  // namespace genretree

@@ -27,12 +27,14 @@ std::string to_json(const DatasetSummary& summary);
 /// InputError that names `source` if it is damaged.
 DatasetSummary dataset_summary_from_json(const std::string& json, const std::string& source = "dataset.json");
 
-/// Writes figure9.csv, figure10.csv, figure11.svg, figure12.svg, …, report.md and a self-contained report.html into
-/// `folder`; every file whole or not at all.
+/// Writes report.md, a self-contained report.html and what they are made of into `folder`, every file whole or not at
+/// all: of a grid figure9.csv, figure10.csv, figure11.svg, figure12.svg, …; of a tree table3.csv and nodes.csv (each
+/// node), table4.csv (the whole tree), confusion.csv and decoded.csv (where each test clip ends),
+/// figure14.svg.
 void write_report(const std::filesystem::path& folder, const Spec& spec, const DatasetSummary& dataset,
                   const std::vector<Result>& results);
 
-/// Figures 9 and 10 as text for a terminal, the paper's values beside ours.
+/// Figures 9 and 10, or Tables 3 and 4, as text for a terminal, the paper's values beside ours.
 std::string tables_as_text(const Spec& spec, const DatasetSummary& dataset, const std::vector<Result>& results);
 
 }  // namespace genretree

@@ -6,7 +6,9 @@
 #include "core/text.hpp"
 #include "experiments/figures.hpp"
 #include "experiments/paper.hpp"
+#include "experiments/plan.hpp"
 #include "experiments/report_content.hpp"
+#include "experiments/tree_report.hpp"
 
 namespace genretree {
 namespace {
@@ -38,13 +40,20 @@ std::string thousands(std::size_t number) {
   return digits;
 }
 
-std::string model_text(const Spec& spec, std::size_t classes) {
+/// The layers from the input up, with the classes and parameters unless these differ between the nodes of a tree.
+std::string network_text(const Spec& spec, std::size_t classes) {
   std::string layers = fmt::format("{} inputs", spec.stack.inputs);
   for (const std::size_t units : spec.stack.units) layers += fmt::format(" → LSTM {}", units);
+  if (!spec.tree.empty()) return layers + " → dense softmax over the children, one such network at each node";
+  return fmt::format("{} → dense softmax {}; {} parameters", layers, classes,
+                     thousands(ParameterLayout(spec.stack, classes).size));
+}
+
+std::string model_text(const Spec& spec, std::size_t classes) {
   const char* gates[] = {"sigmoid", "hard sigmoid (Keras 2)", "hard sigmoid (Keras 3)"};
-  return fmt::format("{} → dense softmax {}; {} parameters; preset {}: {} gates, dropout {}, recurrent dropout {}",
-                     layers, classes, thousands(ParameterLayout(spec.stack, classes).size), spec.preset,
-                     gates[static_cast<int>(spec.stack.gate)], spec.stack.dropout, spec.stack.recurrent_dropout);
+  return fmt::format("{}; preset {}: {} gates, dropout {}, recurrent dropout {}", network_text(spec, classes),
+                     spec.preset, gates[static_cast<int>(spec.stack.gate)], spec.stack.dropout,
+                     spec.stack.recurrent_dropout);
 }
 
 std::string optimiser_text(const Optimiser& o) {
@@ -65,7 +74,11 @@ std::string training_text(const TrainingConfig& training) {
                      training.shuffle ? "shuffled in each epoch" : "not shuffled");
 }
 
-std::string grid_text(const GridSpec& grid) {
+std::string grid_text(const Spec& spec) {
+  const GridSpec& grid = spec.grid;
+  if (!spec.tree.empty())
+    return fmt::format("{} × {}; all nodes of a trial share its split", count_of(spec.tree.nodes().size(), "node"),
+                       count_of(grid.trials, "trial"));
   return fmt::format("{} × {}; {}", count_of(grid.epochs.size(), "grid point"), count_of(grid.trials, "trial"),
                      grid.mode == GridSpec::Mode::independent
                          ? "independent: each cell is a training of its own, as in the paper"
@@ -99,7 +112,7 @@ std::vector<std::pair<std::string, std::string>> facts_of(const Spec& spec, cons
       {"features", features_text(spec.features)},
       {"model", model_text(spec, dataset.genres.size())},
       {"training", training_text(spec.training)},
-      {"grid", grid_text(spec.grid)},
+      {spec.tree.empty() ? "grid" : "tree", grid_text(spec)},
       {"backend", fmt::format("{} (asked for: device {}, lstm {}, precision {}, target {})",
                               distinct(points, [](const Result& r) { return backend_text(r.backend); }),
                               spec.backend.device, spec.backend.lstm, spec.backend.precision, spec.backend.target)},
@@ -153,6 +166,7 @@ Plot curve_plot(const std::string& id, const std::string& title, bool accuracy, 
 }
 
 void add_figures(ReportContent& content) {
+  content.figures_title = "Figures 11 and 12";
   const std::string spread = "Lines: means over trials; bands: one standard deviation to either side.";
   const auto add = [](std::vector<ReportFigure>& figures, const std::string& caption, const Plot& plot) {
     const auto is_empty = [](const Curve& curve) {
@@ -161,8 +175,8 @@ void add_figures(ReportContent& content) {
     if (std::ranges::all_of(plot.curves, is_empty)) return;  // everything diverged, as a warning says
     figures.push_back({fmt::format("{}.svg", plot.id), plot.title, caption, draw(plot)});
   };
-  add(content.grid_figures, spread, grid_plot("figure11", "Figure 11: accuracy against epochs", true, content.points));
-  add(content.grid_figures, spread, grid_plot("figure12", "Figure 12: loss against epochs", false, content.points));
+  add(content.figures, spread, grid_plot("figure11", "Figure 11: accuracy against epochs", true, content.points));
+  add(content.figures, spread, grid_plot("figure12", "Figure 12: loss against epochs", false, content.points));
 
   const GridPoint& longest = content.points.back();
   if (std::ranges::none_of(longest.trials, [](const Result& r) { return r.history.size() > 1; })) return;
@@ -177,7 +191,7 @@ void add_confusions(ReportContent& content) {
   const auto add = [&](const GridPoint& point, const char* why) {
     content.confusions.push_back(
         {fmt::format("{} ({}), {}", count_of(point.epochs, "epoch"), why, count_of(point.trials.size(), "trial")),
-         point.confusion(content.genres.size())});
+         content.genres, point.confusion(content.genres.size())});
   };
   const GridPoint *longest = &content.points.back(), *best = best_by_validation(content.points);
   if (best && best != longest) add(*best, "the best by validation accuracy");
@@ -185,8 +199,6 @@ void add_confusions(ReportContent& content) {
 }
 
 // -------------------------------------------------------------------------------------------------------------- paper
-
-bool is_gtzan(const DatasetSummary& dataset) { return dataset.name == "GTZAN"; }
 
 PaperRow paper_row(std::uint32_t epochs) {
   PaperRow row;
@@ -204,13 +216,23 @@ PaperRow paper_row(std::uint32_t epochs) {
   return row;
 }
 
-/// What stands below Figure 10.
-std::vector<std::string> figure10_notes(const DatasetSummary& dataset, const ReportContent& content) {
+/// Its place in Table 3: only the test accuracy is known.
+PaperRow paper_row(const GenreTree& tree, const std::string& node) {
+  PaperRow row;
+  const auto place = std::ranges::find(tree.nodes(), node, &TreeNode::name) - tree.nodes().begin();
+  const PaperNode* paper = paper_node(tree, static_cast<std::size_t>(place));
+  if (paper) row[2] = {paper->accuracy, shown(metrics[2], paper->accuracy), ""};
+  return row;
+}
+
+/// What stands below Figure 10 or Table 3.
+std::vector<std::string> means_notes(const Spec& spec, const DatasetSummary& dataset, const ReportContent& content) {
   std::vector<std::string> notes = {"Mean ± standard deviation over trials (n − 1); accuracies in percent."};
   if (!is_gtzan(dataset)) {
     notes.push_back("The paper's values are for GTZAN, which is other data than these, and are not shown.");
     return notes;
   }
+  if (!spec.tree.empty()) return notes;
   for (const PaperRow& row : content.paper)
     if (!row[3].aside.empty()) notes.push_back(fmt::format("¹ {}", paper_footnote()));
   notes.push_back(paper_gaps_note());
@@ -233,10 +255,10 @@ ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, cons
                         count_of(dataset.genres.size(), "genre"));
   std::size_t done = 0;
   for (const GridPoint& point : content.points) done += point.trials.size();
-  const std::size_t cells = spec.grid.epochs.size() * spec.grid.trials;
+  const std::size_t cells = cells_of(spec).size();
   if (done < cells)
-    content.warnings.push_back(
-        fmt::format("{} of {} cells of the grid are finished; the tables show these.", done, cells));
+    content.warnings.push_back(fmt::format("{} of {} {} are finished; the tables show these.", done, cells,
+                                           spec.tree.empty() ? "cells of the grid" : "nodes' trainings"));
   if (const std::vector<std::string> diverged = diverged_runs(content.points); !diverged.empty())
     content.warnings.push_back(fmt::format(
         "{} diverged: {}. A loss that is no number has no mean: these cells say so, and the curves have gaps there.",
@@ -244,29 +266,52 @@ ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, cons
   content.facts = facts_of(spec, dataset, content.points);
   content.notes = dataset.notes;
   content.genres = dataset.genres;
-  content.paper = paper_rows(dataset, content.points);
-  content.figure10_notes = figure10_notes(dataset, content);
-  add_figures(content);
-  add_confusions(content);
+  content.paper = paper_rows(spec, dataset, content.points);
+  content.results = result_tables(spec, !content.paper.empty());
+  content.means_notes = means_notes(spec, dataset, content);
+  if (spec.tree.empty()) {
+    add_figures(content);
+    add_confusions(content);
+  } else {
+    add_tree(content, spec, dataset, results);
+  }
   return content;
 }
 
-std::vector<PaperRow> paper_rows(const DatasetSummary& dataset, const std::vector<GridPoint>& points) {
+bool is_gtzan(const DatasetSummary& dataset) { return dataset.name == "GTZAN"; }
+
+std::vector<PaperRow> paper_rows(const Spec& spec, const DatasetSummary& dataset,
+                                 const std::vector<GridPoint>& points) {
   std::vector<PaperRow> rows;
-  for (const GridPoint& point : points) rows.push_back(paper_row(point.epochs));
+  for (const GridPoint& point : points)
+    rows.push_back(spec.tree.empty() ? paper_row(point.epochs) : paper_row(spec.tree, point.node));
   const auto is_known = [](const PaperCell& cell) { return !std::isnan(cell.value); };
   const bool any = std::ranges::any_of(rows, [&](const PaperRow& row) { return std::ranges::any_of(row, is_known); });
   return any && is_gtzan(dataset) ? rows : std::vector<PaperRow>{};
 }
 
-std::string figure10_title(const ReportContent& content) {
-  return fmt::format("Figure 10: means over trials{}", content.paper.empty() ? "" : ", the paper's beside ours");
+ResultTables result_tables(const Spec& spec, bool with_paper) {
+  const char* paper = with_paper ? ", the paper's beside ours" : "";
+  if (spec.tree.empty())
+    return {"epochs",
+            "epochs",
+            fmt::format("Figure 10: means over trials{}", paper),
+            "figure10.csv",
+            "Figure 9: each trial",
+            "figure9.csv"};
+  return {"node",
+          "node,epochs",
+          fmt::format("Table 3: each node on its own genres, means over trials{}", paper),
+          "table3.csv",
+          "Each node in each trial",
+          "nodes.csv"};
 }
 
-double recall(const std::vector<std::uint32_t>& confusion, std::size_t genres, std::size_t genre) {
-  double row = 0;
-  for (std::size_t predicted = 0; predicted < genres; ++predicted) row += confusion[genre * genres + predicted];
-  return row > 0 ? confusion[genre * genres + genre] / row : std::nan("");
+double recall(const ReportConfusion& confusion, std::size_t row) {
+  const std::size_t classes = confusion.classes.size();
+  double sum = 0;
+  for (std::size_t predicted = 0; predicted < classes; ++predicted) sum += confusion.counts[row * classes + predicted];
+  return sum > 0 ? confusion.counts[row * classes + row] / sum : std::nan("");
 }
 
 }  // namespace genretree

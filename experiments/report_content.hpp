@@ -17,13 +17,30 @@ struct ReportFigure {
   std::string title, caption, svg;
 };
 
-/// The test set's confusion matrix of one grid point, summed over its trials.
+/// A confusion matrix of the test set, summed over trials.
 struct ReportConfusion {
   std::string title;
-  std::vector<std::uint32_t> counts;  ///< [genres, genres], true genre by row
+  std::vector<std::string> classes;
+  std::vector<std::uint32_t> counts;  ///< [classes, classes], true class by row
 };
 
-/// The paper's value for a cell of Figure 10; NaN and empty where it is not known.
+/// A table of text: the first column names the rows; the first `words` columns hold words, the others numbers.
+struct ReportTable {
+  std::string title;
+  std::vector<std::string> heading;
+  std::vector<std::vector<std::string>> rows;
+  std::vector<std::string> notes;
+  std::size_t words = 1;
+};
+
+/// What the two tables that every experiment has are called: the means of each grid point or node, and its trials.
+struct ResultTables {
+  std::string rows;      ///< what a row stands for: "epochs", "node"
+  std::string csv_rows;  ///< the same as columns of a CSV file: "epochs", "node,epochs"
+  std::string means_title, means_csv, trials_title, trials_csv;
+};
+
+/// The paper's value for a cell of Figure 10 or Table 3; NaN and empty where it is not known.
 struct PaperCell {
   double value = std::numeric_limits<double>::quiet_NaN();
   std::string text;   ///< "1.8864¹"
@@ -32,7 +49,12 @@ struct PaperCell {
 using PaperRow = std::array<PaperCell, metrics.size()>;
 
 /// The paper's values for each of the points; empty if none is known, or if the data are not the paper's GTZAN.
-std::vector<PaperRow> paper_rows(const DatasetSummary& dataset, const std::vector<GridPoint>& points);
+std::vector<PaperRow> paper_rows(const Spec& spec, const DatasetSummary& dataset, const std::vector<GridPoint>& points);
+
+ResultTables result_tables(const Spec& spec, bool with_paper);
+
+/// True for the data that the paper's values are of.
+bool is_gtzan(const DatasetSummary& dataset);
 
 struct ReportContent {
   std::string title;
@@ -44,19 +66,24 @@ struct ReportContent {
   std::vector<std::string> genres;
   std::vector<GridPoint> points;
   std::vector<PaperRow> paper;  ///< beside `points`, or empty
-  std::vector<std::string> figure10_notes;
-  std::vector<ReportFigure> grid_figures, curve_figures;
+  ResultTables results;         ///< what the tables of `points` are called
+  std::vector<std::string> means_notes;
+  std::vector<ReportTable> tables;  ///< of a tree
+  std::string figures_title;        ///< above the figures, where they stand side by side
+  std::vector<ReportFigure> figures, curve_figures;
   std::vector<ReportConfusion> confusions;
+  std::vector<std::pair<std::string, std::string>> files;  ///< further CSV files: name and text
 };
 
 ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, const std::vector<Result>& results);
 
-std::string figure10_title(const ReportContent& content);
-
 std::string to_markdown(const ReportContent& content);
 std::string to_html(const ReportContent& content);
 
-/// The share of row `genre` on the diagonal; NaN for an empty row.
-double recall(const std::vector<std::uint32_t>& confusion, std::size_t genres, std::size_t genre);
+/// Text that stands for itself in HTML and SVG, also in an attribute.
+std::string xml_escaped(const std::string& text);
+
+/// The share of row `row` on the diagonal; NaN for an empty row.
+double recall(const ReportConfusion& confusion, std::size_t row);
 
 }  // namespace genretree

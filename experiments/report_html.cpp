@@ -36,6 +36,8 @@ thead th[colspan] { text-align: center; border-bottom: 1px solid var(--line); }
 tbody th { font-weight: 600; }
 .results { width: 100%; }
 .results tbody + tbody tr:first-child > *, .results.lined tbody tr > * { border-top: 1px solid var(--line); }
+.results .words { text-align: left; }
+.results td.words { white-space: normal; }
 .paper { display: block; color: var(--quiet); font-size: .8125rem; }
 .facts { margin-top: 1.4rem; background: var(--panel); border-radius: .4rem; width: 100%; }
 .facts th, .facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; padding: .3rem .9rem; }
@@ -58,7 +60,131 @@ tbody th { font-weight: 600; }
 }
 )css";
 
-std::string escaped(const std::string& text) {
+std::string escaped(const std::string& text) { return xml_escaped(text); }
+
+std::string facts_table(const ReportContent& content) {
+  std::string rows;
+  for (const auto& [name, value] : content.facts)
+    rows += fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escaped(name), escaped(value));
+  return fmt::format("<table class=\"facts\">\n{}</table>\n", rows);
+}
+
+std::string notes_list(const ReportContent& content) {
+  if (content.notes.empty()) return "";
+  std::string items;
+  for (const std::string& note : content.notes) items += fmt::format("<li>{}</li>\n", escaped(note));
+  return fmt::format("<h2>Notes on the data</h2>\n<ul>\n{}</ul>\n", items);
+}
+
+/// Two lines of headings: the sets, and accuracy and loss of each.
+std::string results_heading(const std::string& first, const char* second) {
+  std::string sets, kinds;
+  for (const char* set : {"validation", "test", "training"}) {
+    sets += fmt::format("<th colspan=\"2\" scope=\"colgroup\">{}</th>", set);
+    kinds += "<th scope=\"col\">accuracy, %</th><th scope=\"col\">loss</th>";
+  }
+  return fmt::format(
+      "<thead>\n<tr><th rowspan=\"2\" scope=\"col\">{}</th><th rowspan=\"2\" "
+      "scope=\"col\">{}</th>{}</tr>\n<tr>{}</tr>\n</thead>\n",
+      first, second, sets, kinds);
+}
+
+std::string means_row(const GridPoint& point, const PaperRow& paper) {
+  std::string row = fmt::format("<th scope=\"row\">{}</th><td>{}</td>", escaped(point.name()), point.trials.size());
+  for (std::size_t i = 0; i < metrics.size(); ++i) {
+    row += fmt::format("<td>{}", shown(metrics[i], point));
+    if (!paper[i].text.empty()) row += fmt::format("<span class=\"paper\">paper {}</span>", paper[i].text);
+    if (!paper[i].aside.empty()) row += fmt::format("<span class=\"paper\">{}</span>", paper[i].aside);
+    row += "</td>";
+  }
+  return fmt::format("<tr>{}</tr>\n", row);
+}
+
+std::string means(const ReportContent& content) {
+  std::string rows, notes;
+  for (std::size_t i = 0; i < content.points.size(); ++i)
+    rows += means_row(content.points[i], content.paper.empty() ? PaperRow{} : content.paper[i]);
+  for (const std::string& note : content.means_notes) notes += fmt::format("<p class=\"note\">{}</p>\n", escaped(note));
+  return fmt::format(
+      "<h2>{}</h2>\n<div class=\"scroll\"><table class=\"results lined\">\n{}<tbody>\n{}</tbody>\n</table></div>\n{}",
+      escaped(content.results.means_title), results_heading(content.results.rows, "trials"), rows, notes);
+}
+
+std::string trials(const ReportContent& content) {
+  std::string groups;
+  for (const GridPoint& point : content.points) {
+    groups += "<tbody>\n";
+    for (const Result& result : point.trials) {
+      const bool first = &result == &point.trials.front();
+      groups += "<tr>";
+      if (first)
+        groups +=
+            fmt::format("<th scope=\"rowgroup\" rowspan=\"{}\">{}</th>", point.trials.size(), escaped(point.name()));
+      groups += fmt::format("<td>{}</td>", result.trial);
+      for (const Metric& metric : metrics) groups += fmt::format("<td>{}</td>", shown(metric, result));
+      groups += "</tr>\n";
+    }
+    groups += "</tbody>\n";
+  }
+  return fmt::format("<h2>{}</h2>\n<div class=\"scroll\"><table class=\"results\">\n{}{}</table></div>\n",
+                     escaped(content.results.trials_title), results_heading(content.results.rows, "trial"), groups);
+}
+
+std::string text_table(const ReportTable& table) {
+  const auto cells = [&](const std::vector<std::string>& row, const char* scope, const char* others) {
+    std::string text;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const char* kind = i == 0 ? "th" : others;
+      text += fmt::format("<{0}{1}{2}>{3}</{0}>", kind, i == 0 ? scope : "", i < table.words ? " class=\"words\"" : "",
+                          escaped(row[i]));
+    }
+    return fmt::format("<tr>{}</tr>\n", text);
+  };
+  std::string rows, notes;
+  for (const std::vector<std::string>& row : table.rows) rows += cells(row, " scope=\"row\"", "td");
+  for (const std::string& note : table.notes) notes += fmt::format("<p class=\"note\">{}</p>\n", escaped(note));
+  return fmt::format(
+      "<h2>{}</h2>\n<div class=\"scroll\"><table class=\"results lined\">\n<thead>\n{}</thead>\n<tbody>\n{}</tbody>\n"
+      "</table></div>\n{}",
+      escaped(table.title), cells(table.heading, " scope=\"col\"", "th"), rows, notes);
+}
+
+std::string figures(const std::vector<ReportFigure>& list) {
+  std::string pictures;
+  for (const ReportFigure& figure : list)
+    pictures += fmt::format("<figure>\n<h3>{}</h3>\n{}\n<figcaption>{}</figcaption>\n</figure>\n",
+                            escaped(figure.title), figure.svg.substr(figure.svg.find("<svg")), escaped(figure.caption));
+  return fmt::format("<div class=\"pair\">\n{}</div>\n", pictures);
+}
+
+std::string confusion_row(const ReportConfusion& confusion, std::size_t truth) {
+  const std::vector<std::string>& genres = confusion.classes;
+  const std::uint32_t* counts = confusion.counts.data() + truth * genres.size();
+  double total = 0;
+  for (std::size_t i = 0; i < genres.size(); ++i) total += counts[i];
+  std::string row = fmt::format("<th scope=\"row\">{}</th>", escaped(genres[truth]));
+  for (std::size_t i = 0; i < genres.size(); ++i) {
+    const double share = total > 0 ? counts[i] / total : 0;
+    row += fmt::format("<td{} style=\"--share:{:.2f}\">{}</td>", i == truth ? " class=\"right\"" : "", 0.75 * share,
+                       counts[i]);
+  }
+  return fmt::format("<tr>{}<td class=\"recall\">{}</td></tr>\n", row, shown(metrics[0], recall(confusion, truth)));
+}
+
+std::string confusion_table(const ReportConfusion& confusion) {
+  const std::vector<std::string>& genres = confusion.classes;
+  std::string heading = "<th></th>", rows;
+  for (const std::string& genre : genres) heading += fmt::format("<th scope=\"col\">{}</th>", escaped(genre));
+  for (std::size_t truth = 0; truth < genres.size(); ++truth) rows += confusion_row(confusion, truth);
+  return fmt::format(
+      "<div class=\"keep\">\n<h3>{}</h3>\n<div class=\"scroll\"><table class=\"heat\">\n<thead><tr>{}<th "
+      "scope=\"col\">recall, %</th></tr></thead>\n<tbody>\n{}</tbody>\n</table></div>\n</div>\n",
+      escaped(confusion.title), heading, rows);
+}
+
+}  // namespace
+
+std::string xml_escaped(const std::string& text) {
   std::string safe;
   for (const char c : text) {
     switch (c) {
@@ -84,122 +210,20 @@ std::string escaped(const std::string& text) {
   return safe;
 }
 
-std::string facts_table(const ReportContent& content) {
-  std::string rows;
-  for (const auto& [name, value] : content.facts)
-    rows += fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escaped(name), escaped(value));
-  return fmt::format("<table class=\"facts\">\n{}</table>\n", rows);
-}
-
-std::string notes_list(const ReportContent& content) {
-  if (content.notes.empty()) return "";
-  std::string items;
-  for (const std::string& note : content.notes) items += fmt::format("<li>{}</li>\n", escaped(note));
-  return fmt::format("<h2>Notes on the data</h2>\n<ul>\n{}</ul>\n", items);
-}
-
-/// Two lines of headings: the sets, and accuracy and loss of each.
-std::string results_heading(const char* second) {
-  std::string sets, kinds;
-  for (const char* set : {"validation", "test", "training"}) {
-    sets += fmt::format("<th colspan=\"2\" scope=\"colgroup\">{}</th>", set);
-    kinds += "<th scope=\"col\">accuracy, %</th><th scope=\"col\">loss</th>";
-  }
-  return fmt::format(
-      "<thead>\n<tr><th rowspan=\"2\" scope=\"col\">epochs</th><th rowspan=\"2\" "
-      "scope=\"col\">{}</th>{}</tr>\n<tr>{}</tr>\n</thead>\n",
-      second, sets, kinds);
-}
-
-std::string figure10_row(const GridPoint& point, const PaperRow& paper) {
-  std::string row = fmt::format("<th scope=\"row\">{}</th><td>{}</td>", point.epochs, point.trials.size());
-  for (std::size_t i = 0; i < metrics.size(); ++i) {
-    row += fmt::format("<td>{}", shown(metrics[i], point));
-    if (!paper[i].text.empty()) row += fmt::format("<span class=\"paper\">paper {}</span>", paper[i].text);
-    if (!paper[i].aside.empty()) row += fmt::format("<span class=\"paper\">{}</span>", paper[i].aside);
-    row += "</td>";
-  }
-  return fmt::format("<tr>{}</tr>\n", row);
-}
-
-std::string figure10(const ReportContent& content) {
-  std::string rows, notes;
-  for (std::size_t i = 0; i < content.points.size(); ++i)
-    rows += figure10_row(content.points[i], content.paper.empty() ? PaperRow{} : content.paper[i]);
-  for (const std::string& note : content.figure10_notes)
-    notes += fmt::format("<p class=\"note\">{}</p>\n", escaped(note));
-  return fmt::format(
-      "<h2>{}</h2>\n<div class=\"scroll\"><table class=\"results lined\">\n{}<tbody>\n{}</tbody>\n</table></div>\n{}",
-      escaped(figure10_title(content)), results_heading("trials"), rows, notes);
-}
-
-std::string figure9(const ReportContent& content) {
-  std::string groups;
-  for (const GridPoint& point : content.points) {
-    groups += "<tbody>\n";
-    for (const Result& result : point.trials) {
-      const bool first = &result == &point.trials.front();
-      groups += "<tr>";
-      if (first)
-        groups += fmt::format("<th scope=\"rowgroup\" rowspan=\"{}\">{}</th>", point.trials.size(), point.epochs);
-      groups += fmt::format("<td>{}</td>", result.trial);
-      for (const Metric& metric : metrics) groups += fmt::format("<td>{}</td>", shown(metric, result));
-      groups += "</tr>\n";
-    }
-    groups += "</tbody>\n";
-  }
-  return fmt::format(
-      "<h2>Figure 9: each trial</h2>\n<div class=\"scroll\"><table class=\"results\">\n{}{}</table></div>\n",
-      results_heading("trial"), groups);
-}
-
-std::string figures(const std::vector<ReportFigure>& list) {
-  std::string pictures;
-  for (const ReportFigure& figure : list)
-    pictures += fmt::format("<figure>\n<h3>{}</h3>\n{}\n<figcaption>{}</figcaption>\n</figure>\n",
-                            escaped(figure.title), figure.svg.substr(figure.svg.find("<svg")), escaped(figure.caption));
-  return fmt::format("<div class=\"pair\">\n{}</div>\n", pictures);
-}
-
-std::string confusion_row(const ReportConfusion& confusion, const std::vector<std::string>& genres, std::size_t truth) {
-  const std::uint32_t* counts = confusion.counts.data() + truth * genres.size();
-  double total = 0;
-  for (std::size_t i = 0; i < genres.size(); ++i) total += counts[i];
-  std::string row = fmt::format("<th scope=\"row\">{}</th>", escaped(genres[truth]));
-  for (std::size_t i = 0; i < genres.size(); ++i) {
-    const double share = total > 0 ? counts[i] / total : 0;
-    row += fmt::format("<td{} style=\"--share:{:.2f}\">{}</td>", i == truth ? " class=\"right\"" : "", 0.75 * share,
-                       counts[i]);
-  }
-  return fmt::format("<tr>{}<td class=\"recall\">{}</td></tr>\n", row,
-                     shown(metrics[0], recall(confusion.counts, genres.size(), truth)));
-}
-
-std::string confusion_table(const ReportConfusion& confusion, const std::vector<std::string>& genres) {
-  std::string heading = "<th></th>", rows;
-  for (const std::string& genre : genres) heading += fmt::format("<th scope=\"col\">{}</th>", escaped(genre));
-  for (std::size_t truth = 0; truth < genres.size(); ++truth) rows += confusion_row(confusion, genres, truth);
-  return fmt::format(
-      "<div class=\"keep\">\n<h3>{}</h3>\n<div class=\"scroll\"><table class=\"heat\">\n<thead><tr>{}<th "
-      "scope=\"col\">recall, %</th></tr></thead>\n<tbody>\n{}</tbody>\n</table></div>\n</div>\n",
-      escaped(confusion.title), heading, rows);
-}
-
-}  // namespace
-
 std::string to_html(const ReportContent& content) {
   std::string body = fmt::format("<h1>{}</h1>\n<p class=\"{}\">{}</p>\n", escaped(content.title),
                                  content.synthetic ? "first-line banner" : "first-line", escaped(content.first_line));
   for (const std::string& warning : content.warnings)
     body += fmt::format("<p class=\"banner\">{}</p>\n", escaped(warning));
-  body += facts_table(content) + notes_list(content) + figure10(content);
-  body += "<h2>Figures 11 and 12</h2>\n" + figures(content.grid_figures);
+  body += facts_table(content) + notes_list(content) + means(content);
+  for (const ReportTable& table : content.tables) body += text_table(table);
+  if (!content.figures.empty()) body += fmt::format("<h2>{}</h2>\n{}", content.figures_title, figures(content.figures));
   if (!content.curve_figures.empty()) body += "<h2>While it trains</h2>\n" + figures(content.curve_figures);
   body +=
       "<h2>Which genres are taken for which</h2>\n<p class=\"note\">Clips of the test set, summed over trials: true "
       "genre by row, answer by column.</p>\n";
-  for (const ReportConfusion& confusion : content.confusions) body += confusion_table(confusion, content.genres);
-  body += figure9(content);
+  for (const ReportConfusion& confusion : content.confusions) body += confusion_table(confusion);
+  body += trials(content);
   return fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
       "content=\"width=device-width, "

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 
@@ -34,11 +35,11 @@ std::vector<std::string> metric_headings(std::vector<std::string> first) {
   return first;
 }
 
-std::string figure10(const ReportContent& content) {
+std::string means(const ReportContent& content) {
   std::vector<std::vector<std::string>> rows;
   for (std::size_t point = 0; point < content.points.size(); ++point) {
     const GridPoint& ours = content.points[point];
-    std::vector<std::string> row = {std::to_string(ours.epochs), std::to_string(ours.trials.size())};
+    std::vector<std::string> row = {ours.name(), std::to_string(ours.trials.size())};
     for (std::size_t i = 0; i < metrics.size(); ++i) {
       const PaperCell paper = content.paper.empty() ? PaperCell{} : content.paper[point][i];
       row.push_back(shown(metrics[i], ours));
@@ -47,21 +48,33 @@ std::string figure10(const ReportContent& content) {
     }
     rows.push_back(std::move(row));
   }
-  std::string text = fmt::format("## {}\n\n", figure10_title(content));
-  text += table(metric_headings({"epochs", "trials"}), rows);
-  for (const std::string& note : content.figure10_notes) text += fmt::format("{}\n\n", note);
+  std::string text = fmt::format("## {}\n\n", content.results.means_title);
+  text += table(metric_headings({content.results.rows, "trials"}), rows);
+  for (const std::string& note : content.means_notes) text += fmt::format("{}\n\n", note);
   return text;
 }
 
-std::string figure9(const ReportContent& content) {
+std::string trials(const ReportContent& content) {
   std::vector<std::vector<std::string>> rows;
   for (const GridPoint& point : content.points)
     for (const Result& result : point.trials) {
-      std::vector<std::string> row = {std::to_string(point.epochs), std::to_string(result.trial)};
+      std::vector<std::string> row = {point.name(), std::to_string(result.trial)};
       for (const Metric& metric : metrics) row.push_back(shown(metric, result));
       rows.push_back(std::move(row));
     }
-  return "## Figure 9: each trial\n\n" + table(metric_headings({"epochs", "trial"}), rows);
+  return fmt::format("## {}\n\n{}", content.results.trials_title,
+                     table(metric_headings({content.results.rows, "trial"}), rows));
+}
+
+std::string text_tables(const ReportContent& content) {
+  std::string text;
+  for (const ReportTable& one : content.tables) {
+    std::vector<std::vector<std::string>> rows = one.rows;
+    for (std::vector<std::string>& row : rows) std::ranges::transform(row, row.begin(), escaped);
+    text += fmt::format("## {}\n\n{}", one.title, table(one.heading, rows));
+    for (const std::string& note : one.notes) text += fmt::format("{}\n\n", note);
+  }
+  return text;
 }
 
 std::string figures(const std::vector<ReportFigure>& list) {
@@ -71,7 +84,8 @@ std::string figures(const std::vector<ReportFigure>& list) {
   return text;
 }
 
-std::string confusion_table(const ReportConfusion& confusion, const std::vector<std::string>& genres) {
+std::string confusion_table(const ReportConfusion& confusion) {
+  const std::vector<std::string>& genres = confusion.classes;
   std::vector<std::string> heading = {"true genre"};
   for (const std::string& genre : genres) heading.push_back(escaped(genre));
   heading.push_back("recall %");
@@ -80,7 +94,7 @@ std::string confusion_table(const ReportConfusion& confusion, const std::vector<
     std::vector<std::string> row = {escaped(genres[truth])};
     for (std::size_t predicted = 0; predicted < genres.size(); ++predicted)
       row.push_back(std::to_string(confusion.counts[truth * genres.size() + predicted]));
-    row.push_back(shown(metrics[0], recall(confusion.counts, genres.size(), truth)));
+    row.push_back(shown(metrics[0], recall(confusion, truth)));
     rows.push_back(std::move(row));
   }
   return fmt::format("### {}\n\n{}", confusion.title, table(heading, rows));
@@ -96,11 +110,11 @@ std::string to_markdown(const ReportContent& content) {
   text += table({"", ""}, facts);
   for (const std::string& note : content.notes) text += fmt::format("- {}\n", escaped(note));
   if (!content.notes.empty()) text += "\n";
-  text += figure10(content) + figures(content.grid_figures) + figures(content.curve_figures) +
+  text += means(content) + text_tables(content) + figures(content.figures) + figures(content.curve_figures) +
           "## Which genres are taken for which\n\nClips of the test set, summed over trials: true genre by row, answer "
           "by column.\n\n";
-  for (const ReportConfusion& confusion : content.confusions) text += confusion_table(confusion, content.genres);
-  return text + figure9(content);
+  for (const ReportConfusion& confusion : content.confusions) text += confusion_table(confusion);
+  return text + trials(content);
 }
 
 }  // namespace genretree

@@ -16,8 +16,9 @@ struct MemoryNeed {
   std::size_t of(std::size_t jobs) const { return shared + jobs * per_run; }
 };
 
-/// What this experiment's runs need: a run is made, and asked. If it would not go into `limit` bytes none is made: its
-/// need is reckoned from two with fewer frames, or from its weights alone if these are too many already.
+/// What this experiment's runs need: a run with all clips and genres, which no node of a tree exceeds, is made, and
+/// asked. If it would not go into `limit` bytes none is made: its need is reckoned from two with fewer frames, or from
+/// its weights alone if these are too many already.
 MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std::size_t limit);
 
 /// What runs may use.
@@ -32,8 +33,8 @@ Limits limits_of_process();
 /// does not hold a single run.
 std::size_t automatic_jobs(std::size_t runs, const MemoryNeed& need, const Limits& limits);
 
-/// Seconds of one epoch, with validation and test, when `workers` runs go side by side: measured on a batch of the real
-/// shape, again and again for two seconds.
+/// Seconds of one epoch over all clips, with validation and test, when `workers` runs go side by side: measured on a
+/// batch of the real shape, again and again for two seconds. A run takes it run.cost / epoch_cost(all clips) times.
 double seconds_per_epoch(const Spec& spec, const Data& data, Backend& backend, std::size_t workers);
 
 /// Host name and cores. The processor has its name in BackendInfo::device.

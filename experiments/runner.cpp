@@ -13,13 +13,12 @@
 #include "core/worker_pool.hpp"
 #include "experiments/resources.hpp"
 #include "experiments/runner.hpp"
+#include "experiments/task.hpp"
 #include "models/checkpoint.hpp"
 
 namespace genretree {
 namespace fs = std::filesystem;
 namespace {
-
-using Cell = std::pair<std::uint32_t, std::uint32_t>;  ///< epochs, trial
 
 /// When to write a checkpoint: when training has taken `ratio` times as long as the last one took to write, so that it
 /// costs a few percent at most on any disk, and in any case after 30 seconds.
@@ -34,15 +33,31 @@ class CheckpointClock {
   Clock::time_point last_ = Clock::now();
 };
 
-/// What all runs of a grid share.
+/// A classifier's task with the data set that asks it, shared by the runs of all trials.
+struct SharedTask {
+  ClassifierTask task;
+  DeviceDataset dataset;
+  Model model;
+};
+
+std::vector<SharedTask> shared_tasks(const Spec& spec, const FeatureStore& store, Backend& backend) {
+  const DeviceDataset clips(store, backend);
+  std::vector<SharedTask> shared;
+  for (const ClassifierTask& task : tasks_of(spec, store.genres))
+    shared.push_back({task,
+                      DeviceDataset(clips, labels_of(task, store), backend),
+                      {classifier_of(spec, task.classes.size()), store.config, task.classes}});
+  return shared;
+}
+
+/// What all runs of an experiment share.
 struct Grid {
   const Spec& spec;
   const Data& data;
   Backend& backend;
   const RunFolder& folder;
   const RunnerOptions& options;
-  DeviceDataset dataset{data.store, backend};
-  Model model{classifier_of(spec, data.store.genres.size()), data.store.config, data.store.genres};
+  std::vector<SharedTask> tasks = shared_tasks(spec, data.store, backend);
   std::string hash = spec_hash(spec), machine = machine_name(), commit = program_commit();
   BackendInfo info = backend.info();
   std::atomic<std::size_t> runs{0};       ///< to do
@@ -56,9 +71,9 @@ struct Grid {
   }
 };
 
-std::set<Cell> cells_of(const std::vector<Result>& results) {
+std::set<Cell> cells_done(const std::vector<Result>& results) {
   std::set<Cell> cells;
-  for (const Result& result : results) cells.insert({result.epochs, result.trial});
+  for (const Result& result : results) cells.insert(result.cell());
   return cells;
 }
 
@@ -70,10 +85,14 @@ class RunInProgress {
       : grid_(grid),
         run_(run),
         worker_(worker),
-        split_(make_split(grid.data.store, grid.spec.dataset.split, grid.spec.seed, run.trial, grid.options.strict)),
-        trainer_(grid.backend, worker.queue, grid.dataset, split_, grid.model.classifier, grid.spec.training, run.key) {
-    for (std::uint32_t point : run.points)
-      if (!done.contains({point, run.trial})) wanted_.insert(point);
+        shared_(grid.tasks[run.task]),
+        trial_split_(
+            make_split(grid.data.store, grid.spec.dataset.split, grid.spec.seed, run.trial, grid.options.strict)),
+        split_(clips_of(shared_.task, grid.data.store, trial_split_)),
+        trainer_(grid.backend, worker.queue, shared_.dataset, split_, shared_.model.classifier, grid.spec.training,
+                 run.key) {
+    for (const Cell& cell : run.cells())
+      if (!done.contains(cell)) wanted_.insert(cell.epochs);
     if (fs::exists(path_)) restore();
     saved_epochs_ = epochs_at_start_ = trainer_.epochs_done();
     last_ = trainer_.state();
@@ -103,7 +122,7 @@ class RunInProgress {
 
   std::optional<Checkpoint> readable_checkpoint() const {
     try {
-      return read_checkpoint(path_, grid_.model);
+      return read_checkpoint(path_, shared_.model);
     } catch (const InputError& error) {
       grid_.say(fmt::format("warning: the checkpoint {} cannot be used, so {} is trained anew: {}", path_.string(),
                             run_.id, error.what()));
@@ -145,7 +164,7 @@ class RunInProgress {
 
   void save() {
     const Clock::time_point begin = Clock::now();
-    write_checkpoint(path_, grid_.model, {run_.id, grid_.hash, grid_.commit, grid_.info, seconds(), last_});
+    write_checkpoint(path_, shared_.model, {run_.id, grid_.hash, grid_.commit, grid_.info, seconds(), last_});
     saved_epochs_ = last_.history.size();
     clock_.written(seconds_since(begin));
   }
@@ -155,6 +174,7 @@ class RunInProgress {
     if (saved_epochs_ != epochs()) save();
     Result result;
     result.run = run_.id;
+    result.node = run_.node;
     result.epochs = epochs();
     result.trial = run_.trial;
     result.seed = grid_.spec.seed;
@@ -169,18 +189,33 @@ class RunInProgress {
     result.validation = last.validation;
     result.test = last.test;
     result.confusion = trainer_.evaluate(split_.test).confusion;
+    if (!run_.node.empty()) result.answers = answers();
     const std::lock_guard lock(grid_.ledger_mutex);
     append_line(grid_.folder.ledger(), to_json_line(result));
+  }
+
+  /// Of the node about all test clips of the trial.
+  NodeAnswers answers() {
+    const FeatureStore& store = grid_.data.store;
+    NodeAnswers answers;
+    for (const std::uint32_t clip : trial_split_.test) {
+      answers.tracks.push_back(store.tracks[clip]);
+      answers.genres.push_back(static_cast<std::uint32_t>(store.labels[clip]));
+    }
+    answers.probabilities = trainer_.probabilities(trial_split_.test);
+    return answers;
   }
 
   void show(const EpochScores& scores) const {
     if (!grid_.options.progress) return;
     const std::size_t now = trainer_.epochs_done();
     const double per_epoch = seconds_since(start_) / static_cast<double>(now - epochs_at_start_);
-    grid_.options.progress->show(worker_.index,
-                                 fmt::format("{}  epoch {}/{}  loss {:.4f}  validation {:.1f} %  {} left", run_.id, now,
-                                             run_.epochs(), scores.train.loss, 100 * scores.validation.accuracy,
-                                             duration(per_epoch * static_cast<double>(run_.epochs() - now))));
+    const std::string validation =
+        split_.validation.empty() ? "" : fmt::format("  validation {:.1f} %", 100 * scores.validation.accuracy);
+    grid_.options.progress->show(
+        worker_.index,
+        fmt::format("{}  epoch {}/{}  loss {:.4f}{}  {} left", run_.id, now, run_.epochs(), scores.train.loss,
+                    validation, duration(per_epoch * static_cast<double>(run_.epochs() - now))));
   }
 
   void announce_end() {
@@ -194,7 +229,9 @@ class RunInProgress {
   Grid& grid_;
   const PlannedRun& run_;
   Worker& worker_;
-  Split split_;
+  const SharedTask& shared_;
+  Split trial_split_;  ///< of all genres
+  Split split_;        ///< those of this task
   Trainer trainer_;
   fs::path path_ = grid_.folder.checkpoint(run_.id);
   std::set<std::uint32_t> wanted_;  ///< grid points without a line
@@ -247,23 +284,28 @@ void do_run(Grid& grid, const PlannedRun& run, Worker& worker) {
   if (runs_left({run}, results).empty())
     --grid.runs;
   else
-    RunInProgress(grid, run, cells_of(results), worker).do_all();
+    RunInProgress(grid, run, cells_done(results), worker).do_all();
 }
 
 }  // namespace
 
 std::vector<PlannedRun> runs_left(const std::vector<PlannedRun>& runs, const std::vector<Result>& results) {
-  const std::set<Cell> done = cells_of(results);
+  const std::set<Cell> done = cells_done(results);
   std::vector<PlannedRun> left;
   std::ranges::copy_if(runs, std::back_inserter(left), [&](const PlannedRun& run) {
-    return std::ranges::any_of(run.points, [&](std::uint32_t point) { return !done.contains({point, run.trial}); });
+    return std::ranges::any_of(run.cells(), [&](const Cell& cell) { return !done.contains(cell); });
   });
   return left;
 }
 
 std::vector<PlannedRun> planned_runs(const Spec& spec, const Data& data, const Shard& shard) {
-  const double cost = epoch_cost(spec, data.summary.train, data.summary.validation + data.summary.test);
-  return runs_of_shard(plan_runs(spec, cost), shard);
+  const Split split = make_split(data.store, spec.dataset.split, spec.seed, 0, false);
+  std::vector<double> costs;
+  for (const ClassifierTask& task : tasks_of(spec, data.store.genres)) {
+    const Split own = clips_of(task, data.store, split);
+    costs.push_back(epoch_cost(spec, own.train.size(), own.validation.size() + own.test.size()));
+  }
+  return runs_of_shard(plan_runs(spec, costs), shard);
 }
 
 RunSummary run_grid(const Spec& spec, const Data& data, Backend& backend, RunFolder& folder,
@@ -287,11 +329,10 @@ RunSummary run_grid(const Spec& spec, const Data& data, Backend& backend, RunFol
 }
 
 std::vector<std::string> missing_cells(const Spec& spec, const std::vector<Result>& results) {
-  const std::set<Cell> done = cells_of(results);
+  const std::set<Cell> done = cells_done(results);
   std::vector<std::string> missing;
-  for (std::uint32_t epochs : spec.grid.epochs)
-    for (std::uint32_t trial = 0; trial < spec.grid.trials; ++trial)
-      if (!done.contains({epochs, trial})) missing.push_back(fmt::format("{} epochs, trial {}", epochs, trial));
+  for (const Cell& cell : cells_of(spec))
+    if (!done.contains(cell)) missing.push_back(cell.name());
   return missing;
 }
 

@@ -12,6 +12,9 @@
 // other passes it over. A process that dies at any moment leaves each of these whole (a last line of the ledger may be
 // cut). A resumed run goes on from its checkpoint; a result whose line is there is not written again.
 //
+// A tree's nodes are runs like any others: each on its own clips of the one split of its trial. Its line in the ledger
+// also holds what it says of all test clips of the trial, so that the tree can be decoded wherever its lines lie.
+//
 // A training that diverges (its loss is no number) is announced and goes on to its end: the grid stays complete, and
 // its result says null.
 #pragma once
@@ -53,7 +56,7 @@ std::vector<PlannedRun> runs_left(const std::vector<PlannedRun>& runs, const std
 RunSummary run_grid(const Spec& spec, const Data& data, Backend& backend, RunFolder& folder,
                     const RunnerOptions& options);
 
-/// Cells of the grid that have no result: "50 epochs, trial 2".
+/// Cells of the experiment that have no result: "50 epochs, trial 2".
 std::vector<std::string> missing_cells(const Spec& spec, const std::vector<Result>& results);
 
 }  // namespace genretree

@@ -8,6 +8,7 @@
 #include "core/text.hpp"
 #include "experiments/fields.hpp"
 #include "experiments/spec.hpp"
+#include "experiments/tree_spec.hpp"
 #include "features/gtzan.hpp"
 
 namespace genretree {
@@ -49,9 +50,19 @@ void check_shares(Fields& fields, SplitConfig& split) {
   if (fields.reading()) split.fractions = !counts;
 }
 
+/// `test_fraction: 0.25` is `kind: random` and `test: 0.25`, and is written so.
+void read_test_fraction(Fields& fields, SplitConfig& split) {
+  if (!fields.reading()) return;
+  if (fields.holds("test_fraction", YamlValue::Kind::scalar, false)) split.kind = SplitConfig::Kind::random;
+  fields.key(real("test_fraction", split.test, {0, 1, false, false}, ""));
+  fields.require(split.test == 0 || !fields.holds("test", YamlValue::Kind::scalar, false), "test",
+                 "stands beside test_fraction, which says the same; remove one");
+}
+
 void describe_split_group(Fields& fields, SplitConfig& split) {
   using Kind = SplitConfig::Kind;
   if (fields.reading()) split.train = split.validation = split.test = 0;
+  read_test_fraction(fields, split);
   fields.key(
       choice<Kind>("kind", split.kind, {{"by-index", Kind::by_index}, {"random", Kind::random}, {"lists", Kind::lists}},
                    "by-index: in the order of the track numbers, test first, then validation, then training; random: "
@@ -71,7 +82,8 @@ void describe_split_group(Fields& fields, SplitConfig& split) {
     };
     share("train", split.train, "Training tracks of each genre, a number or a fraction; 0 takes all that are left.");
     share("validation", split.validation, "Validation tracks of each genre; 0 goes without.");
-    share("test", split.test, "Test tracks of each genre.");
+    share("test", split.test,
+          "Test tracks of each genre. test_fraction: 0.25 is short for kind: random and test: 0.25.");
     check_shares(fields, split);
   }
   if (fields.reading()) split.name = split_name(split);
@@ -303,8 +315,32 @@ void describe_training(Fields& fields, TrainingConfig& training) {
 
 // --------------------------------------------------------------------------------------------------- grid and backend
 
-void describe_grid(Fields& fields, GridSpec& grid) {
-  constexpr std::uint32_t most_epochs = 1'000'000;
+/// Genres in the order of the tree's own: named by the file, or the ten of GTZAN and the built-in corpus.
+GenreTree read_tree_of(DatasetSpec& dataset, const YamlValue& yaml) {
+  const bool ten_genres = dataset.name == "built-in" || dataset.name == "gtzan";
+  if (dataset.genres.empty() && ten_genres) dataset.genres = gtzan_genres();
+  if (dataset.genres.empty())
+    reject("{}: tree: dataset.genres must name the genres of the tree, so that a misspelt one is found",
+           yaml.where_key());
+  return read_tree(yaml, dataset.genres);
+}
+
+Field describe_tree(Spec& spec) {
+  return {
+      "tree",
+      "A tree of classifiers in place of a single one: each node tells its children apart, which are other nodes or "
+      "genres, and is trained on the clips of the genres below it for so many epochs. Every genre has one place.",
+      "nodes such as music: {epochs: 35, children: [strong, jazz]}; {}: no tree",
+      {},
+      [&spec](const YamlValue& yaml) -> const YamlValue* {
+        if (yaml.kind != YamlValue::Kind::map) return &yaml;
+        spec.tree = yaml.entries.empty() ? GenreTree() : read_tree_of(spec.dataset, yaml);
+        return nullptr;
+      },
+      [&spec] { return write_tree(spec.tree); }};
+}
+
+void describe_epochs(Fields& fields, GridSpec& grid) {
   fields.key(list<std::uint32_t>(
       "epochs", grid.epochs,
       fmt::format("a list of distinct whole numbers from 1 to {}, such as [5, 10, 20]", most_epochs),
@@ -318,12 +354,17 @@ void describe_grid(Fields& fields, GridSpec& grid) {
       [](const std::uint32_t& epochs) { return fmt::format("{}", epochs); }));
   fields.require(!grid.epochs.empty(), "epochs", "the list is empty; give at least one number of epochs");
   std::sort(grid.epochs.begin(), grid.epochs.end());
-  fields.key(
-      whole("trials", grid.trials, 1, 10'000, "Trainings of each grid point, each with random numbers of its own."));
   fields.key(choice<GridSpec::Mode>(
       "mode", grid.mode, {{"independent", GridSpec::Mode::independent}, {"snapshots", GridSpec::Mode::snapshots}},
       "independent: each grid point and trial is a training of its own, as in the paper; snapshots: each trial is "
       "trained once to the largest grid point and evaluated at each, for about half the work."));
+}
+
+void describe_grid(Fields& fields, Spec& spec) {
+  fields.only_if(spec.tree.empty(), "an experiment without a tree, whose nodes have epochs of their own",
+                 [&] { describe_epochs(fields, spec.grid); });
+  fields.key(whole("trials", spec.grid.trials, 1, 10'000,
+                   "Trainings of each grid point or of the whole tree, each with random numbers of its own."));
 }
 
 void describe_backend(Fields& fields, BackendConfig& backend) {
@@ -360,7 +401,8 @@ void describe(Fields& fields, Spec& spec) {
                [&] { describe_features(fields, spec.features); });
   fields.group("model", "The classifier.", [&] { describe_model(fields, spec); });
   fields.group("training", "How it is trained.", [&] { describe_training(fields, spec.training); });
-  fields.group("grid", "What is repeated.", [&] { describe_grid(fields, spec.grid); });
+  fields.key(describe_tree(spec));
+  fields.group("grid", "What is repeated.", [&] { describe_grid(fields, spec); });
   fields.group("backend", "What computes it. Every choice but auto is kept to or refused, never replaced.",
                [&] { describe_backend(fields, spec.backend); });
 }
@@ -472,7 +514,7 @@ std::string to_yaml(const Spec& spec, bool documented) {
       if (usual != defaults.end() && usual->value != row.value)
         yaml += comment(fmt::format("default: {}", usual->value), indent);
     }
-    yaml += fmt::format("{}{}:{}{}\n", indent, key, row.is_group ? "" : " ", row.value);
+    yaml += fmt::format("{}{}:{}{}\n", indent, key, row.is_group || row.value[0] == '\n' ? "" : " ", row.value);
   }
   return yaml;
 }
@@ -483,7 +525,7 @@ std::string spec_hash(const Spec& spec) {
     const auto starts_with = [&](const char* prefix) { return row.path.rfind(prefix, 0) == 0; };
     const bool of_no_matter = row.path == "experiment" || row.path == "dataset.name" || row.path == "dataset.path" ||
                               row.path == "model.preset" || row.path == "grid.epochs" || row.path == "grid.trials" ||
-                              starts_with("backend.");
+                              starts_with("backend.") || (row.path == "tree" && spec.tree.empty());
     const bool is_list_file = spec.dataset.split.kind == SplitConfig::Kind::lists && starts_with("dataset.split.") &&
                               row.path != "dataset.split.kind";
     if (!of_no_matter && !row.is_group && !is_list_file) canonical += fmt::format("{}={}\n", row.path, row.value);

@@ -13,6 +13,7 @@
 #include "features/split.hpp"
 #include "kernels/backends.hpp"
 #include "models/classifier.hpp"
+#include "models/genre_tree.hpp"
 
 namespace genretree {
 
@@ -25,6 +26,8 @@ struct DatasetSpec {
   CorpusConfig corpus;  ///< of the built-in data set
 };
 
+inline constexpr std::uint32_t most_epochs = 1'000'000;  ///< of a training
+
 struct GridSpec {
   std::vector<std::uint32_t> epochs = {5, 10, 20, 50, 100, 200, 400};
   std::uint32_t trials = 4;
@@ -34,7 +37,7 @@ struct GridSpec {
   } mode = Mode::independent;
 };
 
-/// A whole experiment.
+/// A whole experiment: a grid of trainings of one classifier or, with a tree, trials of the tree's classifiers.
 struct Spec {
   std::string experiment;
   std::uint64_t seed = 2018;
@@ -43,7 +46,8 @@ struct Spec {
   std::string preset = "paper";  ///< paper | keras2018: sets the defaults of model and training
   StackConfig stack;             ///< `inputs` follows from the features
   TrainingConfig training;
-  GridSpec grid;
+  GenreTree tree;  ///< over dataset.genres; empty: one classifier for all genres
+  GridSpec grid;   ///< of a tree only the trials count
   BackendConfig backend;
 };
 

@@ -42,12 +42,16 @@ std::vector<std::uint32_t> GridPoint::confusion(std::size_t classes) const {
 std::vector<GridPoint> summarise(const Spec& spec, std::vector<Result> results) {
   std::ranges::sort(results, {}, &Result::trial);
   std::vector<GridPoint> points;
-  for (const std::uint32_t epochs : spec.grid.epochs) {
-    GridPoint point{epochs, {}};
+  const auto add = [&](const std::string& node, std::uint32_t epochs) {
+    GridPoint point{epochs, {}, node};
     for (const Result& result : results)
-      if (result.epochs == epochs && result.trial < spec.grid.trials) point.trials.push_back(result);
+      if (result.node == node && result.epochs == epochs && result.trial < spec.grid.trials)
+        point.trials.push_back(result);
     if (!point.trials.empty()) points.push_back(std::move(point));
-  }
+  };
+  for (const TreeNode& node : spec.tree.nodes()) add(node.name, node.epochs);
+  if (spec.tree.empty())
+    for (const std::uint32_t epochs : spec.grid.epochs) add("", epochs);
   return points;
 }
 
@@ -82,6 +86,11 @@ std::vector<std::string> diverged_runs(const std::vector<GridPoint>& points) {
       if (!std::isfinite(result.train.loss) || !std::isfinite(result.test.loss))
         if (std::ranges::find(runs, result.run) == runs.end()) runs.push_back(result.run);
   return runs;
+}
+
+std::string shown_percent(const Spread& spread) {
+  const std::string mean = shown(metrics[0], spread.mean);
+  return std::isfinite(spread.sd) ? fmt::format("{} ± {}", mean, shown(metrics[0], spread.sd)) : mean;
 }
 
 std::string shown(const Metric& metric, double value) {

@@ -41,10 +41,14 @@ struct Spread {
 };
 Spread spread_of(const std::vector<double>& values);
 
-/// One row of Figure 10: a number of epochs with its trials in order.
+/// One row of Figure 10, or of Table 3: a number of epochs or a node of a tree, with its trials in order.
 struct GridPoint {
   std::uint32_t epochs = 0;
   std::vector<Result> trials;
+  std::string node = {};  ///< of a tree
+
+  /// What the row is called: its epochs, or its node.
+  std::string name() const { return node.empty() ? std::to_string(epochs) : node; }
 
   Spread spread(const Metric& metric) const;
   bool is_absent(const Metric& metric) const;
@@ -52,7 +56,8 @@ struct GridPoint {
   std::vector<std::uint32_t> confusion(std::size_t classes) const;
 };
 
-/// The results that belong to the spec's grid, in the order of its points; points without any result are left out.
+/// The results that belong to the spec's grid or tree, in the order of its points or nodes; those without any result
+/// are left out.
 std::vector<GridPoint> summarise(const Spec& spec, std::vector<Result> results);
 
 /// The point with the highest mean validation accuracy (the first of equals), or nullptr if there is no validation set.
@@ -66,6 +71,9 @@ EpochSpread training_curve(const GridPoint& point, const Metric& metric);
 
 /// Runs of the points that diverged: their training or test loss is no number.
 std::vector<std::string> diverged_runs(const std::vector<GridPoint>& points);
+
+/// For tables: "42.5 ± 4.0" of shares of 1, in percent; for a single one "42.5".
+std::string shown_percent(const Spread& spread);
 
 /// For tables: accuracies in percent, "42.5"; losses "1.886"; "diverged" for a value that is no finite number.
 std::string shown(const Metric& metric, double value);

@@ -76,18 +76,31 @@ struct BatchMemory {
 }  // namespace
 
 DeviceDataset::DeviceDataset(const FeatureStore& store, Backend& backend)
-    : features_(backend.device(), store.features.size()),
-      labels_(backend.device(), store.labels.size()),
+    : labels_(backend.device(), store.labels.size()),
       clips_(store.clips()),
       frames_(store.config.frames),
       coefficients_(store.config.coefficients) {
   const std::unique_ptr<Queue> queue = backend.device().make_queue();
-  features_.copy_in(store.features, *queue);
+  const auto features = std::make_shared<Buffer<float>>(backend.device(), store.features.size());
+  features->copy_in(store.features, *queue);
   labels_.copy_in(store.labels, *queue);
+  queue->synchronize();
+  features_ = features;
+}
+
+DeviceDataset::DeviceDataset(const DeviceDataset& clips, std::span<const std::int32_t> labels, Backend& backend)
+    : features_(clips.features_),
+      labels_(backend.device(), labels.size()),
+      clips_(clips.clips_),
+      frames_(clips.frames_),
+      coefficients_(clips.coefficients_) {
+  if (labels.size() != clips_) fail("there are {} labels for {} clips", labels.size(), clips_);
+  const std::unique_ptr<Queue> queue = backend.device().make_queue();
+  labels_.copy_in(labels, *queue);
   queue->synchronize();
 }
 
-View<const float, 3> DeviceDataset::features() const { return features_.view(clips_, frames_, coefficients_); }
+View<const float, 3> DeviceDataset::features() const { return features_->view(clips_, frames_, coefficients_); }
 View<const std::int32_t, 1> DeviceDataset::labels() const { return labels_.view(clips_); }
 
 struct Trainer::Implementation {
@@ -224,12 +237,19 @@ struct Trainer::Implementation {
     return list.score(queue);
   }
 
+  /// Of the batch in `evaluation`: [rows, classes], and what else lies there beyond its rows.
+  std::vector<float> batch_probabilities() {
+    std::vector<float> probabilities(evaluation.probabilities.size());
+    evaluation.probabilities.copy_out(probabilities, queue);
+    queue.synchronize();
+    return probabilities;
+  }
+
   /// Adds the rows of the batch in `evaluation` to the confusion matrix.
   void count_predictions(std::vector<std::uint32_t>& confusion) {
     const std::size_t classes = classifier.classes;
-    std::vector<float> probabilities(evaluation.probabilities.size());
+    const std::vector<float> probabilities = batch_probabilities();
     std::vector<std::int32_t> labels(evaluation.y.size());
-    evaluation.probabilities.copy_out(probabilities, queue);
     evaluation.y.copy_out(labels, queue);
     queue.synchronize();
     for (std::size_t row = 0; row < evaluation.group.rows[0]; ++row) {
@@ -275,6 +295,19 @@ Evaluation Trainer::evaluate(std::span<const std::uint32_t> clips) {
   }
   result.score = list.score(run.queue);
   return result;
+}
+
+std::vector<float> Trainer::probabilities(std::span<const std::uint32_t> clips) {
+  Implementation& run = *implementation_;
+  ClipList list(clips, run.evaluation.group.batch, run.backend.device());
+  list.clips.copy_in(list.host_clips, run.queue);
+  std::vector<float> all;
+  for (std::size_t i = 0; i < list.batches(); ++i) {
+    run.evaluate_batch(list, i);
+    const std::vector<float> batch = run.batch_probabilities();
+    all.insert(all.end(), batch.begin(), batch.begin() + list.rows(i) * run.classifier.classes);
+  }
+  return all;
 }
 
 TrainerState Trainer::state() const {

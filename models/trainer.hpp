@@ -17,11 +17,13 @@ namespace genretree {
 class DeviceDataset {
  public:
   DeviceDataset(const FeatureStore& store, Backend& backend);
+  /// The same clips in the same memory with other labels, [N]: for a classifier that asks something else of them.
+  DeviceDataset(const DeviceDataset& clips, std::span<const std::int32_t> labels, Backend& backend);
   View<const float, 3> features() const;       ///< [N, T, F]
   View<const std::int32_t, 1> labels() const;  ///< [N]
 
  private:
-  Buffer<float> features_;
+  std::shared_ptr<const Buffer<float>> features_;
   Buffer<std::int32_t> labels_;
   std::size_t clips_, frames_, coefficients_;
 };
@@ -70,6 +72,9 @@ class Trainer {
   const EpochScores& train_epoch();
   /// Scores and confusion matrix on a set of clips with the present weights.
   Evaluation evaluate(std::span<const std::uint32_t> clips);
+  /// The present weights' probabilities of each class, [clips, classes]. The clips' labels do not matter, but must be
+  /// classes.
+  std::vector<float> probabilities(std::span<const std::uint32_t> clips);
   const std::vector<EpochScores>& history() const;
 
   TrainerState state() const;

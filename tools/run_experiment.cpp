@@ -86,8 +86,10 @@ std::string megabytes(std::size_t bytes) {
 std::string model_line(const Spec& spec, std::size_t genres) {
   std::string layers;
   for (std::size_t units : spec.stack.units) layers += fmt::format("LSTM {}, ", units);
-  return fmt::format("{}dense {}; {} weights; preset {}, batch {}, learning rate {}", layers, genres,
-                     ParameterLayout(spec.stack, genres).size, spec.preset, spec.training.batch,
+  layers += spec.tree.empty() ? fmt::format("dense {}; {} weights", genres, ParameterLayout(spec.stack, genres).size)
+                              : fmt::format("dense: one such network at each of the tree's {}",
+                                            count_of(spec.tree.nodes().size(), "node"));
+  return fmt::format("{}; preset {}, batch {}, learning rate {}", layers, spec.preset, spec.training.batch,
                      spec.training.optimiser.learning_rate);
 }
 
@@ -125,17 +127,21 @@ void print_header(const Spec& spec, const Data& data, const BackendInfo& info, s
 ExitCode dry_run(const Spec& spec, const Data& data, Backend& backend, const std::vector<PlannedRun>& runs,
                  std::size_t jobs) {
   const double epoch = seconds_per_epoch(spec, data, backend, jobs);
+  const double cost = epoch_cost(spec, data.summary.train, data.summary.validation + data.summary.test);
   std::vector<double> seconds;
   std::size_t epochs = 0;
-  fmt::print("{:<12}{:>8}{:>7}{:>16}\n", "run", "epochs", "trial", "estimated time");
+  std::size_t width = 12;
+  for (const PlannedRun& run : runs) width = std::max(width, run.id.size() + 2);
+  fmt::print("{:<{}}{:>8}{:>7}{:>16}\n", "run", width, "epochs", "trial", "estimated time");
   for (const PlannedRun& run : runs) {
-    seconds.push_back(epoch * run.epochs());
+    seconds.push_back(epoch * run.cost / cost);
     epochs += run.epochs();
-    fmt::print("{:<12}{:>8}{:>7}{:>16}\n", run.id, run.epochs(), run.trial, duration(seconds.back()));
+    fmt::print("{:<{}}{:>8}{:>7}{:>16}\n", run.id, width, run.epochs(), run.trial, duration(seconds.back()));
   }
-  fmt::print("\n{}, {} of {} each (measured here, {} side by side): about {} in all. No run was trained\n",
-             count_of(runs.size(), "run"), count_of(epochs, "epoch"), duration(epoch), jobs,
-             duration(finishing_time(seconds, jobs)));
+  fmt::print(
+      "\n{}, {}; one over all clips takes {} (measured here, {} side by side): about {} in all. No run was trained\n",
+      count_of(runs.size(), "run"), count_of(epochs, "epoch"), duration(epoch), jobs,
+      duration(finishing_time(seconds, jobs)));
   return ExitCode::ok;
 }
 
@@ -188,8 +194,7 @@ ExitCode report(const std::vector<fs::path>& folders, bool allow_mixed) {
   const std::vector<Result> results = read_results(folders, allow_mixed);
   if (results.empty()) reject("{} has no results yet", folder.string());
   if (const std::vector<std::string> missing = missing_cells(spec, results); !missing.empty())
-    warn(fmt::format("{} of {} results are missing: {}", missing.size(), spec.grid.epochs.size() * spec.grid.trials,
-                     join(missing)));
+    warn(fmt::format("{} of {} results are missing: {}", missing.size(), cells_of(spec).size(), join(missing)));
   write_report(folder, spec, dataset, results);
   fmt::print("\n{}\nreport: {}\n", tables_as_text(spec, dataset, results), (folder / "report.html").string());
   return exit_code_of(dataset);
@@ -201,7 +206,7 @@ ExitCode report_when_complete(const Spec& spec, const DatasetSummary& dataset, c
   const std::vector<std::string> missing = missing_cells(spec, read_results({folder.path()}, options.allow_mixed));
   if (missing.empty()) return report({folder.path()}, options.allow_mixed);
   fmt::print("{} of {} results are still missing. When the other shards are done: run_experiment --report {}{}\n",
-             missing.size(), spec.grid.epochs.size() * spec.grid.trials, folder.path().string(), " [their folders]");
+             missing.size(), cells_of(spec).size(), folder.path().string(), " [their folders]");
   return exit_code_of(dataset);
 }
 
@@ -255,6 +260,7 @@ ExitCode run_experiment(int argc, char** argv) {
       "Trains and evaluates classifiers over the grid of an experiment file, and writes a report.\n"
       "  run_experiment experiments/quick_sweep.yaml                  try everything, no download, under a minute\n"
       "  run_experiment experiments/epoch_sweep.yaml --dataset DIR    the paper's Figures 9 and 10\n"
+      "  run_experiment experiments/genre_tree.yaml --dataset DIR     the paper's Tables 3 and 4\n"
       "  run_experiment --report DIR...                               merge shards, write the report into the first "
       "DIR",
       "run_experiment");

@@ -21,7 +21,7 @@ Spec paper_grid(GridSpec::Mode mode = GridSpec::Mode::independent) {
 }
 
 TEST_CASE("the paper's grid: 28 runs with stable names, the longest first") {
-  const std::vector<PlannedRun> runs = plan_runs(paper_grid(), 1.0);
+  const std::vector<PlannedRun> runs = plan_runs(paper_grid(), {1.0});
   REQUIRE(runs.size() == 28);
   CHECK(runs[0].id == "e400-t0");
   CHECK(runs[3].id == "e400-t3");
@@ -47,8 +47,8 @@ TEST_CASE("runs are ordered by what they cost, across classifiers of different s
   small.grid.epochs = {5, 400};
   Spec large = paper_grid();
   large.grid.epochs = {10, 20};
-  std::vector<PlannedRun> runs = plan_runs(small, epoch_cost(small, 420, 180));
-  std::ranges::move(plan_runs(large, epoch_cost(large, 420, 180)), std::back_inserter(runs));
+  std::vector<PlannedRun> runs = plan_runs(small, {epoch_cost(small, 420, 180)});
+  std::ranges::move(plan_runs(large, {epoch_cost(large, 420, 180)}), std::back_inserter(runs));
   put_longest_first(runs);
   // a weight of the small one is used 400 times, but the large one has 92,672 of them against 1,856
   std::vector<std::string> order;
@@ -65,7 +65,7 @@ TEST_CASE("workers that take the longest first end together") {
     for (const PlannedRun& run : runs) costs.push_back(run.cost);
     return finishing_time(costs, workers);
   };
-  const std::vector<PlannedRun> runs = plan_runs(paper_grid(), 1.0);
+  const std::vector<PlannedRun> runs = plan_runs(paper_grid(), {1.0});
   for (std::size_t workers : {1, 2, 3, 4}) {
     INFO(workers);
     CHECK(finish(runs, workers) <= std::ceil(3140.0 / static_cast<double>(workers)) + 5);  // 5: the shortest run
@@ -73,13 +73,13 @@ TEST_CASE("workers that take the longest first end together") {
   CHECK(finish(runs, 28) == 400);
   const std::vector<PlannedRun> shortest_first(runs.rbegin(), runs.rend());
   CHECK(finish(shortest_first, 3) > finish(runs, 3) + 150);
-  CHECK(finish(plan_runs(paper_grid(GridSpec::Mode::snapshots), 1.0), 2) == 800);
+  CHECK(finish(plan_runs(paper_grid(GridSpec::Mode::snapshots), {1.0}), 2) == 800);
 }
 
 TEST_CASE("snapshots: a run a trial, with the random numbers of the largest grid point") {
   Spec spec = paper_grid(GridSpec::Mode::snapshots);
   spec.grid.epochs = {50, 5, 400, 5};
-  const std::vector<PlannedRun> runs = plan_runs(spec, 1.0);
+  const std::vector<PlannedRun> runs = plan_runs(spec, {1.0});
   REQUIRE(runs.size() == 4);
   CHECK(runs[2].id == "s400-t2");
   CHECK(runs[2].points == std::vector<std::uint32_t>{5, 50, 400});
@@ -93,11 +93,11 @@ TEST_CASE("the cost of an epoch is counted in floating point operations") {
   CHECK(forward == Approx(8.39e9).epsilon(1e-3));
   CHECK(epoch_cost(paper_grid(), 0, 35) == forward);
   CHECK(epoch_cost(paper_grid(), 35, 0) == 3 * forward);
-  CHECK(plan_runs(paper_grid(), 2.5)[0].cost == 1000);
+  CHECK(plan_runs(paper_grid(), {2.5})[0].cost == 1000);
 }
 
 TEST_CASE("shards divide the runs: each is in one of them, and their costs are near to each other") {
-  const std::vector<PlannedRun> runs = plan_runs(paper_grid(), 1.0);
+  const std::vector<PlannedRun> runs = plan_runs(paper_grid(), {1.0});
   for (std::size_t count : {1, 2, 3, 4, 7, 28, 40}) {
     std::multiset<std::string> names;
     double least = 1e9, most = 0;

@@ -251,6 +251,38 @@ TEST_CASE("run_experiment: the experiments that come with the program, in small,
   CHECK_THAT(read_text(program.folder / "runs/epoch_sweep/report.md"), Contains("not GTZAN") && !Contains("1.8864"));
 }
 
+TEST_CASE("run_experiment: the trees that come with the program, in small, from start to end; killed and resumed") {
+  const Program program;
+  std::string small =
+      " --dataset built-in --set dataset.clips_per_genre=4 --set dataset.seconds=1 --set features.frames=44 --set "
+      "'model.layers=[{lstm: 4}, {dense: softmax}]' --set grid.trials=1";
+  for (const char* node : {"strong", "mild", "sub-strong-1", "sub-strong-2", "sub-mild-1", "sub-mild-2"})
+    small += fmt::format(" --set tree.{}.epochs=1", node);
+  for (const std::string name : {"quick_tree", "genre_tree"}) {
+    const std::string file = (fs::path(GENRETREE_SOURCE) / "experiments" / (name + ".yaml")).string(),
+                      arguments = file + small + " --set tree.music.epochs=2";
+    const test::CommandResult dry = program.run(arguments + " --dry-run");
+    INFO(dry.output);
+    CHECK(dry.exit_code == 0);
+    CHECK_THAT(dry.output, Contains("7 runs, 8 epochs") && Contains("sub-strong-1-t0"));
+
+    const test::CommandResult whole = program.run(arguments);
+    INFO(whole.output);
+    CHECK(whole.exit_code == 0);
+    CHECK_THAT(whole.output, Contains("7 runs of training") && Contains("30 to train, 0 to validate, 10 to test") &&
+                                 Contains("Table 4") && !Contains("52.975") && !Contains("nan"));
+    CHECK_THAT(read_text(program.folder / "runs" / name / "report.md"), Contains("SYNTHETIC"));
+    CHECK_THAT(program.run(file + " --set grid.epochs=[2]").output, Contains("grid.epochs is only for"));
+
+    const std::string killed = arguments + " --out killed-" + name;
+    program.run_until(fmt::format("[ -s killed-{}/ledger.0.jsonl ]", name), "KILL", killed + " --jobs 1");
+    CHECK(program.run(killed + " --resume").exit_code == 0);
+    for (const char* table : {"table3.csv", "table4.csv", "decoded.csv"})
+      CHECK(read_text(program.folder / ("killed-" + name) / table) ==
+            read_text(program.folder / "runs" / name / table));
+  }
+}
+
 TEST_CASE("run_experiment: --dry-run lists every run and writes nothing; --explain documents every key") {
   const Program program;
   const test::CommandResult dry = program.run("tiny.yaml --dry-run");

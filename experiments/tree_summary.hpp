@@ -1,0 +1,58 @@
+// A tree as a whole: what its nodes said of the test clips, decoded to genres, and the paper's estimate of the same
+// from the accuracies of the nodes alone.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "experiments/ledger.hpp"
+#include "models/genre_tree.hpp"
+
+namespace genretree {
+
+/// A test clip with its true genre and those that both ways through the tree end at.
+struct DecodedClip {
+  std::string track;
+  std::uint32_t genre = 0, hard = 0, soft = 0;
+};
+
+/// The tree in one trial in which all of its nodes are trained.
+struct TreeTrial {
+  std::uint32_t trial = 0;
+  std::vector<DecodedClip> clips;       ///< every test clip of the trial
+  std::vector<double> node_accuracies;  ///< [nodes] each on all test clips of the genres below it
+  std::vector<double> reached;  ///< [nodes] the same on those of them that all nodes above send there; NaN if none
+  std::size_t genres = 0;
+
+  /// Share of the clips that end at their genre.
+  double accuracy(std::uint32_t DecodedClip::*answer) const;
+  /// [genres, genres], true genre by row.
+  std::vector<std::uint32_t> confusion(std::uint32_t DecodedClip::*answer) const;
+};
+
+/// What is reported of the tree as a whole.
+struct TreeMetric {
+  const char* key;    ///< column of table4.csv
+  const char* title;  ///< for tables
+  double (*of)(const GenreTree& tree, const TreeTrial& trial);
+};
+inline constexpr std::array<TreeMetric, 4> tree_metrics = {{
+    {"hard_accuracy", "hard routing",
+     [](const GenreTree&, const TreeTrial& t) { return t.accuracy(&DecodedClip::hard); }},
+    {"soft_accuracy", "soft routing",
+     [](const GenreTree&, const TreeTrial& t) { return t.accuracy(&DecodedClip::soft); }},
+    {"product_over_paths", "product estimate, by path",
+     [](const GenreTree& tree, const TreeTrial& t) { return mean_over_paths(tree, t.node_accuracies); }},
+    {"product_over_genres", "product estimate, by genre",
+     [](const GenreTree& tree, const TreeTrial& t) { return mean_over_genres(tree, t.node_accuracies); }},
+}};
+
+/// The trials of which all nodes are there, ascending. Error if the nodes of a trial did not see the same test clips.
+std::vector<TreeTrial> decode_trials(const GenreTree& tree, const std::vector<Result>& results);
+
+/// A tree metric in every trial.
+std::vector<double> values_of(const TreeMetric& metric, const GenreTree& tree, const std::vector<TreeTrial>& trials);
+
+}  // namespace genretree
