@@ -116,8 +116,13 @@ std::vector<std::string> layer_groups(const Hdf5File& file, const std::string& r
 
 /// Keras's name of a class for the name that its groups have.
 std::string kind_of_group(const std::string& group) {
-  static const std::map<std::string, std::string> kinds = {
-      {"lstm", "LSTM"}, {"dense", "Dense"}, {"dropout", "Dropout"}, {"input_layer", "InputLayer"}};
+  static const std::map<std::string, std::string> kinds = {{"lstm", "LSTM"},
+                                                           {"dense", "Dense"},
+                                                           {"dropout", "Dropout"},
+                                                           {"input_layer", "InputLayer"},
+                                                           {"gru", "GRU"},
+                                                           {"masking", "Masking"},
+                                                           {"bidirectional", "Bidirectional"}};
   const std::string kind = numbered(group).first;
   const auto found = kinds.find(kind);
   return found == kinds.end() ? kind : found->second;
@@ -127,6 +132,8 @@ KerasFile read_keras3(const Hdf5File& file, const std::string& root) {
   KerasFile result{file.path().string(), "weights of Keras 3", "3", {}, false};
   for (const std::string& group : layer_groups(file, root)) {
     KerasLayer layer{group, kind_of_group(group), {}, {}};
+    if (const std::string variables = fmt::format("{}/{}/vars", root, group); file.has_attribute(variables, "name"))
+      layer.name = file.attribute<std::string>(variables, "name");
     const bool is_lstm = layer.kind == "LSTM";
     const std::string folder = fmt::format("{}/{}{}/vars/", root, group, is_lstm ? "/cell" : "");
     const std::vector<std::string> names = is_lstm ? std::vector<std::string>{"kernel", "recurrent_kernel", "bias"}
