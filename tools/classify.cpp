@@ -1,6 +1,5 @@
 // classify MODEL AUDIO…: the genre of any audio file, or of the clips of a feature store.
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -57,9 +56,9 @@ bool is_hdf5(const fs::path& path) {
 void check_store(const fs::path& path, const FeatureStore& store, const Model& model) {
   if (model.features && *model.features != store.config)
     reject(
-        "{} holds other features than the model was trained on: {} (there: the store; here: the model). Extract them "
-        "again with the model's parameters, or give classify the audio",
-        path.string(), differing_features(store.config, *model.features));
+        "{} holds other features than the model was trained on: {}. Extract them again with the model's parameters, or "
+        "give classify the audio",
+        path.string(), differing_features(store.config, *model.features, "in the store", "in the model"));
   const std::size_t width = store.view().shape[2], inputs = model.classifier.stack.inputs;
   if (width != inputs)
     reject("{} holds {} numbers for each frame, but the model takes {}", path.string(), width, inputs);
@@ -208,6 +207,17 @@ void print_agreement(const SavedModel& saved, const std::vector<Answer>& answers
                count_of(known, "clip"));
 }
 
+/// Names the inputs that could not be used and returns how many; InputError if there is no other.
+std::size_t report_bad(const std::vector<Answer>& answers) {
+  std::vector<std::string> errors;
+  for (const Answer& answer : answers)
+    if (!answer.error.empty()) errors.push_back(answer.error);
+  if (answers.empty()) reject("there is no clip in what was given");
+  if (errors.size() == answers.size()) reject("{}", join(errors, "\nerror: "));
+  for (const std::string& error : errors) fmt::print(stderr, "left out: {}\n", error);
+  return errors.size();
+}
+
 ExitCode classify(int argc, char** argv) {
   Options options;
   CLI::App app(
@@ -239,11 +249,7 @@ ExitCode classify(int argc, char** argv) {
                     "taken, right or wrong",
                     options.model.string(), saved.model.classifier.stack.inputs));
   const std::vector<Answer> answers = classify_all(options, saved, *backend);
-  const auto bad =
-      static_cast<std::size_t>(std::ranges::count_if(answers, [](const Answer& a) { return !a.error.empty(); }));
-  if (bad == answers.size()) reject("{}", answers.empty() ? "the stores hold no clips" : answers.front().error);
-  for (const Answer& answer : answers)
-    if (!answer.error.empty()) fmt::print(stderr, "left out: {}\n", answer.error);
+  const std::size_t bad = report_bad(answers);
   if (options.json) {
     print_json(options, saved, answers);
   } else {
