@@ -51,11 +51,11 @@ double difference(const Json& a, const Json& b) {
   return worst;
 }
 
-/// An untrained network of two genres for windows of 20 frames at 8 kHz.
+/// An untrained network of two genres for windows of 5 frames at 8 kHz.
 SavedModel small_model() {
   SavedModel saved;
   saved.model.features = FeatureConfig{};
-  saved.model.features->frames = 20;
+  saved.model.features->frames = 5;
   saved.model.features->sample_rate = 8000;
   saved.model.classifier = {{.inputs = 13, .units = {4}}, 2};
   saved.model.genres = {"calm", "loud"};
@@ -179,8 +179,8 @@ TEST_CASE("features that differ are refused, and so is what is no model") {
   store.config.pad = FramePadding::zero;
   store.genres = {"calm"};
   store.tracks = {"one"};
-  store.labels = {0}, store.lengths = {20}, store.checksums = {1};
-  store.features.assign(20 * 13, 1.0f);
+  store.labels = {0}, store.lengths = {5}, store.checksums = {1};
+  store.features.assign(5 * 13, 1.0f);
   write_store(folder / "store.h5", store);
   const auto refused = [&](const std::string& arguments, const std::string& message) {
     const test::CommandResult result = classify(folder, arguments);
