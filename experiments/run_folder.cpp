@@ -129,6 +129,7 @@ void RunFolder::begin(const DatasetSummary& dataset) {
           path_.string(), before.name, before.clips, before.checksum, dataset.name, dataset.clips, dataset.checksum);
   }
   fs::create_directories(path_ / "checkpoints");
+  fs::create_directories(path_ / "models");
   remove_stale_temporaries(ledger());
   write_whole_text(path_ / "spec.hash", hash_line(spec_));
   write_whole_text(path_ / "spec.yaml", to_yaml(spec_, false));
@@ -146,5 +147,10 @@ std::unique_ptr<FileLock> RunFolder::try_lock(const std::string& run) const {
 }
 
 fs::path RunFolder::checkpoint(const std::string& run) const { return path_ / "checkpoints" / (run + ".h5"); }
+
+fs::path RunFolder::model(const PlannedRun& run, std::uint32_t epochs) const {
+  const std::string point = epochs == run.epochs() ? "" : fmt::format("-e{:03}", epochs);
+  return path_ / "models" / fmt::format("{}{}.h5", run.id, point);
+}
 
 }  // namespace genretree

@@ -37,6 +37,8 @@ class RunFolder {
   bool resume() const { return resume_; }
   std::filesystem::path ledger() const;
   std::filesystem::path checkpoint(const std::string& run) const;
+  /// The network at a grid point: models/e050-t2.h5, or models/s400-t2-e050.h5 for a point on the way.
+  std::filesystem::path model(const PlannedRun& run, std::uint32_t epochs) const;
   /// The lock of one run, or nullptr if another process works on it.
   std::unique_ptr<FileLock> try_lock(const std::string& run) const;
 

@@ -169,6 +169,30 @@ class RunInProgress {
     clock_.written(seconds_since(begin));
   }
 
+  /// Writes the network of this grid point as a model, with a word on how it was trained.
+  void save_model(const Result& result) const {
+    const DatasetSummary& data = grid_.data.summary;
+    const std::string origin =
+        fmt::format("trained for {} on {} of {}, run {} of the experiment {}: test accuracy {:.1f} % of {}",
+                    count_of(result.epochs, "epoch"), count_of(split_.train.size(), "clip"), data.name, run_.id,
+                    grid_.spec.experiment, 100 * result.test.accuracy, count_of(split_.test.size(), "clip"));
+    write_model(grid_.folder.model(run_, result.epochs), {shared_.model, last_.parameters, origin},
+                {{"run", run_.id},
+                 {"epochs", fmt::format("{}", result.epochs)},
+                 {"trial", fmt::format("{}", result.trial)},
+                 {"seed", fmt::format("{}", result.seed)},
+                 {"spec", to_yaml(grid_.spec, false)},
+                 {"spec_hash", result.spec_hash},
+                 {"commit", result.commit},
+                 {"data", to_json(data)},
+                 {"backend", result.backend.backend},
+                 {"device", result.backend.device},
+                 {"target", result.backend.target},
+                 {"algorithm", result.backend.algorithm},
+                 {"precision", result.backend.precision},
+                 {"libraries", result.backend.libraries}});
+  }
+
   /// Saves, then appends the line of the present grid point.
   void record_result() {
     if (saved_epochs_ != epochs()) save();
@@ -190,6 +214,7 @@ class RunInProgress {
     result.test = last.test;
     result.confusion = trainer_.evaluate(split_.test).confusion;
     if (!run_.node.empty()) result.answers = answers();
+    save_model(result);
     const std::lock_guard lock(grid_.ledger_mutex);
     append_line(grid_.folder.ledger(), to_json_line(result));
   }
@@ -280,6 +305,7 @@ void do_run(Grid& grid, const PlannedRun& run, Worker& worker) {
     return;
   }
   remove_stale_temporaries(grid.folder.checkpoint(run.id));
+  for (const std::uint32_t epochs : run.points) remove_stale_temporaries(grid.folder.model(run, epochs));
   const std::vector<Result> results = results_there(grid);
   if (runs_left({run}, results).empty())
     --grid.runs;

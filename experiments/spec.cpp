@@ -377,10 +377,11 @@ void describe_backend(Fields& fields, BackendConfig& backend) {
   word("device", backend.device, {"auto", "cpu", "cuda"}, "What computes. What auto chose stands in the report.");
   word("lstm", backend.lstm, {"auto", "interleaved"},
        "Algorithm of the LSTM. interleaved: all layers of a time step in turn (cpu).");
-  word("precision", backend.precision, {"fp32", "bf16"},
-       "fp32: single precision throughout; bf16: the LSTM multiplies numbers of 8 significant bits and keeps what its "
-       "backward pass needs in 16 bits, half the memory; all else is in fp32 (emulated, and slower than fp32, where the "
-       "processor has no instructions for it).");
+  word(
+      "precision", backend.precision, {"fp32", "bf16"},
+      "fp32: single precision throughout; bf16: the LSTM multiplies numbers of 8 significant bits and keeps what its "
+      "backward pass needs in 16 bits, half the memory; all else is in fp32 (emulated, and slower than fp32, where the "
+      "processor has no instructions for it).");
   fields.key(text("target", backend.target, "auto, or an instruction set such as avx2, avx3, neon, avx3+amx_bf16",
                   "Vector instructions of the cpu; pin it for the same last bits on different processors."));
 }

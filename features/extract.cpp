@@ -27,17 +27,6 @@ std::string journal_header(const FeatureConfig& config, const BackendInfo& backe
 
 std::string journal_key(const Clip& clip) { return fmt::format("{}/{}\n{}", clip.genre, clip.track, clip.identity); }
 
-/// Cuts to the wanted frames, or fills with zeros or copies of the last frame.
-std::vector<float> fitted(std::vector<float> features, const FeatureConfig& config) {
-  const std::size_t width = config.coefficients, wanted = config.frames * width;
-  const std::vector<float> last(features.end() - static_cast<std::ptrdiff_t>(width), features.end());
-  std::size_t filled = std::min(features.size(), wanted);
-  features.resize(wanted);
-  for (; config.pad == FramePadding::edge && filled < wanted; filled += width)
-    std::copy(last.begin(), last.end(), features.begin() + static_cast<std::ptrdiff_t>(filled));
-  return features;
-}
-
 /// What a worker keeps from clip to clip.
 struct Workspace {
   std::unique_ptr<SpectralState> state;
@@ -52,16 +41,15 @@ View<const float, 1> on_device(const std::vector<float>& samples, Backend& backe
   return std::as_const(work.samples).view(samples.size());
 }
 
-/// Throws InputError for a clip that cannot be used.
-FinishedClip extract_clip(const Clip& clip, const FeatureConfig& config, const SpectralTables& tables, Backend& backend,
-                          Workspace& work, Queue& queue) {
-  const Audio audio = clip.load(config.sample_rate);
+/// The features [frames, coefficients] of all frames of a clip. InputError if it cannot be used.
+std::vector<float> features_of(const Audio& audio, const std::string& track, const FeatureConfig& config,
+                               const SpectralTables& tables, Backend& backend, Workspace& work, Queue& queue) {
   const std::size_t samples = audio.samples.size();
   if (tables.padding == EdgePadding::reflect && samples <= config.n_fft / 2)
     reject(
         "{} has {} at {} Hz, but compat {} mirrors the ends of a clip and needs more than {}. Use compat {}, or remove "
         "it",
-        clip.track, count_of(samples, "sample"), config.sample_rate, name_of(config.compat), config.n_fft / 2,
+        track, count_of(samples, "sample"), config.sample_rate, name_of(config.compat), config.n_fft / 2,
         name_of(Compat::librosa_1_0));
   const std::size_t frames = tables.frames(samples);
   std::vector<float> features(frames * config.coefficients);
@@ -71,7 +59,16 @@ FinishedClip extract_clip(const Clip& clip, const FeatureConfig& config, const S
                output.view(frames, config.coefficients), queue);
   output.copy_out(features, queue);
   queue.synchronize();
-  return {journal_key(clip), static_cast<std::int32_t>(frames), audio.checksum, fitted(std::move(features), config)};
+  return features;
+}
+
+/// Throws InputError for a clip that cannot be used.
+FinishedClip extract_clip(const Clip& clip, const FeatureConfig& config, const SpectralTables& tables, Backend& backend,
+                          Workspace& work, Queue& queue) {
+  const Audio audio = clip.load(config.sample_rate);
+  std::vector<float> features = features_of(audio, clip.track, config, tables, backend, work, queue);
+  const auto frames = static_cast<std::int32_t>(features.size() / config.coefficients);
+  return {journal_key(clip), frames, audio.checksum, fit_to_frames(std::move(features), config)};
 }
 
 /// The finished and the bad clips, by their place in the list. Each entry is written by one worker.
@@ -153,6 +150,22 @@ std::string progress_line(std::size_t resumed, std::size_t finished, std::size_t
 constexpr const char* corpus_file = "corpus.txt";
 
 }  // namespace
+
+std::vector<float> fit_to_frames(std::vector<float> features, const FeatureConfig& config) {
+  const std::size_t width = config.coefficients, wanted = config.frames * width;
+  const std::vector<float> last(features.end() - static_cast<std::ptrdiff_t>(width), features.end());
+  std::size_t filled = std::min(features.size(), wanted);
+  features.resize(wanted);
+  for (; config.pad == FramePadding::edge && filled < wanted; filled += width)
+    std::copy(last.begin(), last.end(), features.begin() + static_cast<std::ptrdiff_t>(filled));
+  return features;
+}
+
+std::vector<float> clip_features(const Audio& audio, const std::string& track, const FeatureConfig& config,
+                                 Backend& backend, Queue& queue) {
+  Workspace work;
+  return features_of(audio, track, config, make_spectral_tables(config), backend, work, queue);
+}
 
 bool is_synthetic(const std::string& source) { return source.starts_with("synthetic corpus"); }
 

@@ -28,6 +28,15 @@ struct ExtractSummary {
   double seconds = 0;
 };
 
+/// The features [frames, coefficients] of one clip outside any data set: of all its frames, however many. `track` names
+/// it in errors. InputError if it cannot be used.
+std::vector<float> clip_features(const Audio& audio, const std::string& track, const FeatureConfig& config,
+                                 Backend& backend, Queue& queue);
+
+/// Cuts the features of a clip to config.frames, or fills them with zeros or copies of the last frame: what a store
+/// keeps of it.
+std::vector<float> fit_to_frames(std::vector<float> features, const FeatureConfig& config);
+
 /// What to give as `source` for the audio of a folder: its canonical path, with the recipe of a corpus that make_corpus
 /// wrote there (or to the folder above) before it: "synthetic corpus 1, …, read from /data/made".
 std::string source_of_folder(const std::filesystem::path& folder);

@@ -180,6 +180,23 @@ FeatureConfig feature_config_from_json(const std::string& json) {
   return config;
 }
 
+std::string differing_features(const FeatureConfig& a, const FeatureConfig& b, std::string_view there,
+                               std::string_view here) {
+  const YamlValue theirs = parse_yaml(to_json(a), "there"), ours = parse_yaml(to_json(b), "here");
+  const auto text_of = [](const YamlValue& value) {
+    std::vector<std::string> items;
+    for (const YamlValue& item : value.items) items.push_back(item.text);
+    return items.empty() ? value.text : fmt::format("[{}]", join(items));
+  };
+  std::vector<std::string> parts;
+  for (const auto& [key, value] : theirs.entries) {
+    const std::string old_text = text_of(value), new_text = text_of(*ours.find(key));
+    if (old_text != new_text)
+      parts.push_back(fmt::format("{} is {} {} and {} {}", key, old_text, there, new_text, here));
+  }
+  return join(parts);
+}
+
 SpectralTables make_spectral_tables(const FeatureConfig& config) {
   validate(config);
   SpectralTables tables;

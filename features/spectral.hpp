@@ -53,6 +53,10 @@ void validate(const FeatureConfig& config);
 std::string to_json(const FeatureConfig& config);
 FeatureConfig feature_config_from_json(const std::string& json);
 
+/// "hop is 441 there and 512 here, …" for the keys that differ, with your own words for there and here; or "".
+std::string differing_features(const FeatureConfig& a, const FeatureConfig& b, std::string_view there = "there",
+                               std::string_view here = "here");
+
 /// Periodic Hann window, Slaney mel filters, orthonormal DCT-II rows. Sources: librosa.filters.get_window("hann"),
 /// librosa.filters.mel, scipy.fft.dct.
 SpectralTables make_spectral_tables(const FeatureConfig& config);

@@ -1,14 +1,8 @@
-// The model file: a network with everything that is needed to classify with it, and, while its run goes on, to train it
-// further. A finished run's last checkpoint is its model.
+// The checkpoint: a model file (model_file.hpp) with everything that is needed to train the network further.
 //
-//   attributes of the root    format = 1, run, spec_hash, commit, features = the FeatureConfig as JSON,
-//                             seconds of training so far, and of BackendInfo: backend, device, target, algorithm,
-//                             precision, libraries
-//   /genres                   strings [C], in the order of the classes
-//   /model                    attributes inputs, gate, dropout, recurrent_dropout
-//   /model/lstm               kernel float32 [in, 4H], recurrent_kernel [H, 4H], bias [4H], blocks i, f, c, o;
-//                             further layers are lstm_1, lstm_2, … as in Keras
-//   /model/dense              kernel float32 [H, C], bias [C]
+//   attributes of the root    those of a model file, run, spec_hash, commit, seconds of training so far, and of
+//                             BackendInfo: backend, device, target, algorithm, precision, libraries
+//   /genres, /model/…         as in a model file
 //   /training/step            int64, updates done
 //   /training/moments         float32 [2, P]: m and v of the optimiser, P in ParameterLayout
 //   /training/history         float64 [epochs, 6]: loss and accuracy of training, validation, test
@@ -16,19 +10,11 @@
 
 #include <filesystem>
 #include <string>
-#include <vector>
 
-#include "features/spectral.hpp"
+#include "models/model_file.hpp"
 #include "models/trainer.hpp"
 
 namespace genretree {
-
-/// A network that knows what it listens to and what it answers.
-struct Model {
-  ClassifierConfig classifier;
-  FeatureConfig features;
-  std::vector<std::string> genres;  ///< [classes]
-};
 
 /// Where a training stands.
 struct Checkpoint {
@@ -45,12 +31,5 @@ void write_checkpoint(const std::filesystem::path& path, const Model& model, con
 
 /// InputError if the file is missing, cut off, of another format, or not a model of this shape.
 Checkpoint read_checkpoint(const std::filesystem::path& path, const Model& model);
-
-/// The network of a model file and its weights in ParameterLayout, whatever was trained.
-struct SavedModel {
-  Model model;
-  std::vector<float> parameters;
-};
-SavedModel read_model(const std::filesystem::path& path);
 
 }  // namespace genretree

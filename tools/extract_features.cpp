@@ -31,22 +31,6 @@ void apply_assignment(FeatureConfig& config, std::string assignment) {
   for (const auto& [key, value] : document.entries) set_feature(config, key, value);
 }
 
-/// "hop is 441 there and 512 here, ..." for the keys that differ.
-std::string differences(const FeatureConfig& there, const FeatureConfig& here) {
-  const YamlValue theirs = parse_yaml(to_json(there), "there"), ours = parse_yaml(to_json(here), "here");
-  const auto text_of = [](const YamlValue& value) {
-    std::vector<std::string> items;
-    for (const YamlValue& item : value.items) items.push_back(item.text);
-    return items.empty() ? value.text : fmt::format("[{}]", join(items));
-  };
-  std::vector<std::string> parts;
-  for (const auto& [key, value] : theirs.entries) {
-    const std::string old_text = text_of(value), new_text = text_of(*ours.find(key));
-    if (old_text != new_text) parts.push_back(fmt::format("{} is {} there and {} here", key, old_text, new_text));
-  }
-  return join(parts);
-}
-
 /// The store that is there already, to be kept or made again; InputError if it is not one of the same audio folder and
 /// parameters.
 FeatureStore read_existing(const Options& options, const std::string& source) {
@@ -62,7 +46,7 @@ FeatureStore read_existing(const Options& options, const std::string& source) {
     reject(
         "{} is there already, with other parameters: {}. Choose another name, give the same parameters, or overwrite "
         "it with --force",
-        name, differences(store.config, options.config));
+        name, differing_features(store.config, options.config));
   if (store.source != source)
     reject("{} is there already, made from {}. Choose another name, or overwrite it with --force", name, store.source);
   return store;

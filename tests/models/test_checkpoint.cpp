@@ -15,7 +15,8 @@ Model tiny_model() {
   model.classifier = {
       .stack = {.inputs = 1, .units = {3, 1}, .gate = Gate::hard_sigmoid, .dropout = 0.05, .recurrent_dropout = 0.35},
       .classes = 2};
-  model.features.coefficients = 1;
+  model.features = FeatureConfig{};
+  model.features->coefficients = 1;
   model.genres = {"blues", "rock"};
   return model;
 }

@@ -67,7 +67,7 @@ TEST_CASE("run_experiment: from a feature store to the report") {
   CHECK_THAT(result.output, Contains("(6 of 6)"));
   CHECK_THAT(result.output, Contains("Figure 9") && Contains("Figure 10") && Contains("report: runs/tiny/report.html"));
   for (const char* name : {"spec.yaml", "dataset.json", "ledger.0.jsonl", "figure9.csv", "figure10.csv", "report.md",
-                           "report.html", "checkpoints/e005-t1.h5"})
+                           "report.html", "checkpoints/e005-t1.h5", "models/e005-t1.h5"})
     CHECK(fs::exists(program.folder / "runs/tiny" / name));
 
   const test::CommandResult again = program.run("tiny.yaml");

@@ -1,0 +1,78 @@
+// The model file: a network with everything that is needed to classify with it, and a word on how it came to be. What
+// run_experiment leaves in models/, what convert_weights makes, what classify reads. A checkpoint (checkpoint.hpp) is a
+// model file with the state of its training beside it.
+//
+//   attributes of the root    format = 1, kind = "classifier", origin = one line on where the model comes from,
+//                             features = the FeatureConfig as JSON, or "unknown"; and texts on how it was trained
+//                             (see Details)
+//   /genres                   strings [C], in the order of the classes
+//   /model                    attributes inputs, gate, dropout, recurrent_dropout
+//   /model/lstm               kernel float32 [in, 4H], recurrent_kernel [H, 4H], bias [4H], blocks i, f, c, o;
+//                             further layers are lstm_1, lstm_2, … as in Keras
+//   /model/dense              kernel float32 [H, C], bias [C]
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/io/hdf5.hpp"
+#include "features/spectral.hpp"
+#include "models/classifier.hpp"
+
+namespace genretree {
+
+/// A network that knows what it listens to and what it answers.
+struct Model {
+  ClassifierConfig classifier;
+  std::optional<FeatureConfig> features;  ///< none: unknown, as of a converted network
+  std::vector<std::string> genres;        ///< [classes]
+};
+
+/// How a model was made, as texts that become attributes of the root: {"run", "e050-t2"}, {"seed", "2018"}, ….
+using Details = std::vector<std::pair<std::string, std::string>>;
+
+/// A model as a file holds it.
+struct SavedModel {
+  Model model;
+  std::vector<float> parameters;  ///< in ParameterLayout
+  std::string origin;             ///< one line: "trained for 50 epochs on …", "converted from …"
+};
+
+/// What `kind` says of a file that holds one classifier.
+inline constexpr const char* classifier_kind = "classifier";
+
+/// Writes the whole file or nothing.
+void write_model(const std::filesystem::path& path, const SavedModel& saved, const Details& details = {});
+
+/// The network of a model file, or of a checkpoint. InputError if the file is missing, cut off, no model, of another
+/// kind or format, if a tensor is missing or has another shape than the others ask for, or if a weight is no number.
+SavedModel read_model(const std::filesystem::path& path);
+
+/// "LSTM 128, LSTM 32, dense 6"
+std::string describe(const ClassifierConfig& classifier);
+
+/// Keras's names for the layers of a stack: lstm, lstm_1, lstm_2, …
+std::string lstm_layer_name(std::size_t layer);
+
+/// "sigmoid", "hard_sigmoid", "hard_sigmoid_keras3"
+std::string_view name_of(Gate gate);
+std::optional<Gate> gate_named(std::string_view name);
+const std::vector<std::string>& gate_names();
+
+// ------------------------------------------------------------------- parts, for files that hold more than a classifier
+
+/// Writes everything but the details into a new file.
+void write_model(Hdf5File& file, const Model& model, std::span<const float> parameters, const std::string& origin);
+
+/// Opens a model file after a look at its format and kind.
+Hdf5File open_model(const std::filesystem::path& path);
+
+/// The weights of a network of known shape, after a check of every tensor's.
+std::vector<float> read_parameters(const Hdf5File& file, const ParameterLayout& layout);
+
+}  // namespace genretree

@@ -1,0 +1,99 @@
+// The model file: what it says, and what it refuses.
+#include <cmath>
+
+#include "core/error.hpp"
+#include "models/model_file.hpp"
+#include "tests/support/support.hpp"
+
+namespace genretree {
+namespace {
+
+SavedModel tiny_model() {
+  SavedModel saved;
+  saved.model.classifier = {{.inputs = 2, .units = {3, 2}, .gate = Gate::hard_sigmoid_keras3}, 2};
+  saved.model.genres = {"blues", "rock"};
+  saved.parameters = initial_parameters(saved.model.classifier, {.seed = 5});
+  saved.origin = "made by a test";
+  return saved;
+}
+
+TEST_CASE("a model is read back bit for bit, with its features or without") {
+  const test::TemporaryFolder folder;
+  SavedModel saved = tiny_model();
+  SECTION("unknown features") {}
+  SECTION("known features") {
+    saved.model.features = FeatureConfig{};
+    saved.model.features->hop = 441;
+  }
+  write_model(folder / "model.h5", saved, {{"run", "e005-t1"}, {"seed", "7"}});
+  const SavedModel read = read_model(folder / "model.h5");
+  CHECK(read.parameters == saved.parameters);
+  CHECK(read.origin == "made by a test");
+  CHECK(read.model.genres == saved.model.genres);
+  CHECK(read.model.features == saved.model.features);
+  CHECK(read.model.classifier.classes == 2);
+  CHECK(read.model.classifier.stack.inputs == 2);
+  CHECK(read.model.classifier.stack.units == std::vector<std::size_t>{3, 2});
+  CHECK(read.model.classifier.stack.gate == Gate::hard_sigmoid_keras3);
+  CHECK(describe(read.model.classifier) == "LSTM 3, LSTM 2, dense 2");
+  const Hdf5File file = Hdf5File::open(folder / "model.h5");
+  CHECK(file.attribute<std::string>("/", "kind") == "classifier");
+  CHECK(file.attribute<std::string>("/", "seed") == "7");
+}
+
+TEST_CASE("gates have names") {
+  for (const std::string& name : gate_names()) CHECK(name_of(*gate_named(name)) == name);
+  CHECK(gate_names().size() == 3);
+  CHECK_FALSE(gate_named("tanh"));
+}
+
+TEST_CASE("a file that is no sound model is refused with the reason") {
+  const test::TemporaryFolder folder;
+  const auto refused = [&](const SavedModel& saved, const std::function<void(Hdf5File&)>& change,
+                           const std::string& message) {
+    Hdf5File file = Hdf5File::create(folder / "bad.h5");
+    write_model(file, saved.model, saved.parameters, saved.origin);
+    change(file);
+    file.close();
+    CHECK_THROWS_WITH(read_model(folder / "bad.h5"), Catch::Contains(message));
+  };
+  const auto nothing = [](Hdf5File&) {};
+  SavedModel diverged = tiny_model();
+  diverged.parameters[3] = NAN;
+  refused(diverged, nothing, "its training diverged");
+  SavedModel fewer = tiny_model();
+  fewer.model.genres.pop_back();
+  refused(fewer, nothing, "has 1 genre, but a classifier needs at least two");
+  SavedModel more = tiny_model();
+  more.model.genres.push_back("jazz");
+  refused(more, nothing, "'/model/dense/kernel' in");
+  refused(more, nothing, "has the shape [2, 2], but [2, 3] is expected");
+  refused(
+      tiny_model(), [](Hdf5File& file) { file.write("/model/lstm_2/bias", std::vector<float>(4)); },
+      "has no data set '/model/lstm_2/recurrent_kernel'");
+  refused(
+      tiny_model(), [](Hdf5File& file) { file.write("/model/lstm_2/recurrent_kernel", std::vector<float>(4)); },
+      "has the shape [4], but must be a matrix");
+
+  const auto header = [&](std::int32_t format, const std::string& kind) {
+    Hdf5File file = Hdf5File::create(folder / "bad.h5");
+    file.set_attribute("/", "format", format);
+    file.set_attribute("/", "kind", kind);
+    file.set_attribute<std::string>("/", "features", "unknown");
+    file.close();
+  };
+  header(1, "forest");
+  CHECK_THROWS_WITH(read_model(folder / "bad.h5"), Catch::Contains("of the kind 'forest', but a 'classifier'"));
+  header(2, "classifier");
+  CHECK_THROWS_WITH(read_model(folder / "bad.h5"), Catch::Contains("has format 2, but this version reads format 1"));
+
+  write_model(folder / "cut.h5", tiny_model());
+  std::filesystem::resize_file(folder / "cut.h5", std::filesystem::file_size(folder / "cut.h5") / 2);
+  CHECK_THROWS_AS(read_model(folder / "cut.h5"), InputError);
+  CHECK_THROWS_WITH(read_model(folder.path()), Catch::Contains("is a folder"));
+  CHECK_THROWS_WITH(read_model(test::golden("keras_weights/keras3.weights.h5")),
+                    Catch::Contains("is not a model file of genretree") && Catch::Contains("convert_weights"));
+}
+
+}  // namespace
+}  // namespace genretree
