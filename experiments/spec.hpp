@@ -56,9 +56,9 @@ struct Spec {
 Spec parse_spec(const YamlValue& document);
 
 /// Reads a file, gives it the data set of `--dataset` (none if it is empty), applies `--set key=value` assignments, and
-/// only then judges the whole. `dataset`: "built-in", "gtzan" (its usual places), or the path of a folder of audio or of
-/// a feature store; it takes the place of the file's dataset.name and dataset.path, and the file's keys of another kind
-/// of data set are forgotten.
+/// only then judges the whole. `dataset`: "built-in", "gtzan" (its usual places), or the path of a folder of audio or
+/// of a feature store; it takes the place of the file's dataset.name and dataset.path, and the file's keys of another
+/// kind of data set are forgotten.
 Spec load_spec(const std::filesystem::path& path, const std::vector<std::string>& assignments,
                const std::string& dataset = "");
 

@@ -21,7 +21,8 @@ struct BackendConfig {
 /// Names of the backends in this build, in the order in which `auto` tries them.
 std::vector<std::string> built_backends();
 
-/// What a built backend can compute the LSTM in: fp32, or bf16 (operands of products; sums, gates and weights stay fp32).
+/// What a built backend can compute the LSTM in: fp32, or bf16 (operands of products; sums, gates and weights stay
+/// fp32).
 std::vector<std::string> backend_precisions(const std::string& device);
 
 /// What a built backend can compute with on this machine, best first. cpu: instruction sets by Highway's names, e.g.

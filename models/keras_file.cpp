@@ -14,7 +14,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-// ---------------------------------------------------------------------------------------------- Keras 2, legacy Keras 3
+// ---------------------------------------------------------------------------------------------- Keras 2, legacy Keras
+// 3
 
 /// A list of texts, which lies in parts name0, name1, … if it was too large for one attribute.
 std::vector<std::string> text_list(const Hdf5File& file, const std::string& object, const std::string& name) {

@@ -23,7 +23,8 @@ std::string at(const KerasFile& file, const KerasLayer& layer) {
   return fmt::format("the layer '{}' in {}", layer.name, file.path);
 }
 
-// -------------------------------------------------------------------------------------------- what a layer must be like
+// -------------------------------------------------------------------------------------------- what a layer must be
+// like
 
 /// InputError unless a key of the layer's configuration has one of the values (as JSON), or there is none.
 void require(const KerasFile& file, const KerasLayer& layer, const char* key, const std::vector<Json>& good) {
@@ -176,7 +177,8 @@ Gate gate_of(const KerasFile& file, const Stack& stack, std::optional<Gate> aske
   return *usual;
 }
 
-// ------------------------------------------------------------------------------------------------------------ CuDNNLSTM
+// ------------------------------------------------------------------------------------------------------------
+// CuDNNLSTM
 
 /// Turns the layer's weights into those of an LSTM. cuDNN keeps each gate's kernels transposed ([H, in] in memory that
 /// Keras calls [in, H]) and two biases, which it adds. Source: _convert_rnn_weights in keras/engine/saving.py, Keras
@@ -199,7 +201,8 @@ void convert_from_cudnn(std::vector<float>& kernel, std::vector<float>& recurren
   bias.resize(width);
 }
 
-// ------------------------------------------------------------------------------------------------------------ parameters
+// ------------------------------------------------------------------------------------------------------------
+// parameters
 
 std::vector<float> parameters_of(const KerasFile& file, const Stack& stack, const ClassifierConfig& classifier) {
   std::vector<float> parameters;

@@ -1,5 +1,6 @@
-// Sigmoid and tanh of vectors for each target (no include guard of the common kind: Highway includes this once for each).
-// Relative errors stay below 4e-7; the sigmoid's grows with |x|·6e-8 where it is small (x < -8). A NaN stays one.
+// Sigmoid and tanh of vectors for each target (no include guard of the common kind: Highway includes this once for
+// each). Relative errors stay below 4e-7; the sigmoid's grows with |x|·6e-8 where it is small (x < -8). A NaN stays
+// one.
 #if defined(GENRETREE_ACTIVATIONS_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef GENRETREE_ACTIVATIONS_INL
 #undef GENRETREE_ACTIVATIONS_INL

@@ -1,5 +1,5 @@
-// bfloat16: the upper half of a float. Rounded to nearest, ties away from zero, which takes vectors two instructions where
-// ties to even take five, and differs in one number of 131,072.
+// bfloat16: the upper half of a float. Rounded to nearest, ties away from zero, which takes vectors two instructions
+// where ties to even take five, and differs in one number of 131,072.
 #pragma once
 
 #include <bit>

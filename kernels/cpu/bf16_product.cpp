@@ -12,7 +12,7 @@
 #include <hwy/highway.h>
 // clang-format on
 
-// ------------------------------------------------------------------------------------------- pairs in vectors of floats
+// --------------------------------------------------------------------------------------- pairs in vectors of floats
 
 HWY_BEFORE_NAMESPACE();
 namespace genretree::cpu::HWY_NAMESPACE {
@@ -26,8 +26,8 @@ using Pairs = hn::Vec<Words>;  // two neighbours along k in a word, the first in
 
 #define GENRETREE_HAS_DOT_PRODUCT (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3)
 
-/// sum + a's second · b's second, then + a's first · b's first, as vdpbf16ps adds them. A product of two bf16 is exact in
-/// single precision, so that it does not matter whether a target has fused multiply-adds.
+/// sum + a's second · b's second, then + a's first · b's first, as vdpbf16ps adds them. A product of two bf16 is exact
+/// in single precision, so that it does not matter whether a target has fused multiply-adds.
 HWY_INLINE Vector add_pairs(Vector sum, Pairs a, Pairs b) {
   const Words words;
   const Float d;
@@ -239,8 +239,8 @@ void multiply_tile_rows(const Bf16Product& p, const std::size_t* row) {
   if (column < p.columns) multiply_tiles<Rows, 1>(p, row, column);
 }
 
-/// A tile's time grows with its rows, so all have the same number, as small as possible: 35 rows are 12 + 12 + 12, where
-/// the last tile computes a row anew that the one before it has done. Tiles are shared out evenly over blocks.
+/// A tile's time grows with its rows, so all have the same number, as small as possible: 35 rows are 12 + 12 + 12,
+/// where the last tile computes a row anew that the one before it has done. Tiles are shared out evenly over blocks.
 void multiply_on_tiles(const Bf16Product& p) {
   const std::size_t tiles = (p.rows + 15) / 16, tile_rows = (p.rows + tiles - 1) / tiles, blocks = (tiles + 2) / 3;
   shape_tiles(tile_rows);
@@ -262,10 +262,10 @@ void multiply_on_tiles(const Bf16Product& p) {
   }
 }
 
-// ------------------------------------------------------------------------------------------------ what this machine has
+// -------------------------------------------------------------------------------------------- what this machine has
 
-/// The processor has tiles of bf16, and the system lets this process use them. Source: Intel's SDM, CPUID leaf 7; Linux,
-/// Documentation/x86/xstate.rst.
+/// The processor has tiles of bf16, and the system lets this process use them. Source: Intel's SDM, CPUID leaf 7;
+/// Linux, Documentation/x86/xstate.rst.
 bool has_tiles() {
   constexpr long request_permission = 0x1023, tile_data = 18;
   unsigned a, b, c, d;

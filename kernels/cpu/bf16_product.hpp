@@ -14,8 +14,8 @@
 
 namespace genretree::cpu {
 
-/// out[r, c] = start[r, c] + Σ_k a[r, k] · b[k, c]. A row's result does not depend on the other rows. Numbers below 1e-38
-/// count as 0 (the caller holds a FlushDenormals). All sizes and strides are in elements.
+/// out[r, c] = start[r, c] + Σ_k a[r, k] · b[k, c]. A row's result does not depend on the other rows. Numbers below
+/// 1e-38 count as 0 (the caller holds a FlushDenormals). All sizes and strides are in elements.
 struct Bf16Product {
   std::size_t rows;
   std::size_t depth;       ///< a multiple of 32

@@ -10,8 +10,8 @@
 // Backward, from the last step to the first, for each layer from the top:
 //   The cell turns dh and dc into dz [B, 4, units], and sums dz into the bias's gradient.
 //   doperand [B, units + in] = dz · transposed weights: dh of step t - 1, and dh of the layer below at step t
-//   gradient [units + in, 4, 16] += operandᵀ · dz for each group of units, once in a few steps. Its depth is the rows of
-//   these steps, so operands are transposed and pairs of dz's rows laid side by side just before.
+//   gradient [units + in, 4, 16] += operandᵀ · dz for each group of units, once in a few steps. Its depth is the rows
+//   of these steps, so operands are transposed and pairs of dz's rows laid side by side just before.
 //
 // With dropout each gate has an operand of its own, and each gate's part of doperand has a mask of its own.
 #include <algorithm>
@@ -30,7 +30,8 @@ namespace {
 constexpr std::size_t group = bf16_group, group_columns = 4 * group;
 /// A product's depth is a multiple of this.
 constexpr std::size_t depth_unit = 32;
-/// Rows whose dz are multiplied into the weights' gradient together: they and the operands lie in the second-level cache.
+/// Rows whose dz are multiplied into the weights' gradient together: they and the operands lie in the second-level
+/// cache.
 constexpr std::size_t block_rows = 288;
 /// Columns of a panel of transposed weights.
 constexpr std::size_t panel_columns = 64;

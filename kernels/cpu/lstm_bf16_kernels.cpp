@@ -51,8 +51,8 @@ HWY_INLINE void store_gate(Vector v, std::int16_t* to) {
 
 // ------------------------------------------------------------------------------------------------------------ the cell
 
-// A gate is a chain of twenty instructions that wait for each other: two rows at a time keep the processor busier than its
-// own look ahead can.
+// A gate is a chain of twenty instructions that wait for each other: two rows at a time keep the processor busier than
+// its own look ahead can.
 
 /// Rows `row` … `row` + Rows - 1 of a vector of units that begins with u.
 template <class GateKind, std::size_t Rows>

@@ -1,8 +1,8 @@
-// The vector code of the LSTM stack in precision bf16, beside its products (bf16_product.hpp): the cell's two elementwise
-// passes, and what brings operands into shape. What calls them, and in which order, is lstm_bf16.cpp.
+// The vector code of the LSTM stack in precision bf16, beside its products (bf16_product.hpp): the cell's two
+// elementwise passes, and what brings operands into shape. What calls them, and in which order, is lstm_bf16.cpp.
 //
-// Units go by groups of 16 on every instruction set; those beyond the layer's own fill the last group, with weights of 0
-// and so with outputs and gradients of 0.
+// Units go by groups of 16 on every instruction set; those beyond the layer's own fill the last group, with weights of
+// 0 and so with outputs and gradients of 0.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +14,8 @@ namespace genretree::cpu {
 
 constexpr std::size_t bf16_group = 16;
 
-/// Activated gates are kept as whole numbers of this part of 1: 0 and 1 are exact, so that hard gates know their limits,
-/// and near 1, where the slope of a sigmoid depends on the distance, they are 64 times finer than bf16.
+/// Activated gates are kept as whole numbers of this part of 1: 0 and 1 are exact, so that hard gates know their
+/// limits, and near 1, where the slope of a sigmoid depends on the distance, they are 64 times finer than bf16.
 constexpr float kept_gate_scale = 1 << 14;
 
 /// One group of units, one time step, all rows.
@@ -65,8 +65,8 @@ struct LstmBf16Kernels {
   /// out[c · out_row + r] = a[r · columns + c]; columns are a multiple of 8; 0 for r = rows … out_row - 1
   void (*transpose)(const std::uint16_t* a, std::size_t rows, std::size_t columns, std::uint16_t* out,
                     std::size_t out_row);
-  /// out[p · out_row + c] = a[2p · a_row + c] and, in the upper half, a[(2p + 1) · a_row + c], for 16 columns; 0 for rows
-  /// from `rows` to 2 · pairs - 1
+  /// out[p · out_row + c] = a[2p · a_row + c] and, in the upper half, a[(2p + 1) · a_row + c], for 16 columns; 0 for
+  /// rows from `rows` to 2 · pairs - 1
   void (*pair_rows)(const std::uint16_t* a, std::size_t a_row, std::size_t rows, std::size_t pairs, std::uint32_t* out,
                     std::size_t out_row);
 };

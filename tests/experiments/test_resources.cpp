@@ -33,8 +33,8 @@ struct Experiment {
 TEST_CASE("the memory of a run is what its backend's states hold, and batches, weights and their copies") {
   const Experiment experiment;
   const std::size_t frames = 200, parameters = ParameterLayout(experiment.spec.stack, 3).size;
-  // floats: x, h and its gradient, probabilities, labels of a training batch of 7 and an evaluation batch of 6; weights,
-  // gradients and two moments; the state after the last epoch (weights and moments) twice
+  // floats: x, h and its gradient, probabilities, labels of a training batch of 7 and an evaluation batch of 6;
+  // weights, gradients and two moments; the state after the last epoch (weights and moments) twice
   const std::size_t floats = (7 + 6) * (frames * 4 + 9 + 3 + 1) + 7 * 9 + 4 * parameters + 2 * 3 * parameters;
   const std::size_t states = experiment.state_bytes(7, Mode::training) + experiment.state_bytes(6, Mode::inference);
   const MemoryNeed need = experiment.need();

@@ -151,8 +151,8 @@ TEST_CASE("errors name file, line and column, the key's path, the value, what is
        "sweep.yaml:4:3: unknown key 'training.lerning_rate' (did you mean 'learning_rate'?); known here: optimizer, "
        "learning_rate, beta1, beta2, epsilon, batch, loss, shuffle"},
       {"grid: {trials: 2}\ntrials: 3\n",
-       "sweep.yaml:2:1: unknown key 'trials'; known here: experiment, seed, dataset, features, model, training, tree, grid, "
-       "backend"},
+       "sweep.yaml:2:1: unknown key 'trials'; known here: experiment, seed, dataset, features, model, training, tree, "
+       "grid, backend"},
       {"features: {fames: 3}",
        "sweep.yaml:1:12: unknown key 'features.fames' (did you mean 'frames'?); known here: "
        "kind, coefficients, frames, pad, compat, sample_rate, n_fft, hop, mels"},

@@ -26,8 +26,8 @@ void check_tensors(const Problem& p, std::span<const float> a, std::span<const f
       }
 }
 
-/// What the precision of a backend may cost, of h and of gradients. In bf16 an operand is off by 2^-8 of itself at most;
-/// the errors of a product's terms average out, those of the steps of a sequence and of its layers add up.
+/// What the precision of a backend may cost, of h and of gradients. In bf16 an operand is off by 2^-8 of itself at
+/// most; the errors of a product's terms average out, those of the steps of a sequence and of its layers add up.
 struct Tolerance {
   double h, gradients;
   explicit Tolerance(Backend& backend) : h(2e-6), gradients(5e-6) {

@@ -47,8 +47,8 @@ double standard_deviation(const std::vector<double>& values) {
   return std::sqrt(squares / static_cast<double>(values.size() - 1));
 }
 
-// Trials differ by initial weights and the order of clips, which are the same in both precisions: the means of both could
-// be as far apart as the standard error of a mean by chance alone.
+// Trials differ by initial weights and the order of clips, which are the same in both precisions: the means of both
+// could be as far apart as the standard error of a mean by chance alone.
 TEST_CASE("learning curves in bf16 and in single precision differ by less than chance makes trials differ") {
   std::vector<Curve> single, half;
   for (std::uint32_t trial = 0; trial < trials; ++trial)
