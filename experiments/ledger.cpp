@@ -101,7 +101,7 @@ std::string to_json_line(const Result& result) {
                {"history", history},
                {"confusion", result.confusion}};
   if (!result.node.empty()) json.update({{"node", result.node}, {"answers", answers_to_json(result.answers)}});
-  return json.dump();
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);  // a track's name may be any bytes
 }
 
 std::optional<Result> result_from_json_line(const std::string& line) {

@@ -172,10 +172,11 @@ class RunInProgress {
   /// Writes the network of this grid point as a model, with a word on how it was trained.
   void save_model(const Result& result) const {
     const DatasetSummary& data = grid_.data.summary;
-    const std::string origin =
-        fmt::format("trained for {} on {} of {}, run {} of the experiment {}: test accuracy {:.1f} % of {}",
-                    count_of(result.epochs, "epoch"), count_of(split_.train.size(), "clip"), data.name, run_.id,
-                    grid_.spec.experiment, 100 * result.test.accuracy, count_of(split_.test.size(), "clip"));
+    const std::string origin = fmt::format(
+        "{}trained for {} on {} of {}, run {} of the experiment {}: test accuracy {:.1f} % of {}",
+        run_.node.empty() ? "" : fmt::format("node {} of a tree, whose children are the classes; ", run_.node),
+        count_of(result.epochs, "epoch"), count_of(split_.train.size(), "clip"), data.name, run_.id,
+        grid_.spec.experiment, 100 * result.test.accuracy, count_of(split_.test.size(), "clip"));
     write_model(grid_.folder.model(run_, result.epochs), {shared_.model, last_.parameters, origin},
                 {{"run", run_.id},
                  {"epochs", fmt::format("{}", result.epochs)},

@@ -53,7 +53,8 @@ ReportTable table_of_nodes(const GenreTree& tree) {
 
 std::vector<std::string> table4_notes(bool with_paper) {
   std::vector<std::string> notes = {
-      "Accuracies in percent over all genres, on every test clip. Hard routing is the paper's multi-step classifier: "
+      "Accuracies in percent over all genres, on every test clip: where genres have different numbers of clips, the "
+      "large ones weigh more, here and in Table 3. Hard routing is the paper's multi-step classifier: "
       "from the root on, always to the most probable child. Soft routing gives each genre the product of the "
       "probabilities along its path and takes the greatest, so that a node that hesitates can be overruled below.",
       "The product estimate is the paper's: it multiplies the test accuracies of the nodes along each path and takes "
@@ -125,12 +126,12 @@ ReportTable why_they_differ(const GenreTree& tree, const std::vector<TreeTrial>&
       {"node", "on all test clips below it, %", "on those that reach it, %"},
       {},
       {difference(tree, trials) +
-           " They are not the same, for three reasons. First, a product of accuracies takes the nodes' "
+           " They need not be the same, for three reasons. First, a product of accuracies takes the nodes' "
            "errors for independent. But a node's accuracy is that on all test clips of the genres below "
            "it, while in the tree it only meets those that the nodes above it sent the right way; clips "
-           "that are clear to one node are mostly clear to the next, so the second column tends to be "
-           "above the first, and the product too low.",
-       "Second, a node's accuracy is a mean over the genres below it: where these differ, the product of "
+           "that are clear to one node are often clear to the next: where the second column is above the "
+           "first, the product is too low.",
+       "Second, a node's accuracy is a mean over the clips below it: where genres differ, the product of "
        "the means is not the mean of the products. Third, a mean over paths counts a path with two genres "
        "as much as one with three, while clips are counted one by one."}};
   for (std::size_t node = 0; node < tree.nodes().size(); ++node) {

@@ -51,6 +51,16 @@ TEST_CASE("a result survives its line bit for bit") {
   CHECK(read->confusion == result.confusion);
 }
 
+TEST_CASE("a track's name may be any bytes: those that are no UTF-8 are replaced") {
+  Result result = sample();
+  result.node = "strong";
+  result.answers = {{"rock/r\xe9", "rock/é"}, {0, 0}, {0.5f, 0.5f, 0.25f, 0.75f}};
+  const std::optional<Result> read = result_from_json_line(to_json_line(result));
+  REQUIRE(read);
+  CHECK(read->answers.tracks == std::vector<std::string>{"rock/r\uFFFD", "rock/é"});
+  CHECK(read->answers.probabilities == result.answers.probabilities);
+}
+
 TEST_CASE("a last line that was cut anywhere is left out, and removed by a repair") {
   const test::TemporaryFolder folder;
   const auto path = ledger_path(folder.path(), 0);
