@@ -104,18 +104,6 @@ class Bf16Backend final : public CpuBackend {
   std::unique_ptr<StackState> make_stack_state(const StackConfig& config, const Group& largest, Mode mode) override {
     return bf16::make_stack_state(target_, config, largest, mode);
   }
-  void stack_forward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
-                     View<const float, 4> x, View<const float, 2> masks, Mode mode, StackState& state, View<float, 3> h,
-                     Queue&) override {
-    const FlushDenormals flush;
-    bf16::stack_forward(config, group, parameters, x, masks, mode, state, h);
-  }
-  void stack_backward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
-                      View<const float, 4>, View<const float, 2> masks, View<const float, 3> dh, StackState& state,
-                      View<float, 2> gradients, Queue&) override {
-    const FlushDenormals flush;
-    bf16::stack_backward(config, group, parameters, masks, dh, state, gradients);
-  }
 
  private:
   Bf16Target target_;

@@ -19,7 +19,6 @@
 #include <cmath>
 #include <limits>
 
-#include "core/error.hpp"
 #include "kernels/cpu/bf16.hpp"
 #include "kernels/cpu/lstm_bf16.hpp"
 #include "kernels/cpu/lstm_bf16_kernels.hpp"
@@ -35,8 +34,6 @@ constexpr std::size_t depth_unit = 32;
 constexpr std::size_t block_rows = 288;
 /// Columns of a panel of transposed weights.
 constexpr std::size_t panel_columns = 64;
-
-std::size_t round_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 /// Steps whose dz are collected, for a batch of `rows`.
 std::size_t block_steps(std::size_t rows) { return std::max<std::size_t>(1, block_rows / rows); }
@@ -83,20 +80,16 @@ struct Run {
       output;  // [B][padded units of the last layer] h after the last frame; in the backward pass its gradient
 };
 
-struct Bf16StackState final : StackState {
+struct Bf16StackState final : CpuStackState {
+  using CpuStackState::CpuStackState;
   Bf16Multiply multiply;
   LstmBf16Kernels kernels;
-  Mode mode;
   std::vector<Run> runs;
-  std::size_t held = 0;
 
-  std::size_t bytes() const override { return held; }
-  template <class T>
-  void make(Buffer<T>& buffer, std::size_t size) {
-    buffer = Buffer<T>(host_device(), size);
-    std::fill_n(buffer.data(), size, T{});
-    held += buffer.bytes();
-  }
+  void forward(const StackConfig& config, const Group& shape, std::size_t run, const float* parameters,
+               View<const float, 3> x, const float* masks, Mode mode, float* h) override;
+  void backward(const StackConfig& config, const Group& shape, std::size_t run, const float* parameters,
+                const float* dh, bool masked, float* gradients) override;
 };
 
 Layer make_layer(Bf16StackState& state, const StackConfig& config, std::size_t index, const Group& largest) {
@@ -110,32 +103,32 @@ Layer make_layer(Bf16StackState& state, const StackConfig& config, std::size_t i
   layer.gate_depth = round_up(layer.units, depth_unit);
   layer.doperand_columns = layer.padded_units() + (index == 0 ? 0 : padded_inputs);
 
-  const bool training = state.mode == Mode::training;
+  const bool training = state.mode() == Mode::training;
   const std::size_t packed = layer.groups * layer.depth * group_columns;
-  state.make(layer.weights, packed / 2);
-  state.make(layer.bias, layer.groups * group_columns);
-  state.make(layer.operands, (training ? largest.frames + 1 : 2) * batch * layer.depth);
-  state.make(layer.cell, batch * layer.padded_units());
-  state.make(layer.z, batch * layer.groups * group_columns);
+  layer.weights = state.zeros<std::uint32_t>(packed / 2);
+  layer.bias = state.zeros(layer.groups * group_columns);
+  layer.operands = state.zeros<std::uint16_t>((training ? largest.frames + 1 : 2) * batch * layer.depth);
+  layer.cell = state.zeros(batch * layer.padded_units());
+  layer.z = state.zeros(batch * layer.groups * group_columns);
   if (!training) return layer;
 
   const std::size_t rows = round_up(std::max(batch, block_rows), depth_unit);
-  state.make(layer.gates, largest.frames * batch * layer.groups * group_columns);
-  state.make(layer.cells, (largest.frames + 1) * batch * layer.padded_units());
-  state.make(layer.transposed, layer.dz_row() / 2 * layer.doperand_columns);
-  state.make(layer.dz, rows * layer.dz_row());
-  state.make(layer.dz_pairs, rows / 2 * group_columns);
-  state.make(layer.operands_transposed, (config.has_dropout() ? 4 : 1) * layer.depth * rows);
-  for (Buffer<float>& doperand : layer.doperands) state.make(doperand, batch * layer.doperand_columns);
-  state.make(layer.dcell, batch * layer.padded_units());
-  state.make(layer.gradient, packed);
-  state.make(layer.dbias, layer.groups * group_columns);
-  if (!config.has_dropout()) return layer;
+  layer.gates = state.zeros<std::int16_t>(largest.frames * batch * layer.groups * group_columns);
+  layer.cells = state.zeros<std::uint16_t>((largest.frames + 1) * batch * layer.padded_units());
+  layer.transposed = state.zeros<std::uint32_t>(layer.dz_row() / 2 * layer.doperand_columns);
+  layer.dz = state.zeros<std::uint16_t>(rows * layer.dz_row());
+  layer.dz_pairs = state.zeros<std::uint32_t>(rows / 2 * group_columns);
+  layer.operands_transposed = state.zeros<std::uint16_t>((config.has_dropout() ? 4 : 1) * layer.depth * rows);
+  for (Buffer<float>& doperand : layer.doperands) doperand = state.zeros(batch * layer.doperand_columns);
+  layer.dcell = state.zeros(batch * layer.padded_units());
+  layer.gradient = state.zeros(packed);
+  layer.dbias = state.zeros(layer.groups * group_columns);
+  if (!state.takes_masks()) return layer;
 
-  state.make(layer.operand_masks, 4 * batch * layer.depth);
-  state.make(layer.doperand_masks, 4 * batch * layer.doperand_columns);
-  state.make(layer.masked_operands, std::max(4 * batch, rows) * layer.depth);
-  state.make(layer.product, batch * layer.doperand_columns);
+  layer.operand_masks = state.zeros(4 * batch * layer.depth);
+  layer.doperand_masks = state.zeros(4 * batch * layer.doperand_columns);
+  layer.masked_operands = state.zeros<std::uint16_t>(std::max(4 * batch, rows) * layer.depth);
+  layer.product = state.zeros(batch * layer.doperand_columns);
   return layer;
 }
 
@@ -216,19 +209,12 @@ void pack_transposed(Layer& layer, const ParameterLayout::Layer& place, const fl
 }
 
 /// The masks of the first `rows` rows in the shapes of operands and of their gradients.
-void pack_masks(Layer& layer, const MaskLayout::Layer& place, const float* masks, std::size_t batch, std::size_t rows) {
+void pack_masks(Layer& layer, const StackConfig& config, std::size_t index, const float* masks, std::size_t batch,
+                std::size_t rows) {
   const std::size_t units = layer.padded_units();
-  for (std::size_t q = 0; q < 4; ++q)
-    for (std::size_t b = 0; b < rows; ++b) {
-      const float* input = masks + place.input_offset + (q * batch + b) * layer.inputs;
-      const float* recurrent = masks + place.recurrent_offset + (q * batch + b) * layer.units;
-      float* operand = layer.operand_masks.data() + (q * rows + b) * layer.depth;
-      std::copy_n(recurrent, layer.units, operand);
-      std::copy_n(input, layer.inputs, operand + units);
-      float* doperand = layer.doperand_masks.data() + (q * rows + b) * layer.doperand_columns;
-      std::copy_n(recurrent, layer.units, doperand);
-      if (layer.doperand_columns > units) std::copy_n(input, layer.inputs, doperand + units);
-    }
+  pack_mask_rows(config, index, masks, batch, rows, {layer.depth, units}, layer.operand_masks.data());
+  pack_mask_rows(config, index, masks, batch, rows, {layer.doperand_columns, units, layer.doperand_columns > units},
+                 layer.doperand_masks.data());
 }
 
 // ------------------------------------------------------------------------------------------------------------- forward
@@ -439,56 +425,36 @@ void backward_run(const Pass& pass, const ParameterLayout& layout, const float* 
     unpack_gradient(pass.run.layers[l], layout.layers[l], gradients);
 }
 
+void Bf16StackState::forward(const StackConfig& config, const Group& shape, std::size_t run, const float* parameters,
+                             View<const float, 3> x, const float* masks, Mode mode, float* h) {
+  const std::size_t rows = shape.rows[run];
+  const Pass pass{multiply, kernels, config, runs[run], shape.frames, rows, masks != nullptr, mode};
+  for (std::size_t l = 0; pass.masked && l < config.layers(); ++l)
+    pack_masks(pass.run.layers[l], config, l, masks, shape.batch, rows);
+  forward_run(pass, ParameterLayout(config, shape.classes), parameters, x, h);
+  release_tiles();
+}
+
+void Bf16StackState::backward(const StackConfig& config, const Group& shape, std::size_t run, const float* parameters,
+                              const float* dh, bool masked, float* gradients) {
+  const Pass pass{multiply, kernels, config, runs[run], shape.frames, shape.rows[run], masked, Mode::training};
+  backward_run(pass, ParameterLayout(config, shape.classes), parameters, dh, gradients);
+  release_tiles();
+}
+
 }  // namespace
 
 std::unique_ptr<StackState> make_stack_state(const Bf16Target& target, const StackConfig& config, const Group& largest,
                                              Mode mode) {
-  auto state = std::make_unique<Bf16StackState>();
+  auto state = std::make_unique<Bf16StackState>(config, mode);
   state->multiply = bf16_multiply(target);
   state->kernels = lstm_bf16_kernels(target.vectors);
-  state->mode = mode;
   state->runs.resize(largest.runs);
   for (Run& run : state->runs) {
     for (std::size_t l = 0; l < config.layers(); ++l) run.layers.push_back(make_layer(*state, config, l, largest));
-    state->make(run.output, largest.batch * run.layers.back().padded_units());
+    run.output = state->zeros(largest.batch * run.layers.back().padded_units());
   }
   return state;
-}
-
-void stack_forward(const StackConfig& config, const Group& runs, View<const float, 2> parameters,
-                   View<const float, 4> x, View<const float, 2> masks, Mode mode, StackState& state, View<float, 3> h) {
-  Bf16StackState& own = static_cast<Bf16StackState&>(state);
-  if (own.mode == Mode::inference && mode == Mode::training)
-    fail("a stack state made for inference cannot train. Make it with Mode::training");
-  if (!masks.empty() && own.runs.front().layers.front().operand_masks.size() == 0)
-    fail(
-        "dropout masks were given to a stack state without room for them. Make it for training with the dropout rates");
-  const ParameterLayout layout(config, runs.classes);
-  for (std::size_t r = 0; r < runs.runs; ++r) {
-    const std::size_t rows = runs.rows[r];
-    if (rows == 0) continue;
-    const Pass pass{own.multiply, own.kernels, config, own.runs[r], runs.frames, rows, !masks.empty(), mode};
-    if (pass.masked) {
-      const MaskLayout mask_layout(config, runs.batch);
-      for (std::size_t l = 0; l < config.layers(); ++l)
-        pack_masks(pass.run.layers[l], mask_layout.layers[l], masks[r].data, runs.batch, rows);
-    }
-    forward_run(pass, layout, parameters[r].data, x[r], h[r].data);
-  }
-  release_tiles();
-}
-
-void stack_backward(const StackConfig& config, const Group& runs, View<const float, 2> parameters,
-                    View<const float, 2> masks, View<const float, 3> dh, StackState& state, View<float, 2> gradients) {
-  Bf16StackState& own = static_cast<Bf16StackState&>(state);
-  const ParameterLayout layout(config, runs.classes);
-  for (std::size_t r = 0; r < runs.runs; ++r) {
-    const std::size_t rows = runs.rows[r];
-    if (rows == 0) continue;
-    const Pass pass{own.multiply, own.kernels, config, own.runs[r], runs.frames, rows, !masks.empty(), Mode::training};
-    backward_run(pass, layout, parameters[r].data, dh[r].data, gradients[r].data);
-  }
-  release_tiles();
 }
 
 }  // namespace genretree::cpu::bf16

@@ -14,7 +14,6 @@
 // The gradient with respect to the first layer's input is never computed.
 #include <algorithm>
 
-#include "core/error.hpp"
 #include "kernels/cpu/lstm_kernels.hpp"
 #include "kernels/cpu/lstm_stack.hpp"
 
@@ -26,8 +25,6 @@ namespace {
 constexpr std::size_t block_bytes = 32 * 1024;
 /// Widest register tile, in vectors.
 constexpr std::size_t max_panel_vectors = 4;
-
-std::size_t round_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 /// Length of one row of operands: a whole number of cache lines, and an odd one, so that a column of rows spreads over
 /// all sets of the cache.
@@ -98,22 +95,18 @@ struct Run {
   Buffer<float> output_gradient;  // [B][padded units of the last layer]
 };
 
-struct CpuStackState final : StackState {
+struct Fp32StackState final : CpuStackState {
+  using CpuStackState::CpuStackState;
   LstmKernels kernels;
-  Mode mode;
   std::vector<Run> runs;
-  std::size_t held = 0;
 
-  std::size_t bytes() const override { return held; }
-  Buffer<float> zeros(std::size_t size) {
-    Buffer<float> buffer(host_device(), size);
-    std::fill_n(buffer.data(), size, 0.0f);
-    held += buffer.bytes();
-    return buffer;
-  }
+  void forward(const StackConfig& config, const Group& group, std::size_t run, const float* parameters,
+               View<const float, 3> x, const float* masks, Mode mode, float* h) override;
+  void backward(const StackConfig& config, const Group& group, std::size_t run, const float* parameters,
+                const float* dh, bool masked, float* gradients) override;
 };
 
-Layer make_layer(CpuStackState& state, const StackConfig& config, std::size_t index, const Group& largest) {
+Layer make_layer(Fp32StackState& state, const StackConfig& config, std::size_t index, const Group& largest) {
   Layer layer;
   const std::size_t lanes = layer.lanes = state.kernels.lanes, batch = largest.batch;
   layer.inputs = config.layer_inputs(index), layer.units = config.units[index];
@@ -128,7 +121,7 @@ Layer make_layer(CpuStackState& state, const StackConfig& config, std::size_t in
   for (const Panel& panel : split_into_panels(input_vectors))
     layer.panels.push_back({layer.vectors + panel.first_vector, panel.vectors});
 
-  const bool training = state.mode == Mode::training;
+  const bool training = state.mode() == Mode::training;
   const std::size_t packed = layer.vectors * layer.depth * layer.vector_columns();
   layer.weights = state.zeros(packed);
   layer.records = state.zeros(((training ? largest.frames : 1) + 1) * layer.record_size(batch));
@@ -141,7 +134,7 @@ Layer make_layer(CpuStackState& state, const StackConfig& config, std::size_t in
   for (Buffer<float>& doperand : layer.doperands) doperand = state.zeros(batch * layer.doperand_row);
   layer.dcells = state.zeros(layer.vectors * batch * lanes);
   layer.gradient = state.zeros(packed);
-  if (!config.has_dropout()) return layer;
+  if (!state.takes_masks()) return layer;
 
   layer.operand_masks = state.zeros(4 * batch * layer.row);
   layer.doperand_masks = state.zeros(4 * batch * layer.doperand_row);
@@ -205,19 +198,13 @@ void pack_transposed(Layer& layer, const ParameterLayout::Layer& place, const fl
 }
 
 /// The masks of the first `rows` rows in the shapes of operands and of their gradients.
-void pack_masks(Layer& layer, const MaskLayout::Layer& place, const float* masks, std::size_t batch, std::size_t rows) {
-  for (std::size_t q = 0; q < 4; ++q)
-    for (std::size_t b = 0; b < rows; ++b) {
-      const float* input = masks + place.input_offset + (q * batch + b) * layer.inputs;
-      const float* recurrent = masks + place.recurrent_offset + (q * batch + b) * layer.units;
-      float* operand = layer.operand_masks.data() + (q * rows + b) * layer.row;
-      std::copy_n(recurrent, layer.units, operand);
-      std::copy_n(input, layer.inputs, operand + layer.units);
-      operand[layer.depth - 1] = 1;
-      float* doperand = layer.doperand_masks.data() + (q * rows + b) * layer.doperand_row;
-      std::copy_n(recurrent, layer.units, doperand);
-      if (layer.doperand_row > layer.padded_units()) std::copy_n(input, layer.inputs, doperand + layer.padded_units());
-    }
+void pack_masks(Layer& layer, const StackConfig& config, std::size_t index, const float* masks, std::size_t batch,
+                std::size_t rows) {
+  pack_mask_rows(config, index, masks, batch, rows, {layer.row, layer.units}, layer.operand_masks.data());
+  for (std::size_t b = 0; b < 4 * rows; ++b) layer.operand_masks.data()[b * layer.row + layer.depth - 1] = 1;
+  pack_mask_rows(config, index, masks, batch, rows,
+                 {layer.doperand_row, layer.padded_units(), layer.doperand_row > layer.padded_units()},
+                 layer.doperand_masks.data());
 }
 
 // ------------------------------------------------------------------------------------------------------------- forward
@@ -429,6 +416,21 @@ void backward_run(const Pass& pass, const ParameterLayout& layout, const float* 
     unpack_gradient(pass.run.layers[l], layout.layers[l], gradients);
 }
 
+void Fp32StackState::forward(const StackConfig& config, const Group& group, std::size_t run, const float* parameters,
+                             View<const float, 3> x, const float* masks, Mode mode, float* h) {
+  const std::size_t rows = group.rows[run];
+  const Pass pass{kernels, config, runs[run], group.frames, rows, masks != nullptr, mode};
+  for (std::size_t l = 0; pass.masked && l < config.layers(); ++l)
+    pack_masks(pass.run.layers[l], config, l, masks, group.batch, rows);
+  forward_run(pass, ParameterLayout(config, group.classes), parameters, x, h);
+}
+
+void Fp32StackState::backward(const StackConfig& config, const Group& group, std::size_t run, const float* parameters,
+                              const float* dh, bool masked, float* gradients) {
+  const Pass pass{kernels, config, runs[run], group.frames, group.rows[run], masked, Mode::training};
+  backward_run(pass, ParameterLayout(config, group.classes), parameters, dh, gradients);
+}
+
 }  // namespace
 
 std::unique_ptr<StackState> make_stack_state(std::int64_t target, const StackConfig& config, const Group& largest,
@@ -438,49 +440,14 @@ std::unique_ptr<StackState> make_stack_state(std::int64_t target, const StackCon
 
 std::unique_ptr<StackState> make_stack_state(const LstmKernels& kernels, const StackConfig& config,
                                              const Group& largest, Mode mode) {
-  auto state = std::make_unique<CpuStackState>();
+  auto state = std::make_unique<Fp32StackState>(config, mode);
   state->kernels = kernels;
-  state->mode = mode;
   state->runs.resize(largest.runs);
   for (Run& run : state->runs) {
     for (std::size_t l = 0; l < config.layers(); ++l) run.layers.push_back(make_layer(*state, config, l, largest));
     if (mode == Mode::training) run.output_gradient = state->zeros(largest.batch * run.layers.back().padded_units());
   }
   return state;
-}
-
-void stack_forward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
-                   View<const float, 4> x, View<const float, 2> masks, Mode mode, StackState& state, View<float, 3> h) {
-  CpuStackState& cpu = static_cast<CpuStackState&>(state);
-  if (cpu.mode == Mode::inference && mode == Mode::training)
-    fail("a stack state made for inference cannot train. Make it with Mode::training");
-  if (!masks.empty() && cpu.runs.front().layers.front().operand_masks.size() == 0)
-    fail(
-        "dropout masks were given to a stack state without room for them. Make it for training with the dropout rates");
-  const ParameterLayout layout(config, group.classes);
-  for (std::size_t r = 0; r < group.runs; ++r) {
-    const std::size_t rows = group.rows[r];
-    if (rows == 0) continue;
-    const Pass pass{cpu.kernels, config, cpu.runs[r], group.frames, rows, !masks.empty(), mode};
-    if (pass.masked) {
-      const MaskLayout mask_layout(config, group.batch);
-      for (std::size_t l = 0; l < config.layers(); ++l)
-        pack_masks(pass.run.layers[l], mask_layout.layers[l], masks[r].data, group.batch, rows);
-    }
-    forward_run(pass, layout, parameters[r].data, x[r], h[r].data);
-  }
-}
-
-void stack_backward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
-                    View<const float, 2> masks, View<const float, 3> dh, StackState& state, View<float, 2> gradients) {
-  CpuStackState& cpu = static_cast<CpuStackState&>(state);
-  const ParameterLayout layout(config, group.classes);
-  for (std::size_t r = 0; r < group.runs; ++r) {
-    const std::size_t rows = group.rows[r];
-    if (rows == 0) continue;
-    const Pass pass{cpu.kernels, config, cpu.runs[r], group.frames, rows, !masks.empty(), Mode::training};
-    backward_run(pass, layout, parameters[r].data, dh[r].data, gradients[r].data);
-  }
 }
 
 }  // namespace genretree::cpu
