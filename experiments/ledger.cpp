@@ -35,12 +35,14 @@ EpochScores epoch_from_json(const Json& row) {
 }
 
 Json backend_to_json(const BackendInfo& info) {
-  return {{"backend", info.backend},     {"device", info.device},       {"target", info.target},
-          {"algorithm", info.algorithm}, {"precision", info.precision}, {"libraries", info.libraries}};
+  Json json;
+  for (const auto& [name, field] : backend_info_fields) json[name] = info.*field;
+  return json;
 }
 BackendInfo backend_from_json(const Json& json) {
-  return {json.at("backend"),   json.at("device"),    json.at("target"),
-          json.at("algorithm"), json.at("precision"), json.at("libraries")};
+  BackendInfo info;
+  for (const auto& [name, field] : backend_info_fields) json.at(name).get_to(info.*field);
+  return info;
 }
 
 bool same(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)); }
@@ -200,12 +202,7 @@ std::string differences(const BackendInfo& before, const std::string& commit_bef
   const auto compare = [&](const char* name, const std::string& a, const std::string& b) {
     if (a != b) found.push_back(fmt::format("{}: '{}' and '{}'", name, a, b));
   };
-  compare("backend", before.backend, now.backend);
-  compare("device", before.device, now.device);
-  compare("target", before.target, now.target);
-  compare("algorithm", before.algorithm, now.algorithm);
-  compare("precision", before.precision, now.precision);
-  compare("libraries", before.libraries, now.libraries);
+  for (const auto& [name, field] : backend_info_fields) compare(name, before.*field, now.*field);
   compare("commit", commit_before, commit_now);
   return join(found, "; ");
 }

@@ -177,21 +177,16 @@ class RunInProgress {
         run_.node.empty() ? "" : fmt::format("node {} of a tree, whose children are the classes; ", run_.node),
         count_of(result.epochs, "epoch"), count_of(split_.train.size(), "clip"), data.name, run_.id,
         grid_.spec.experiment, 100 * result.test.accuracy, count_of(split_.test.size(), "clip"));
-    write_model(grid_.folder.model(run_, result.epochs), {shared_.model, last_.parameters, origin},
-                {{"run", run_.id},
-                 {"epochs", fmt::format("{}", result.epochs)},
-                 {"trial", fmt::format("{}", result.trial)},
-                 {"seed", fmt::format("{}", result.seed)},
-                 {"spec", to_yaml(grid_.spec, false)},
-                 {"spec_hash", result.spec_hash},
-                 {"commit", result.commit},
-                 {"data", to_json(data)},
-                 {"backend", result.backend.backend},
-                 {"device", result.backend.device},
-                 {"target", result.backend.target},
-                 {"algorithm", result.backend.algorithm},
-                 {"precision", result.backend.precision},
-                 {"libraries", result.backend.libraries}});
+    Details details{{"run", run_.id},
+                    {"epochs", fmt::format("{}", result.epochs)},
+                    {"trial", fmt::format("{}", result.trial)},
+                    {"seed", fmt::format("{}", result.seed)},
+                    {"spec", to_yaml(grid_.spec, false)},
+                    {"spec_hash", result.spec_hash},
+                    {"commit", result.commit},
+                    {"data", to_json(data)}};
+    for (const auto& [name, field] : backend_info_fields) details.emplace_back(name, result.backend.*field);
+    write_model(grid_.folder.model(run_, result.epochs), {shared_.model, last_.parameters, origin}, details);
   }
 
   /// Saves, then appends the line of the present grid point.

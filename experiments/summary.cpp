@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
+#include <iterator>
 #include <limits>
 
 #include "core/error.hpp"
+#include "experiments/plan.hpp"
 #include "experiments/summary.hpp"
 
 namespace genretree {
@@ -39,19 +41,14 @@ std::vector<std::uint32_t> GridPoint::confusion(std::size_t classes) const {
   return sum;
 }
 
-std::vector<GridPoint> summarise(const Spec& spec, std::vector<Result> results) {
-  std::ranges::sort(results, {}, &Result::trial);
+std::vector<GridPoint> summarise(const Spec& spec, const std::vector<Result>& results) {
   std::vector<GridPoint> points;
-  const auto add = [&](const std::string& node, std::uint32_t epochs) {
-    GridPoint point{epochs, {}, node};
-    for (const Result& result : results)
-      if (result.node == node && result.epochs == epochs && result.trial < spec.grid.trials)
-        point.trials.push_back(result);
-    if (!point.trials.empty()) points.push_back(std::move(point));
-  };
-  for (const TreeNode& node : spec.tree.nodes()) add(node.name, node.epochs);
-  if (spec.tree.empty())
-    for (const std::uint32_t epochs : spec.grid.epochs) add("", epochs);
+  for (const Cell& cell : cells_of(spec)) {
+    if (cell.trial == 0) points.push_back({cell.epochs, {}, cell.node});
+    std::ranges::copy_if(results, std::back_inserter(points.back().trials),
+                         [&](const Result& result) { return result.cell() == cell; });
+  }
+  std::erase_if(points, [](const GridPoint& point) { return point.trials.empty(); });
   return points;
 }
 

@@ -58,7 +58,7 @@ struct GridPoint {
 
 /// The results that belong to the spec's grid or tree, in the order of its points or nodes; those without any result
 /// are left out.
-std::vector<GridPoint> summarise(const Spec& spec, std::vector<Result> results);
+std::vector<GridPoint> summarise(const Spec& spec, const std::vector<Result>& results);
 
 /// The point with the highest mean validation accuracy (the first of equals), or nullptr if there is no validation set.
 const GridPoint* best_by_validation(const std::vector<GridPoint>& points);

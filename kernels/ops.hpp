@@ -17,6 +17,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/device.hpp"
@@ -159,6 +160,12 @@ struct BackendInfo {
   std::string precision;  ///< "fp32", "bf16"
   std::string libraries;  ///< name and version of each one that computes
 };
+
+/// Every field by the name under which files keep it.
+inline constexpr std::pair<const char*, std::string BackendInfo::*> backend_info_fields[] = {
+    {"backend", &BackendInfo::backend},     {"device", &BackendInfo::device},
+    {"target", &BackendInfo::target},       {"algorithm", &BackendInfo::algorithm},
+    {"precision", &BackendInfo::precision}, {"libraries", &BackendInfo::libraries}};
 
 class Backend {
  public:

@@ -37,12 +37,7 @@ void write_checkpoint(const fs::path& path, const Model& model, const Checkpoint
     file.set_attribute("/", "spec_hash", checkpoint.spec_hash);
     file.set_attribute("/", "commit", checkpoint.commit);
     file.set_attribute("/", "seconds", checkpoint.seconds);
-    file.set_attribute("/", "backend", checkpoint.backend.backend);
-    file.set_attribute("/", "device", checkpoint.backend.device);
-    file.set_attribute("/", "target", checkpoint.backend.target);
-    file.set_attribute("/", "algorithm", checkpoint.backend.algorithm);
-    file.set_attribute("/", "precision", checkpoint.backend.precision);
-    file.set_attribute("/", "libraries", checkpoint.backend.libraries);
+    for (const auto& [name, field] : backend_info_fields) file.set_attribute("/", name, checkpoint.backend.*field);
     file.write<std::int64_t>("/training/step", {&state.step, 1}, {});
     file.write<float>("/training/moments", state.moments, {2, state.moments.size() / 2});
     const std::vector<double> history = flat_history(state.history);
@@ -59,8 +54,7 @@ Checkpoint read_checkpoint(const fs::path& path, const Model& model) {
   checkpoint.spec_hash = text("spec_hash");
   checkpoint.commit = text("commit");
   checkpoint.seconds = file.attribute<double>("/", "seconds");
-  checkpoint.backend = {text("backend"),   text("device"),    text("target"),
-                        text("algorithm"), text("precision"), text("libraries")};
+  for (const auto& [name, field] : backend_info_fields) checkpoint.backend.*field = text(name);
   TrainerState& state = checkpoint.state;
   state.parameters = read_parameters(file, ParameterLayout(model.classifier.stack, model.classifier.classes));
   state.moments = file.read<float>("/training/moments").values;

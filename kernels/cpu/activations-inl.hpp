@@ -9,6 +9,7 @@
 #endif
 
 #include "kernels/cpu/target.hpp"
+#include "kernels/ops.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace genretree::cpu::HWY_NAMESPACE {
@@ -115,6 +116,19 @@ struct HardSigmoidKeras3Gate {
     return hard_slope(d, activated, 1.0f / 6);
   }
 };
+
+/// Calls call(kind) with an object of the gate's type.
+template <class Call>
+void with_gate(Gate gate, Call call) {
+  switch (gate) {
+    case Gate::sigmoid:
+      return call(SigmoidGate());
+    case Gate::hard_sigmoid:
+      return call(HardSigmoidGate());
+    case Gate::hard_sigmoid_keras3:
+      return call(HardSigmoidKeras3Gate());
+  }
+}
 
 }  // namespace genretree::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

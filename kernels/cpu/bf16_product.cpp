@@ -3,6 +3,7 @@
 #include "core/error.hpp"
 #include "core/text.hpp"
 #include "kernels/cpu/bf16_product.hpp"
+#include "kernels/cpu/row_tiles.hpp"
 #include "kernels/cpu/target.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -90,34 +91,11 @@ void multiply_block(const Bf16Product& p, std::size_t row, std::size_t column) {
     for (std::size_t c = 0; c < Columns; ++c) hn::StoreU(sum[r][c], d, out + r * p.out_row + c * lanes);
 }
 
-/// The rows are shared out evenly over as few blocks as possible.
 template <std::size_t Columns, bool AtOnce>
 void multiply_columns(const Bf16Product& p, std::size_t column) {
   constexpr std::size_t max_rows = HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON ? 6 : 3;
-  const std::size_t blocks = (p.rows + max_rows - 1) / max_rows;
-  for (std::size_t block = 0; block < blocks; ++block) {
-    const std::size_t row = block * p.rows / blocks, end = (block + 1) * p.rows / blocks;
-    switch (end - row) {
-      case 1:
-        multiply_block<1, Columns, AtOnce>(p, row, column);
-        break;
-      case 2:
-        multiply_block<2, Columns, AtOnce>(p, row, column);
-        break;
-      case 3:
-        multiply_block<3, Columns, AtOnce>(p, row, column);
-        break;
-      case 4:
-        multiply_block<4, Columns, AtOnce>(p, row, column);
-        break;
-      case 5:
-        multiply_block<5, Columns, AtOnce>(p, row, column);
-        break;
-      case 6:
-        multiply_block<6, Columns, AtOnce>(p, row, column);
-        break;
-    }
-  }
+  for_each_row_tile<max_rows>(
+      p.rows, [&](auto rows, std::size_t row) { multiply_block<rows(), Columns, AtOnce>(p, row, column); });
 }
 
 /// Columns go by as many vectors as there are registers for: emulation keeps both halves of its operands in some.

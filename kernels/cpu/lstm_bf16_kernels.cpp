@@ -144,25 +144,11 @@ void cell_backward_with(const Bf16CellBackward& p) {
 }
 
 void cell_forward(const Bf16CellForward& p) {
-  switch (p.gate) {
-    case Gate::sigmoid:
-      return cell_forward_with<SigmoidGate>(p);
-    case Gate::hard_sigmoid:
-      return cell_forward_with<HardSigmoidGate>(p);
-    case Gate::hard_sigmoid_keras3:
-      return cell_forward_with<HardSigmoidKeras3Gate>(p);
-  }
+  with_gate(p.gate, [&](auto kind) { cell_forward_with<decltype(kind)>(p); });
 }
 
 void cell_backward(const Bf16CellBackward& p) {
-  switch (p.gate) {
-    case Gate::sigmoid:
-      return cell_backward_with<SigmoidGate>(p);
-    case Gate::hard_sigmoid:
-      return cell_backward_with<HardSigmoidGate>(p);
-    case Gate::hard_sigmoid_keras3:
-      return cell_backward_with<HardSigmoidKeras3Gate>(p);
-  }
+  with_gate(p.gate, [&](auto kind) { cell_backward_with<decltype(kind)>(p); });
 }
 
 // ------------------------------------------------------------------------------------------------------------ operands

@@ -1,4 +1,5 @@
 #include "kernels/cpu/lstm_kernels.hpp"
+#include "kernels/cpu/row_tiles.hpp"
 #include "kernels/cpu/target.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -63,33 +64,10 @@ void multiply_tile(const Product& p, std::size_t row) {
     for (std::size_t c = 0; c < Columns; ++c) hn::StoreU(sum[r][c], d, out + r * out_row + c * lanes);
 }
 
-/// The rows are shared out evenly over as few tiles as possible, so that none is much smaller than the others.
 template <std::size_t Columns, bool PerGate>
 void multiply_columns(const Product& p) {
-  const std::size_t tiles = (p.rows + max_tile_rows - 1) / max_tile_rows;
-  for (std::size_t tile = 0; tile < tiles; ++tile) {
-    const std::size_t row = tile * p.rows / tiles, end = (tile + 1) * p.rows / tiles;
-    switch (end - row) {
-      case 1:
-        multiply_tile<1, Columns, PerGate>(p, row);
-        break;
-      case 2:
-        multiply_tile<2, Columns, PerGate>(p, row);
-        break;
-      case 3:
-        multiply_tile<3, Columns, PerGate>(p, row);
-        break;
-      case 4:
-        multiply_tile<4, Columns, PerGate>(p, row);
-        break;
-      case 5:
-        multiply_tile<5, Columns, PerGate>(p, row);
-        break;
-      case 6:
-        multiply_tile<6, Columns, PerGate>(p, row);
-        break;
-    }
-  }
+  for_each_row_tile<max_tile_rows>(
+      p.rows, [&](auto rows, std::size_t row) { multiply_tile<rows(), Columns, PerGate>(p, row); });
 }
 
 void multiply(const Product& p) {
@@ -159,25 +137,11 @@ void cell_backward_with(const CellBackward& p) {
 }
 
 void cell_forward(const CellForward& p) {
-  switch (p.gate) {
-    case Gate::sigmoid:
-      return cell_forward_with<SigmoidGate>(p);
-    case Gate::hard_sigmoid:
-      return cell_forward_with<HardSigmoidGate>(p);
-    case Gate::hard_sigmoid_keras3:
-      return cell_forward_with<HardSigmoidKeras3Gate>(p);
-  }
+  with_gate(p.gate, [&](auto kind) { cell_forward_with<decltype(kind)>(p); });
 }
 
 void cell_backward(const CellBackward& p) {
-  switch (p.gate) {
-    case Gate::sigmoid:
-      return cell_backward_with<SigmoidGate>(p);
-    case Gate::hard_sigmoid:
-      return cell_backward_with<HardSigmoidGate>(p);
-    case Gate::hard_sigmoid_keras3:
-      return cell_backward_with<HardSigmoidKeras3Gate>(p);
-  }
+  with_gate(p.gate, [&](auto kind) { cell_backward_with<decltype(kind)>(p); });
 }
 
 // ------------------------------------------------------------------------------------------------------- dropout masks

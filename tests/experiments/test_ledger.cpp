@@ -4,7 +4,6 @@
 #include "core/error.hpp"
 #include "core/io/files.hpp"
 #include "experiments/ledger.hpp"
-#include "tests/experiments/backend_fields.hpp"
 #include "tests/support/support.hpp"
 
 namespace genretree {
@@ -112,7 +111,7 @@ TEST_CASE("results that do not belong together are refused, each with its reason
   }
   SECTION("a backend that differs in anything") {
     const auto [name, field] =
-        test::backend_fields[GENERATE(range(0, static_cast<int>(std::size(test::backend_fields))))];
+        backend_info_fields[GENERATE(range(0, static_cast<int>(std::size(backend_info_fields))))];
     other.backend.*field = "another";
     append_line(ledger_path(folder.path(), 1), to_json_line(other));
     CHECK_THROWS_WITH(read_results({folder.path()}, false),

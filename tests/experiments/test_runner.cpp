@@ -6,7 +6,6 @@
 #include "core/io/files.hpp"
 #include "experiments/runner.hpp"
 #include "models/checkpoint.hpp"
-#include "tests/experiments/backend_fields.hpp"
 #include "tests/support/support.hpp"
 #include "tests/support/tiny_store.hpp"
 
@@ -243,7 +242,7 @@ TEST_CASE("a run goes on from a checkpoint in its middle, bit for bit") {
   }
   SECTION("another backend, in whatever") {
     const auto [name, field] =
-        test::backend_fields[GENERATE(range(0, static_cast<int>(std::size(test::backend_fields))))];
+        backend_info_fields[GENERATE(range(0, static_cast<int>(std::size(backend_info_fields))))];
     checkpoint.backend.*field = "another";
     write_checkpoint(file, model, checkpoint);
     CHECK_THROWS_WITH(experiment.run("run", true),
@@ -267,8 +266,7 @@ TEST_CASE("a run goes on from a checkpoint in its middle, bit for bit") {
 TEST_CASE("results of another backend are not mixed in silence, in whatever it differs") {
   const Experiment experiment;
   experiment.run("run");
-  const auto [name, field] =
-      test::backend_fields[GENERATE(range(0, static_cast<int>(std::size(test::backend_fields))))];
+  const auto [name, field] = backend_info_fields[GENERATE(range(0, static_cast<int>(std::size(backend_info_fields))))];
   const fs::path ledger = ledger_path(experiment.path("run"), 0);
   Result other = experiment.results("run").front();
   other.backend.*field = "another";

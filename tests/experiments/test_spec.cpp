@@ -14,12 +14,7 @@ namespace fs = std::filesystem;
 Spec spec_of(const std::string& text) { return parse_spec(parse_yaml(text, "sweep.yaml")); }
 
 std::string error_of(const std::string& text) {
-  try {
-    spec_of(text);
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
+  return test::error_of([&] { spec_of(text); });
 }
 
 fs::path experiments_folder() { return fs::path(GENRETREE_SOURCE) / "experiments"; }

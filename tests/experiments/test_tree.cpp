@@ -27,12 +27,7 @@ std::string file_with(const std::string& tree) {
 Spec spec_of(const std::string& text) { return parse_spec(parse_yaml(text, "tree.yaml")); }
 
 std::string error_of(const std::string& text) {
-  try {
-    spec_of(text);
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
+  return test::error_of([&] { spec_of(text); });
 }
 
 Spec paper_spec() { return load_spec(fs::path(GENRETREE_SOURCE) / "experiments/genre_tree.yaml", {}); }

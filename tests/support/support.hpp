@@ -8,6 +8,8 @@
 #include <span>
 #include <string>
 
+#include "core/error.hpp"
+
 namespace genretree::test {
 
 /// Prints "SKIPPED: reason" and counts the running test case as skipped, not passed. Use SKIP_TEST, which also returns.
@@ -25,6 +27,17 @@ std::filesystem::path golden(const std::string& name);
 std::filesystem::path shared(const std::string& name);
 /// Path of one of our programs, built beside the tests.
 std::filesystem::path program(const std::string& name);
+
+/// What the InputError says that `call` throws, or "no error".
+template <class Call>
+std::string error_of(Call call) {
+  try {
+    call();
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "no error";
+}
 
 /// max |a - b|
 template <class A, class B>
