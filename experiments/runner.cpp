@@ -11,6 +11,7 @@
 #include "core/io/files.hpp"
 #include "core/text.hpp"
 #include "core/worker_pool.hpp"
+#include "experiments/model_files.hpp"
 #include "experiments/resources.hpp"
 #include "experiments/runner.hpp"
 #include "experiments/task.hpp"
@@ -43,10 +44,11 @@ struct SharedTask {
 std::vector<SharedTask> shared_tasks(const Spec& spec, const FeatureStore& store, Backend& backend) {
   const DeviceDataset clips(store, backend);
   std::vector<SharedTask> shared;
-  for (const ClassifierTask& task : tasks_of(spec, store.genres))
-    shared.push_back({task,
-                      DeviceDataset(clips, labels_of(task, store), backend),
-                      {classifier_of(spec, task.classes.size()), store.config, task.classes}});
+  for (const ClassifierTask& task : tasks_of(spec, store.genres)) {
+    Model model{classifier_of(spec, task.classes.size()), store.config, task.classes, task.node};
+    if (!task.node.empty()) model.below = spec.tree.genres_below_children(shared.size());
+    shared.push_back({task, DeviceDataset(clips, labels_of(task, store), backend), std::move(model)});
+  }
   return shared;
 }
 
@@ -169,26 +171,6 @@ class RunInProgress {
     clock_.written(seconds_since(begin));
   }
 
-  /// Writes the network of this grid point as a model, with a word on how it was trained.
-  void save_model(const Result& result) const {
-    const DatasetSummary& data = grid_.data.summary;
-    const std::string origin = fmt::format(
-        "{}trained for {} on {} of {}, run {} of the experiment {}: test accuracy {:.1f} % of {}",
-        run_.node.empty() ? "" : fmt::format("node {} of a tree, whose children are the classes; ", run_.node),
-        count_of(result.epochs, "epoch"), count_of(split_.train.size(), "clip"), data.name, run_.id,
-        grid_.spec.experiment, 100 * result.test.accuracy, count_of(split_.test.size(), "clip"));
-    Details details{{"run", run_.id},
-                    {"epochs", fmt::format("{}", result.epochs)},
-                    {"trial", fmt::format("{}", result.trial)},
-                    {"seed", fmt::format("{}", result.seed)},
-                    {"spec", to_yaml(grid_.spec, false)},
-                    {"spec_hash", result.spec_hash},
-                    {"commit", result.commit},
-                    {"data", to_json(data)}};
-    for (const auto& [name, field] : backend_info_fields) details.emplace_back(name, result.backend.*field);
-    write_model(grid_.folder.model(run_, result.epochs), {shared_.model, last_.parameters, origin}, details);
-  }
-
   /// Saves, then appends the line of the present grid point.
   void record_result() {
     if (saved_epochs_ != epochs()) save();
@@ -210,7 +192,8 @@ class RunInProgress {
     result.test = last.test;
     result.confusion = trainer_.evaluate(split_.test).confusion;
     if (!run_.node.empty()) result.answers = answers();
-    save_model(result);
+    write_result_model(grid_.folder.model(run_, result.epochs), grid_.spec, grid_.data, split_, result,
+                       {shared_.model, last_.parameters, ""});
     const std::lock_guard lock(grid_.ledger_mutex);
     append_line(grid_.folder.ledger(), to_json_line(result));
   }
@@ -309,6 +292,39 @@ void do_run(Grid& grid, const PlannedRun& run, Worker& worker) {
     RunInProgress(grid, run, cells_done(results), worker).do_all();
 }
 
+/// Makes the model file of a result again from the run's checkpoint. Returns "", or why that cannot be.
+std::string remake_model(const Grid& grid, const PlannedRun& run, const Result& result) {
+  const SharedTask& shared = grid.tasks[run.task];
+  try {
+    Checkpoint checkpoint = read_checkpoint(grid.folder.checkpoint(run.id), shared.model);
+    if (checkpoint.run != run.id || checkpoint.spec_hash != grid.hash) return "its checkpoint belongs to another run";
+    if (const std::size_t epochs = checkpoint.state.history.size(); epochs != result.epochs)
+      return fmt::format("its checkpoint stands at {}, not at {}", count_of(epochs, "epoch"), result.epochs);
+    const Split split = make_split(grid.data.store, grid.spec.dataset.split, grid.spec.seed, run.trial, false);
+    write_result_model(grid.folder.model(run, result.epochs), grid.spec, grid.data,
+                       clips_of(shared.task, grid.data.store, split), result,
+                       {shared.model, std::move(checkpoint.state.parameters), ""});
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+/// Model files that somebody removed are made again where that is possible without training, and named where it is not.
+void remake_models(const Grid& grid, const std::vector<PlannedRun>& runs, const std::vector<Result>& results) {
+  for (const PlannedRun& run : runs)
+    for (const Result& result : results) {
+      const fs::path path = grid.folder.model(run, result.epochs);
+      if (result.run != run.id || fs::exists(path)) continue;
+      const std::unique_ptr<FileLock> lock = grid.folder.try_lock(run.id);
+      if (!lock) continue;  // another process works on it
+      if (const std::string problem = remake_model(grid, run, result); problem.empty())
+        grid.say(fmt::format("{}  made again", path.string()));
+      else
+        grid.say(fmt::format("warning: {} is missing and cannot be made again: {}", path.string(), problem));
+    }
+}
+
 }  // namespace
 
 std::vector<PlannedRun> runs_left(const std::vector<PlannedRun>& runs, const std::vector<Result>& results) {
@@ -347,6 +363,7 @@ RunSummary run_grid(const Spec& spec, const Data& data, Backend& backend, RunFol
       throw;
     }
   });
+  if (folder.resume()) remake_models(grid, runs, results_there(grid));
   return {grid.finished, runs.size() - grid.finished - grid.elsewhere, grid.elsewhere, seconds_since(start)};
 }
 

@@ -8,7 +8,9 @@
 //   checkpoints/<run>.h5          after an epoch, as often as it costs little, at a stop, and at each result before its
 //                                 line
 //   models/<run>.h5               at each result before its line: the network, for `classify`; of snapshots, a point on
-//                                 the way is <run>-e<epochs>.h5
+//                                 the way is <run>-e<epochs>.h5. One that was removed is made again by a resume if the
+//                                 checkpoint stands at just this point
+//   models/tree-t<trial>.h5       when all nodes of a trial are there: the whole tree (make_tree_models)
 //   ledger.<shard>.jsonl          a line for each result, when it is there
 // Two processes may share a folder, even if their shards overlap: a run belongs to the one that holds its lock, and the
 // other passes it over. A process that dies at any moment leaves each of these whole (a last line of the ledger may be

@@ -26,6 +26,9 @@ TreeNode read_node(const YamlValue& value, const std::string& name) {
   if (!is_node_name(name))
     reject("{}: tree: '{}' cannot name a node: allowed are letters, digits, '_', '-' and '.', first a letter or digit",
            value.where_key(), name);
+  if (name == "tree")
+    reject("{}: tree: 'tree' cannot name a node, for models/tree-t0.h5 holds the whole tree; choose another",
+           value.where_key());
   if (value.kind != YamlValue::Kind::map)
     reject("{}: tree.{} cannot be {}: allowed is {{epochs: …, children: […]}}", value.where(), name, value.describe());
   const std::vector<std::string> known = {"epochs", "children"};

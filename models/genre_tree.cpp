@@ -143,6 +143,12 @@ std::vector<std::size_t> GenreTree::genres_below(std::size_t node) const {
   return below;
 }
 
+std::vector<std::vector<std::string>> GenreTree::genres_below_children(std::size_t node) const {
+  std::vector<std::vector<std::string>> below(nodes_[node].children.size());
+  for (const std::size_t genre : genres_below(node)) below[*child_of(node, genre)].push_back(genres_[genre]);
+  return below;
+}
+
 std::vector<std::size_t> GenreTree::last_nodes() const {
   std::vector<std::size_t> last;
   for (std::size_t node = 0; node < nodes_.size(); ++node)

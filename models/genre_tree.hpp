@@ -55,6 +55,8 @@ class GenreTree {
   std::optional<std::size_t> child_of(std::size_t node, std::size_t genre) const;
   /// The genres below a node, ascending.
   std::vector<std::size_t> genres_below(std::size_t node) const;
+  /// The genres that lie below each child of a node, by name; a child that is a genre has itself. [children]
+  std::vector<std::vector<std::string>> genres_below_children(std::size_t node) const;
   /// Nodes that have a genre among their children: the ends of the paths, in the order of nodes().
   std::vector<std::size_t> last_nodes() const;
 

@@ -2,6 +2,7 @@
 #include <array>
 #include <cmath>
 #include <fmt/ranges.h>
+#include <xxhash.h>
 
 #include "core/error.hpp"
 #include "core/io/files.hpp"
@@ -43,6 +44,70 @@ Gate read_gate(const Hdf5File& file) {
     reject("{} has the gate '{}', which this version does not know. It knows {}", file.path().string(), text,
            join(gate_names()));
   return *gate;
+}
+
+/// Numbers for each frame, as the first kernel tells them too. InputError if the features have another width.
+std::size_t read_inputs(const Hdf5File& file, const std::optional<FeatureConfig>& features) {
+  const auto inputs = file.attribute<std::int64_t>("/model", "inputs");
+  const std::vector<std::size_t> shape = file.read<float>(layer_path(0) + "/kernel").shape;
+  if (inputs < 1 || shape.empty() || shape[0] != static_cast<std::size_t>(inputs))
+    reject("{} is damaged: its network takes {} numbers for each frame, but the kernel of the first layer has {}",
+           file.path().string(), inputs, shape.empty() ? 0 : shape[0]);
+  if (features && features->coefficients != static_cast<std::size_t>(inputs))
+    reject("{} is damaged: its network takes {} numbers for each frame, but its features have {}", file.path().string(),
+           inputs, features->coefficients);
+  return static_cast<std::size_t>(inputs);
+}
+
+double read_rate(const Hdf5File& file, const char* name) {
+  const auto rate = file.attribute<double>("/model", name);
+  if (!(rate >= 0 && rate < 1))
+    reject("{} has the {} {}, but allowed is a number from 0 on and below 1", file.path().string(), name, rate);
+  return rate;
+}
+
+void write_below(Hdf5File& file, const Model& model) {
+  std::vector<std::string> genres;
+  std::vector<std::int32_t> children;
+  for (std::size_t child = 0; child < model.below.size(); ++child)
+    for (const std::string& genre : model.below[child]) {
+      genres.push_back(genre);
+      children.push_back(static_cast<std::int32_t>(child));
+    }
+  file.write("/below/genres", genres);
+  file.write("/below/children", children);
+  file.set_attribute("/", "node", model.node);
+}
+
+void read_below(const Hdf5File& file, Model& model) {
+  if (!file.has_attribute("/", "node")) return;
+  model.node = file.attribute<std::string>("/", "node");
+  model.below.resize(model.genres.size());
+  const std::vector<std::string> genres = file.read<std::string>("/below/genres").values;
+  const std::vector<std::int32_t> children = file.read<std::int32_t>("/below/children").values;
+  const auto is_child = [&](std::int32_t child) {
+    return child >= 0 && static_cast<std::size_t>(child) < model.genres.size();
+  };
+  if (genres.size() != children.size() || !std::ranges::all_of(children, is_child))
+    reject("'/below' in {} is damaged: it must name a child of the node for each of {}", file.path().string(),
+           count_of(genres.size(), "genre"));
+  for (std::size_t i = 0; i < genres.size(); ++i)
+    model.below[static_cast<std::size_t>(children[i])].push_back(genres[i]);
+}
+
+std::string checksum_of(const std::string& text) {
+  return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
+}
+
+/// Over everything but the features that an answer depends on.
+std::string checksum_of(const Model& model, std::span<const float> parameters) {
+  const StackConfig& stack = model.classifier.stack;
+  std::string text =
+      fmt::format("{}\n{}\n{} {} {} {} {}", join(model.genres, "\n"), model.node, stack.inputs,
+                  fmt::join(stack.units, "-"), name_of(stack.gate), stack.dropout, stack.recurrent_dropout);
+  for (const std::vector<std::string>& genres : model.below) text += "\n\n" + join(genres, "\n");
+  return fmt::format("{:016x}", XXH3_64bits_withSeed(parameters.data(), parameters.size_bytes(),
+                                                     XXH3_64bits(text.data(), text.size())));
 }
 
 /// The units of each layer, as the recurrent kernels tell them.
@@ -96,11 +161,7 @@ std::string describe(const ClassifierConfig& classifier) {
   return text + fmt::format("dense {}", classifier.classes);
 }
 
-void write_model(Hdf5File& file, const Model& model, std::span<const float> parameters, const std::string& origin) {
-  file.set_attribute("/", "format", format);
-  file.set_attribute<std::string>("/", "kind", classifier_kind);
-  file.set_attribute("/", "origin", origin);
-  file.set_attribute<std::string>("/", "features", model.features ? to_json(*model.features) : unknown);
+void write_network(Hdf5File& file, const Model& model, std::span<const float> parameters, const std::string& origin) {
   file.write("/genres", model.genres);
   for_each_tensor(ParameterLayout(model.classifier.stack, model.classifier.classes),
                   [&](const std::string& name, const ParameterLayout::Tensor& tensor) {
@@ -111,6 +172,14 @@ void write_model(Hdf5File& file, const Model& model, std::span<const float> para
   file.set_attribute("/model", "gate", std::string(name_of(stack.gate)));
   file.set_attribute("/model", "dropout", stack.dropout);
   file.set_attribute("/model", "recurrent_dropout", stack.recurrent_dropout);
+  file.set_attribute("/model", "checksum", checksum_of(model, parameters));
+  file.set_attribute("/", "origin", origin);
+  if (!model.node.empty()) write_below(file, model);
+}
+
+void write_model(Hdf5File& file, const Model& model, std::span<const float> parameters, const std::string& origin) {
+  write_header(file, classifier_kind, model.features);
+  write_network(file, model, parameters, origin);
 }
 
 void write_model(const fs::path& path, const SavedModel& saved, const Details& details) {
@@ -122,7 +191,10 @@ void write_model(const fs::path& path, const SavedModel& saved, const Details& d
   });
 }
 
-Hdf5File open_model(const fs::path& path) {
+namespace {
+
+/// Opens any model file of this format.
+Hdf5File open_any_model(const fs::path& path) {
   if (fs::is_directory(path)) reject("{} is a folder, but a model is a file (.h5)", path.string());
   Hdf5File file = Hdf5File::open(path);
   if (!file.has_attribute("/", "format") || !file.has_attribute("/", "features"))
@@ -132,10 +204,21 @@ Hdf5File open_model(const fs::path& path) {
         path.string());
   if (const auto found = file.attribute<std::int32_t>("/", "format"); found != format)
     reject("{} has format {}, but this version reads format {}", path.string(), found, format);
-  const std::string kind =
-      file.has_attribute("/", "kind") ? file.attribute<std::string>("/", "kind") : std::string(classifier_kind);
-  if (kind != classifier_kind)
-    reject("{} is a model of the kind '{}', but a '{}' is needed here", path.string(), kind, classifier_kind);
+  return file;
+}
+
+std::string kind_of(const Hdf5File& file) {
+  return file.has_attribute("/", "kind") ? file.attribute<std::string>("/", "kind") : std::string(classifier_kind);
+}
+
+}  // namespace
+
+std::string kind_of_model(const fs::path& path) { return kind_of(open_any_model(path)); }
+
+Hdf5File open_model(const fs::path& path, const std::string& kind) {
+  Hdf5File file = open_any_model(path);
+  if (const std::string found = kind_of(file); found != kind)
+    reject("{} is a model of the kind '{}', but a '{}' is needed here", path.string(), found, kind);
   return file;
 }
 
@@ -151,28 +234,52 @@ std::vector<float> read_parameters(const Hdf5File& file, const ParameterLayout& 
   return parameters;
 }
 
-SavedModel read_model(const fs::path& path) {
-  const Hdf5File file = open_model(path);
+void write_header(Hdf5File& file, const std::string& kind, const std::optional<FeatureConfig>& features) {
+  const std::string text = features ? to_json(*features) : unknown;
+  file.set_attribute("/", "format", format);
+  file.set_attribute("/", "kind", kind);
+  file.set_attribute("/", "features", text);
+  file.set_attribute("/", "features_checksum", checksum_of(text));
+}
+
+std::optional<FeatureConfig> read_features(const Hdf5File& file) {
+  const auto features = file.attribute<std::string>("/", "features");
+  if (file.has_attribute("/", "features_checksum") &&
+      file.attribute<std::string>("/", "features_checksum") != checksum_of(features))
+    reject("{} is damaged: its features do not have the checksum that they were written with. Make it again",
+           file.path().string());
+  return features == unknown ? std::nullopt : std::optional(feature_config_from_json(features));
+}
+
+SavedModel read_network(const Hdf5File& file, const std::optional<FeatureConfig>& features) {
+  const std::string path = file.path().string();
   SavedModel saved;
   Model& model = saved.model;
+  model.features = features;
   if (file.has_attribute("/", "origin")) saved.origin = file.attribute<std::string>("/", "origin");
-  if (const auto features = file.attribute<std::string>("/", "features"); features != unknown)
-    model.features = feature_config_from_json(features);
   model.genres = file.read<std::string>("/genres").values;
   model.classifier.classes = model.genres.size();
   if (model.genres.size() < 2)
-    reject("{} has {}, but a classifier needs at least two", path.string(), count_of(model.genres.size(), "genre"));
+    reject("{} has {}, but a classifier needs at least two", path, count_of(model.genres.size(), "genre"));
+  read_below(file, model);
   StackConfig& stack = model.classifier.stack;
-  stack.inputs = static_cast<std::size_t>(file.attribute<std::int64_t>("/model", "inputs"));
+  stack.inputs = read_inputs(file, features);
   stack.gate = read_gate(file);
-  stack.dropout = file.attribute<double>("/model", "dropout");
-  stack.recurrent_dropout = file.attribute<double>("/model", "recurrent_dropout");
+  stack.dropout = read_rate(file, "dropout");
+  stack.recurrent_dropout = read_rate(file, "recurrent_dropout");
   stack.units = read_units(file);
-  const ParameterLayout layout(stack, model.classifier.classes);
-  saved.parameters = read_parameters(file, layout);
+  saved.parameters = read_parameters(file, ParameterLayout(stack, model.classifier.classes));
   if (!std::ranges::all_of(saved.parameters, [](float weight) { return std::isfinite(weight); }))
-    reject("{} holds weights that are no numbers: its training diverged. Use a model of another trial", path.string());
+    reject("{} holds weights that are no numbers: its training diverged. Use a model of another trial", path);
+  if (file.has_attribute("/model", "checksum") &&
+      file.attribute<std::string>("/model", "checksum") != checksum_of(model, saved.parameters))
+    reject("{} is damaged: its network does not have the checksum that it was written with. Make it again", path);
   return saved;
+}
+
+SavedModel read_model(const fs::path& path) {
+  const Hdf5File file = open_model(path);
+  return read_network(file, read_features(file));
 }
 
 }  // namespace genretree

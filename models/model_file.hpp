@@ -5,11 +5,15 @@
 //   attributes of the root    format = 1, kind = "classifier", origin = one line on where the model comes from,
 //                             features = the FeatureConfig as JSON, or "unknown"; and texts on how it was trained
 //                             (see Details)
-//   /genres                   strings [C], in the order of the classes
+//   /genres                   strings [C], in the order of the classes; of a tree's node its children
+//   /below/genres             of a tree's node only: strings, the genres that lie below its children,
+//   /below/children           and int32, below which child each of them lies. Then the root has the attribute node, too
 //   /model                    attributes inputs, gate, dropout, recurrent_dropout
 //   /model/lstm               kernel float32 [in, 4H], recurrent_kernel [H, 4H], bias [4H], blocks i, f, c, o;
 //                             further layers are lstm_1, lstm_2, … as in Keras
 //   /model/dense              kernel float32 [H, C], bias [C]
+// So that a file in which a bit has flipped is refused, /model has the attribute checksum (of genres, /below and the
+// network), the root features_checksum: 16 hex digits. Whoever changes a file by hand removes them.
 #pragma once
 
 #include <filesystem>
@@ -29,8 +33,10 @@ namespace genretree {
 /// A network that knows what it listens to and what it answers.
 struct Model {
   ClassifierConfig classifier;
-  std::optional<FeatureConfig> features;  ///< none: unknown, as of a converted network
-  std::vector<std::string> genres;        ///< [classes]
+  std::optional<FeatureConfig> features;          ///< none: unknown, as of a converted network
+  std::vector<std::string> genres;                ///< [classes]; of a tree's node its children
+  std::string node{};                             ///< of a tree; "": a single classifier
+  std::vector<std::vector<std::string>> below{};  ///< [children] of a tree's node: the genres below each
 };
 
 /// How a model was made, as texts that become attributes of the root: {"run", "e050-t2"}, {"seed", "2018"}, ….
@@ -69,8 +75,23 @@ const std::vector<std::string>& gate_names();
 /// Writes everything but the details into a new file.
 void write_model(Hdf5File& file, const Model& model, std::span<const float> parameters, const std::string& origin);
 
+/// Writes the network alone: genres, /below, /model and the origin, without format, kind and features.
+void write_network(Hdf5File& file, const Model& model, std::span<const float> parameters, const std::string& origin);
+
 /// Opens a model file after a look at its format and kind.
-Hdf5File open_model(const std::filesystem::path& path);
+Hdf5File open_model(const std::filesystem::path& path, const std::string& kind = classifier_kind);
+
+/// What the attribute kind of a model file says. InputError if it is none.
+std::string kind_of_model(const std::filesystem::path& path);
+
+/// Writes format, kind and features, as every kind of model file begins.
+void write_header(Hdf5File& file, const std::string& kind, const std::optional<FeatureConfig>& features);
+
+/// What the attribute `features` says: a configuration, or nothing if they are unknown.
+std::optional<FeatureConfig> read_features(const Hdf5File& file);
+
+/// What write_network wrote, of a model with these features.
+SavedModel read_network(const Hdf5File& file, const std::optional<FeatureConfig>& features);
 
 /// The weights of a network of known shape, after a check of every tensor's.
 std::vector<float> read_parameters(const Hdf5File& file, const ParameterLayout& layout);

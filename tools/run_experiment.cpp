@@ -14,6 +14,7 @@
 #include "experiments/data.hpp"
 #include "experiments/figures.hpp"
 #include "experiments/ledger.hpp"
+#include "experiments/model_files.hpp"
 #include "experiments/report.hpp"
 #include "experiments/resources.hpp"
 #include "experiments/run_folder.hpp"
@@ -187,6 +188,11 @@ Spec common_spec(const std::vector<fs::path>& folders) {
 /// Finished; or finished without some clips.
 ExitCode exit_code_of(const DatasetSummary& dataset) { return dataset.left_out ? ExitCode::left_out : ExitCode::ok; }
 
+/// Puts the trees whose nodes are all there together, and says which could not be.
+void make_trees(const std::vector<fs::path>& folders, const Spec& spec, const std::vector<Result>& results) {
+  for (const std::string& problem : make_tree_models(folders, spec, results)) warn(problem);
+}
+
 ExitCode report(const std::vector<fs::path>& folders, bool allow_mixed) {
   const fs::path& folder = folders.front();
   const DatasetSummary dataset = common_dataset(folders);
@@ -195,6 +201,7 @@ ExitCode report(const std::vector<fs::path>& folders, bool allow_mixed) {
   if (results.empty()) reject("{} has no results yet", folder.string());
   if (const std::vector<std::string> missing = missing_cells(spec, results); !missing.empty())
     warn(fmt::format("{} of {} results are missing: {}", missing.size(), cells_of(spec).size(), join(missing)));
+  make_trees(folders, spec, results);
   write_report(folder, spec, dataset, results);
   fmt::print("\n{}\nreport: {}\n", tables_as_text(spec, dataset, results), (folder / "report.html").string());
   return exit_code_of(dataset);
@@ -203,8 +210,10 @@ ExitCode report(const std::vector<fs::path>& folders, bool allow_mixed) {
 /// The report if every shard is done, else what to do for it.
 ExitCode report_when_complete(const Spec& spec, const DatasetSummary& dataset, const RunFolder& folder,
                               const Options& options) {
-  const std::vector<std::string> missing = missing_cells(spec, read_results({folder.path()}, options.allow_mixed));
+  const std::vector<Result> results = read_results({folder.path()}, options.allow_mixed);
+  const std::vector<std::string> missing = missing_cells(spec, results);
   if (missing.empty()) return report({folder.path()}, options.allow_mixed);
+  make_trees({folder.path()}, spec, results);
   fmt::print("{} of {} results are still missing. When the other shards are done: run_experiment --report {}{}\n",
              missing.size(), cells_of(spec).size(), folder.path().string(), " [their folders]");
   return exit_code_of(dataset);

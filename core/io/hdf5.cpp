@@ -129,7 +129,7 @@ struct Hdf5File::State {
   }
 };
 
-Hdf5File::Hdf5File(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Hdf5File::Hdf5File(std::shared_ptr<State> state, std::string root) : state_(std::move(state)), root_(std::move(root)) {}
 Hdf5File::Hdf5File(Hdf5File&&) noexcept = default;
 Hdf5File& Hdf5File::operator=(Hdf5File&&) noexcept = default;
 Hdf5File::~Hdf5File() {
@@ -147,7 +147,7 @@ Hdf5File Hdf5File::create(const std::filesystem::path& path) {
   H5Pset_fapl_core(access, memory_step, false);
   Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access), H5Fclose);
   if (!file.valid()) fail("cannot create {}: {}", path.string(), last_reason());
-  return Hdf5File(std::unique_ptr<State>(new State{path, std::move(file), true}));
+  return Hdf5File(std::shared_ptr<State>(new State{path, std::move(file), true}), "");
 }
 
 Hdf5File Hdf5File::open(const std::filesystem::path& path) {
@@ -161,7 +161,14 @@ Hdf5File Hdf5File::open(const std::filesystem::path& path) {
     reject("cannot open {} as HDF5: {}{}", path.string(), reason,
            is_locked ? ". If it lies on a network file system without locks, set HDF5_USE_FILE_LOCKING=FALSE" : "");
   }
-  return Hdf5File(std::unique_ptr<State>(new State{path, std::move(file), false}));
+  return Hdf5File(std::shared_ptr<State>(new State{path, std::move(file), false}), "");
+}
+
+Hdf5File Hdf5File::group(const std::string& name) const { return Hdf5File(state_, place_of(name)); }
+
+std::string Hdf5File::place_of(const std::string& name) const {
+  if (name == "/") return root_.empty() ? "/" : root_;
+  return root_ + name;
 }
 
 void Hdf5File::close() {
@@ -179,8 +186,9 @@ void Hdf5File::close() {
 template <class T>
 void Hdf5File::write(const std::string& name, std::span<const T> values, const std::vector<std::size_t>& shape) {
   const Lock lock(library_mutex);
+  const std::string place = place_of(name);
   if (values.size() != elements(shape))
-    fail("cannot write '{}' to {}: its shape has {} values, but {} are given", name, state_->path.string(),
+    fail("cannot write '{}' to {}: its shape has {} values, but {} are given", place, state_->path.string(),
          elements(shape), values.size());
   const std::vector<hsize_t> extents(shape.begin(), shape.end());
   const Handle space(extents.empty() ? H5Screate(H5S_SCALAR)
@@ -191,7 +199,7 @@ void Hdf5File::write(const std::string& name, std::span<const T> values, const s
   const Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
   H5Pset_obj_track_times(creation, 0);  // equal contents make equal files, whenever they are written
   const Handle type = type_of<T>();
-  const Handle dataset(H5Dcreate2(state_->file, name.c_str(), type, space, links, creation, H5P_DEFAULT), H5Dclose);
+  const Handle dataset(H5Dcreate2(state_->file, place.c_str(), type, space, links, creation, H5P_DEFAULT), H5Dclose);
   herr_t status = dataset.valid() ? 0 : -1;
   if (status >= 0 && !values.empty()) {
     if constexpr (std::is_same_v<T, std::string>)
@@ -199,21 +207,22 @@ void Hdf5File::write(const std::string& name, std::span<const T> values, const s
     else
       status = H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());
   }
-  if (status < 0) fail("cannot write '{}' to {}: {}", name, state_->path.string(), last_reason());
+  if (status < 0) fail("cannot write '{}' to {}: {}", place, state_->path.string(), last_reason());
 }
 
 template <class T>
 Hdf5Array<T> Hdf5File::read(const std::string& name) const {
   const Lock lock(library_mutex);
-  const Handle dataset(H5Dopen2(state_->file, name.c_str(), H5P_DEFAULT), H5Dclose);
-  if (!dataset.valid()) reject("{} has no data set '{}'", state_->path.string(), name);
+  const std::string place = place_of(name);
+  const Handle dataset(H5Dopen2(state_->file, place.c_str(), H5P_DEFAULT), H5Dclose);
+  if (!dataset.valid()) reject("{} has no data set '{}'", state_->path.string(), place);
   const Handle space(H5Dget_space(dataset), H5Sclose);
   const Handle file_type(H5Dget_type(dataset), H5Tclose);
   Hdf5Array<T> array{shape_of(space), {}};
   const std::size_t count = elements(array.shape);
   const bool is_text = H5Tget_class(file_type) == H5T_STRING;
   if (is_text != std::is_same_v<T, std::string>)
-    reject("'{}' in {} holds {}, but {} is needed", name, state_->path.string(), is_text ? "text" : "numbers",
+    reject("'{}' in {} holds {}, but {} is needed", place, state_->path.string(), is_text ? "text" : "numbers",
            is_text ? "numbers" : "text");
   bool complete = true;
   if constexpr (std::is_same_v<T, std::string>) {
@@ -226,7 +235,7 @@ Hdf5Array<T> Hdf5File::read(const std::string& name) const {
     complete = count == 0 || H5Dread(dataset, type_of<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, array.values.data()) >= 0;
   }
   if (!complete)
-    reject("cannot read '{}' of {}: {}. The file is damaged; make it again", name, state_->path.string(),
+    reject("cannot read '{}' of {}: {}. The file is damaged; make it again", place, state_->path.string(),
            last_reason());
   return array;
 }
@@ -234,7 +243,8 @@ Hdf5Array<T> Hdf5File::read(const std::string& name) const {
 template <class T>
 void Hdf5File::set_attribute(const std::string& name, const std::string& attribute, const T& value) {
   const Lock lock(library_mutex);
-  const Handle object = state_->open_object(name);
+  const std::string place = place_of(name);
+  const Handle object = state_->open_object(place);
   const Handle space(H5Screate(H5S_SCALAR), H5Sclose);
   const Handle type = type_of<T>();
   const Handle created(H5Acreate2(object, attribute.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
@@ -248,22 +258,23 @@ void Hdf5File::set_attribute(const std::string& name, const std::string& attribu
     }
   }
   if (status < 0)
-    fail("cannot write the attribute '{}' of '{}' to {}: {}", attribute, name, state_->path.string(), last_reason());
+    fail("cannot write the attribute '{}' of '{}' to {}: {}", attribute, place, state_->path.string(), last_reason());
 }
 
 template <class T>
 std::vector<T> Hdf5File::attribute_list(const std::string& name, const std::string& attribute) const {
   const Lock lock(library_mutex);
-  const Handle object = state_->open_object(name);
+  const std::string place = place_of(name);
+  const Handle object = state_->open_object(place);
   const Handle opened(H5Aopen(object, attribute.c_str(), H5P_DEFAULT), H5Aclose);
-  if (!opened.valid()) reject("'{}' in {} has no attribute '{}'", name, state_->path.string(), attribute);
+  if (!opened.valid()) reject("'{}' in {} has no attribute '{}'", place, state_->path.string(), attribute);
   const Handle space(H5Aget_space(opened), H5Sclose);
   const Handle file_type(H5Aget_type(opened), H5Tclose);
   const std::size_t count = elements(shape_of(space));
   if (count == 0) return {};  // numpy gives an empty list of texts the type of numbers
   const bool is_text = H5Tget_class(file_type) == H5T_STRING;
   if (is_text != std::is_same_v<T, std::string>)
-    reject("the attribute '{}' of '{}' in {} holds {}, but {} is needed", attribute, name, state_->path.string(),
+    reject("the attribute '{}' of '{}' in {} holds {}, but {} is needed", attribute, place, state_->path.string(),
            is_text ? "text" : "a number", is_text ? "a number" : "text");
   std::vector<T> values;
   if constexpr (std::is_same_v<T, std::string>) {
@@ -274,7 +285,7 @@ std::vector<T> Hdf5File::attribute_list(const std::string& name, const std::stri
     if (count && H5Aread(opened, type_of<T>(), values.data()) < 0) values.clear();
   }
   if (values.size() != count)
-    reject("cannot read the attribute '{}' of '{}' in {}", attribute, name, state_->path.string());
+    reject("cannot read the attribute '{}' of '{}' in {}", attribute, place, state_->path.string());
   return values;
 }
 
@@ -282,34 +293,35 @@ template <class T>
 T Hdf5File::attribute(const std::string& name, const std::string& attribute) const {
   std::vector<T> values = attribute_list<T>(name, attribute);
   if (values.size() != 1)
-    reject("the attribute '{}' of '{}' in {} has {} values, but one is needed", attribute, name, path().string(),
-           values.size());
+    reject("the attribute '{}' of '{}' in {} has {} values, but one is needed", attribute, place_of(name),
+           path().string(), values.size());
   return std::move(values.front());
 }
 
 bool Hdf5File::has_attribute(const std::string& name, const std::string& attribute) const {
   const Lock lock(library_mutex);
-  return contains(name) && H5Aexists(state_->open_object(name), attribute.c_str()) > 0;
+  return contains(name) && H5Aexists(state_->open_object(place_of(name)), attribute.c_str()) > 0;
 }
 
 bool Hdf5File::contains(const std::string& name) const {
   const Lock lock(library_mutex);
-  if (name == "/") return true;
+  const std::string place = place_of(name);
+  if (place == "/") return true;
   // every link on the way must be asked for, else the library calls it an error
-  for (std::size_t slash = name.find('/', 1);; slash = name.find('/', slash + 1)) {
-    if (H5Lexists(state_->file, name.substr(0, slash).c_str(), H5P_DEFAULT) <= 0) return false;
+  for (std::size_t slash = place.find('/', 1);; slash = place.find('/', slash + 1)) {
+    if (H5Lexists(state_->file, place.substr(0, slash).c_str(), H5P_DEFAULT) <= 0) return false;
     if (slash == std::string::npos) return true;
   }
 }
 
 bool Hdf5File::is_group(const std::string& name) const {
   const Lock lock(library_mutex);
-  return contains(name) && H5Iget_type(state_->open_object(name)) == H5I_GROUP;
+  return contains(name) && H5Iget_type(state_->open_object(place_of(name))) == H5I_GROUP;
 }
 
 std::vector<std::string> Hdf5File::members(const std::string& group) const {
   const Lock lock(library_mutex);
-  const Handle object = state_->open_object(group);
+  const Handle object = state_->open_object(place_of(group));
   std::vector<std::string> names;
   H5Literate(
       object, H5_INDEX_NAME, H5_ITER_INC, nullptr,

@@ -30,6 +30,9 @@ class Hdf5File {
   Hdf5File(Hdf5File&&) noexcept;
   Hdf5File& operator=(Hdf5File&&) noexcept;
 
+  /// The same file seen from one of its groups: "/" and all names stand below it. Valid as long as the file is open.
+  Hdf5File group(const std::string& name) const;
+
   /// A new file is held in memory until now: writes it to the disk and closes it. Error if it cannot be written (a full
   /// disk). Without close() nothing of a new file reaches the disk.
   void close();
@@ -61,8 +64,11 @@ class Hdf5File {
 
  private:
   struct State;
-  explicit Hdf5File(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
+  Hdf5File(std::shared_ptr<State> state, std::string root);
+  /// The full name of an object.
+  std::string place_of(const std::string& name) const;
+  std::shared_ptr<State> state_;
+  std::string root_;  ///< "", or the group that is seen as the file
 };
 
 /// "1.10.8", of the library that is loaded.

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "core/error.hpp"
+#include "core/io/files.hpp"
 #include "models/model_file.hpp"
 #include "tests/support/support.hpp"
 
@@ -24,6 +25,7 @@ TEST_CASE("a model is read back bit for bit, with its features or without") {
   SECTION("known features") {
     saved.model.features = FeatureConfig{};
     saved.model.features->hop = 441;
+    saved.model.features->coefficients = 2;
   }
   write_model(folder / "model.h5", saved, {{"run", "e005-t1"}, {"seed", "7"}});
   const SavedModel read = read_model(folder / "model.h5");
@@ -39,6 +41,42 @@ TEST_CASE("a model is read back bit for bit, with its features or without") {
   const Hdf5File file = Hdf5File::open(folder / "model.h5");
   CHECK(file.attribute<std::string>("/", "kind") == "classifier");
   CHECK(file.attribute<std::string>("/", "seed") == "7");
+}
+
+TEST_CASE("a node's model knows the genres below its children") {
+  const test::TemporaryFolder folder;
+  SavedModel saved = tiny_model();
+  saved.model.genres = {"loud", "blues"};
+  saved.model.node = "music";
+  saved.model.below = {{"metal", "rock"}, {"blues"}};
+  write_model(folder / "node.h5", saved);
+  const SavedModel read = read_model(folder / "node.h5");
+  CHECK(read.model.node == "music");
+  CHECK(read.model.below == saved.model.below);
+  const Hdf5File file = Hdf5File::open(folder / "node.h5");
+  CHECK(file.read<std::string>("/below/genres").values == std::vector<std::string>{"metal", "rock", "blues"});
+  CHECK(file.read<std::int32_t>("/below/children").values == std::vector<std::int32_t>{0, 0, 1});
+}
+
+TEST_CASE("a flipped bit in weights or features is noticed") {
+  const test::TemporaryFolder folder;
+  SavedModel saved = tiny_model();
+  saved.model.features = FeatureConfig{};
+  saved.model.features->coefficients = 2;
+  write_model(folder / "model.h5", saved);
+  const std::string whole = read_text(folder / "model.h5");
+  const auto flipped_at = [&](std::string_view part) {
+    std::string bytes = whole;
+    const std::size_t at = bytes.find(part);
+    REQUIRE(at != std::string::npos);
+    bytes[at] = static_cast<char>(bytes[at] ^ 1);
+    write_whole_text(folder / "bad.h5", bytes);
+    return test::error_of([&] { read_model(folder / "bad.h5"); });
+  };
+  const std::string_view weights(reinterpret_cast<const char*>(saved.parameters.data()), 16);
+  CHECK_THAT(flipped_at(weights), Catch::Contains("its network does not have the checksum that it was written with"));
+  CHECK_THAT(flipped_at("22050"), Catch::Contains("its features do not have the checksum"));
+  CHECK_THAT(flipped_at("rock"), Catch::Contains("checksum"));
 }
 
 TEST_CASE("gates have names") {
@@ -74,6 +112,17 @@ TEST_CASE("a file that is no sound model is refused with the reason") {
   refused(
       tiny_model(), [](Hdf5File& file) { file.write("/model/lstm_2/recurrent_kernel", std::vector<float>(4)); },
       "has the shape [4], but must be a matrix");
+
+  SavedModel wide = tiny_model();
+  wide.model.features = FeatureConfig{};
+  refused(wide, nothing, "takes 2 numbers for each frame, but its features have 13");
+  SavedModel rate = tiny_model();
+  rate.model.classifier.stack.dropout = 1;
+  refused(rate, nothing, "has the dropout 1, but allowed is");
+  SavedModel node = tiny_model();
+  node.model.node = "music";
+  node.model.below = {{"blues"}, {"rock"}, {"jazz"}};
+  refused(node, nothing, "'/below' in");
 
   const auto header = [&](std::int32_t format, const std::string& kind) {
     Hdf5File file = Hdf5File::create(folder / "bad.h5");
