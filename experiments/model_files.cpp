@@ -63,7 +63,7 @@ NodeFile read_node_file(const std::vector<fs::path>& folders, const Spec& spec, 
   const Model& model = result.network.model;
   if (text("run") != of_node.run || text("spec_hash") != of_node.spec_hash || model.node != of_node.node ||
       model.genres != spec.tree.nodes()[node].children || model.below != spec.tree.genres_below_children(node))
-    reject("{} belongs to another node or experiment", path.string());
+    reject("{} belongs to another node, trial or experiment", path.string());
   for (const std::string& detail : names_of_node_details()) result.details.emplace_back(detail, text(detail));
   return result;
 }

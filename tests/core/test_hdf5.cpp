@@ -42,6 +42,28 @@ TEST_CASE("arrays and attributes of every type are read back") {
   CHECK_FALSE(read.has_attribute("/no", "text"));
 }
 
+TEST_CASE("a group is seen as a file of its own, and named in full in errors") {
+  const test::TemporaryFolder folder;
+  Hdf5File file = Hdf5File::create(folder / "groups.h5");
+  Hdf5File group = file.group("/a/b");
+  group.write("/c/values", std::vector<float>{1, 2});
+  group.set_attribute("/", "name", std::string("b"));
+  group.set_attribute("/c", "count", std::int64_t{2});
+  file.close();
+  const Hdf5File read = Hdf5File::open(folder / "groups.h5");
+  CHECK(read.read<float>("/a/b/c/values").values == std::vector<float>{1, 2});
+  const Hdf5File inner = read.group("/a").group("/b");
+  CHECK(inner.read<float>("/c/values").values == std::vector<float>{1, 2});
+  CHECK(inner.attribute<std::string>("/", "name") == "b");
+  CHECK(inner.attribute<std::int64_t>("/c", "count") == 2);
+  CHECK(inner.members("/") == std::vector<std::string>{"c"});
+  CHECK(inner.contains("/c/values"));
+  CHECK_FALSE(inner.contains("/a"));
+  CHECK(inner.is_group("/"));
+  CHECK_FALSE(read.group("/x").contains("/"));
+  CHECK_THROWS_WITH(inner.read<float>("/none"), Catch::Contains("has no data set '/a/b/none'"));
+}
+
 TEST_CASE("what is missing or of another type is named") {
   const test::TemporaryFolder folder;
   Hdf5File file = Hdf5File::create(folder / "a.h5");

@@ -317,6 +317,31 @@ TEST_CASE("snapshots resume: only the missing lines are appended") {
   CHECK(metrics(experiment.results("run")) == metrics(experiment.results("whole")));
 }
 
+TEST_CASE("a model file that was removed is made again from a checkpoint at just this point; else it is named") {
+  Experiment experiment;
+  experiment.spec.grid.mode = GridSpec::Mode::snapshots;
+  experiment.run("run");
+  const fs::path folder = experiment.path("run"), last = folder / "models/s005-t1.h5",
+                 on_the_way = folder / "models/s005-t1-e003.h5";
+  const std::string before = read_text(last);
+  fs::remove(last), fs::remove(on_the_way);
+  std::FILE* said = std::tmpfile();
+  REQUIRE(said);
+  {
+    Progress progress(said);
+    experiment.run("run", true, {}, {.progress = &progress});
+  }
+  CHECK(read_text(last) == before);
+  CHECK_FALSE(fs::exists(on_the_way));
+  std::string text(4096, ' ');
+  std::rewind(said);
+  text.resize(std::fread(text.data(), 1, text.size(), said));
+  std::fclose(said);
+  CHECK_THAT(text, Catch::Contains("s005-t1.h5  made again"));
+  CHECK_THAT(text, Catch::Contains("s005-t1-e003.h5 is missing and cannot be made again: its checkpoint stands at 5 "
+                                   "epochs, not at 3"));
+}
+
 TEST_CASE("a folder takes one experiment only, but the grid may grow") {
   Experiment experiment;
   experiment.run("run");

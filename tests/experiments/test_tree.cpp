@@ -4,12 +4,15 @@
 
 #include "core/error.hpp"
 #include "core/io/files.hpp"
+#include "core/text.hpp"
+#include "experiments/model_files.hpp"
 #include "experiments/paper.hpp"
 #include "experiments/report.hpp"
 #include "experiments/runner.hpp"
 #include "experiments/task.hpp"
 #include "experiments/tree_figure.hpp"
 #include "experiments/tree_summary.hpp"
+#include "models/tree_file.hpp"
 #include "tests/support/support.hpp"
 #include "tests/support/tiny_store.hpp"
 
@@ -82,6 +85,7 @@ TEST_CASE("a wrong tree is refused at its line and column", "[tree]") {
        "tree.yaml:3:37: tree.top.children cannot hold a list"},
       {"tree:\n  top: [rock, pop, jazz]", "tree.yaml:3:8: tree.top cannot be a list"},
       {"tree:\n  ../top: {epochs: 3, children: [rock, pop, jazz]}", "tree.yaml:3:3: tree: '../top' cannot name a node"},
+      {"tree:\n  tree: {epochs: 3, children: [rock, pop, jazz]}", "tree.yaml:3:3: tree: 'tree' cannot name a node"},
       {"tree: [jazz]", "tree.yaml:2:7: tree cannot be a list"},
       {"tree:\n  top: {epochs: 3, children: [rock, pop, jazz]}\ngrid: {epochs: [3]}",
        "tree.yaml:4:8: grid.epochs is only for an experiment without a tree"},
@@ -296,6 +300,85 @@ TEST_CASE("a tree resumes and merges from shards to the same results", "[tree]")
     for (std::size_t index = 0; index < 2; ++index) experiment.run(fmt::format("own{}", index), false, {index, 2});
     CHECK(missing_cells(experiment.spec, experiment.results("own0")).size() == 3);
     CHECK(metrics_of(read_results({experiment.path("own0"), experiment.path("own1")}, false)) == expected);
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------------- models
+
+/// Makes the trees of a folder's trials; what cannot be made, as one text.
+std::string make_trees(const Experiment& experiment, const std::vector<fs::path>& folders) {
+  return join(make_tree_models(folders, experiment.spec, read_results(folders, false)), "\n");
+}
+
+TEST_CASE("a node's model says what it was asked, and on how many clips of its own it was trained", "[tree]") {
+  const Experiment experiment;
+  experiment.run("run");
+  const SavedModel abd = read_model(experiment.path("run/models/abd-t1.h5"));
+  CHECK(abd.model.node == "abd");
+  CHECK(abd.model.genres == std::vector<std::string>{"a", "bd"});
+  CHECK(abd.model.below == std::vector<std::vector<std::string>>{{"a"}, {"b", "d"}});
+  CHECK_THAT(abd.origin, Contains("node abd of a tree") && Contains("trained for 2 epochs on 18 clips of"));
+  const DatasetSummary data = dataset_summary_from_json(
+      Hdf5File::open(experiment.path("run/models/abd-t1.h5")).attribute<std::string>("/", "data"));
+  CHECK(data.train == 18);
+  CHECK(data.validation == 6);
+  CHECK(data.test == 6);
+  CHECK(data.clips == 30);
+  CHECK(data.genres == std::vector<std::string>{"a", "b", "d"});
+}
+
+TEST_CASE("the tree of a trial goes into one file when all of its nodes are there, whichever shard they come from",
+          "[tree]") {
+  const Experiment experiment;
+  std::vector<fs::path> own;
+  for (std::size_t index = 0; index < 3; ++index) {
+    experiment.run(fmt::format("own{}", index), false, {index, 3});
+    own.push_back(experiment.path(fmt::format("own{}", index)));
+  }
+  CHECK(make_trees(experiment, {own[0]}).empty());
+  CHECK_FALSE(fs::exists(tree_model_path(own[0], 0)));  // nodes are missing, and that is no error
+  CHECK(make_trees(experiment, own).empty());
+  experiment.run("run");
+  CHECK(make_trees(experiment, {experiment.path("run")}).empty());
+  for (std::uint32_t trial = 0; trial < 2; ++trial) {
+    CHECK_FALSE(fs::exists(tree_model_path(own[1], trial)));
+    const SavedNetworks tree = read_tree_model(tree_model_path(own[0], trial));
+    CHECK(tree.tree.nodes() == experiment.spec.tree.nodes());
+    CHECK(tree.tree.genres() == experiment.spec.tree.genres());
+    CHECK_THAT(tree.origin, Contains(fmt::format("tree of 3 nodes trained on 24 clips of store, trial {}", trial)));
+    const SavedNetworks same = read_tree_model(tree_model_path(experiment.path("run"), trial));
+    for (std::size_t node = 0; node < 3; ++node) {
+      const std::string file = fmt::format("run/models/{}-t{}.h5", tree.tree.nodes()[node].name, trial);
+      CHECK(tree.networks[node].parameters == read_model(experiment.path(file)).parameters);
+      CHECK(tree.networks[node].parameters == same.networks[node].parameters);
+    }
+  }
+}
+
+TEST_CASE("model files that somebody removed are made again, or it is said why not", "[tree]") {
+  const Experiment experiment;
+  experiment.run("run");
+  const fs::path folder = experiment.path("run"), node = folder / "models/abd-t1.h5", tree = tree_model_path(folder, 1);
+  CHECK(make_trees(experiment, {folder}).empty());
+  const std::string node_before = read_text(node), tree_before = read_text(tree);
+  fs::remove(node), fs::remove(tree);
+  SECTION("from the checkpoint, and the tree from its nodes") {
+    experiment.run("run", true);
+    CHECK(read_text(node) == node_before);
+    CHECK(make_trees(experiment, {folder}).empty());
+    CHECK(read_text(tree) == tree_before);
+  }
+  SECTION("the checkpoint is gone too") {
+    fs::remove(folder / "checkpoints/abd-t1.h5");
+    experiment.run("run", true);
+    CHECK_FALSE(fs::exists(node));
+    CHECK_THAT(make_trees(experiment, {folder}),
+               Contains("tree-t1.h5 cannot be made: ") && Contains("models/abd-t1.h5 is missing") && !Contains("t0"));
+  }
+  SECTION("a file of another trial lies in the place of a node") {
+    fs::copy_file(folder / "models/abd-t0.h5", node);
+    CHECK_THAT(make_trees(experiment, {folder}), Contains("abd-t1.h5 belongs to another node, trial or experiment"));
+    CHECK_FALSE(fs::exists(tree));
   }
 }
 

@@ -116,6 +116,116 @@ TEST_CASE("run_experiment leaves models that classify as they were evaluated, au
   CHECK(fs::file_size(folder / models[1]) < fs::file_size(folder / "run/checkpoints/s004-t0.h5"));
 }
 
+constexpr const char* tree_experiment = R"(
+dataset:
+  {name: built-in, genres: [metal, blues, jazz, rock], clips_per_genre: 6, seconds: 2,
+   split: {kind: random, train: 3, validation: 0, test: 3}}
+features: {frames: 87}
+model: {layers: [{lstm: 6}, {lstm: 5}, {dense: softmax}]}
+training: {learning_rate: 0.02}
+tree:
+  music: {epochs: 3, children: [loud, blues]}
+  loud:  {epochs: 4, children: [jazz, hard]}
+  hard:  {epochs: 2, children: [rock, metal]}
+grid: {trials: 2}
+)";
+
+const Json& answer_on(const Json& document, const std::string& track) {
+  const Json& inputs = document["inputs"];
+  const auto found = std::ranges::find_if(inputs, [&](const Json& input) { return input["track"] == track; });
+  REQUIRE(found != inputs.end());
+  return *found;
+}
+
+TEST_CASE("a tree and each of its nodes say of the test clips exactly what the experiment recorded") {
+  const test::TemporaryFolder folder;
+  write_whole_text(folder / "tree.yaml", tree_experiment);
+  const test::CommandResult trained = run(folder, "run_experiment", "tree.yaml --out run");
+  INFO(trained.output);
+  REQUIRE(trained.exit_code == 0);
+  const std::string decoded = read_text(folder / "run/decoded.csv");
+  const std::vector<Result> results = read_results({folder / "run"}, false);
+  REQUIRE(results.size() == 6);
+  for (const Result& result : results) {
+    INFO(result.run);
+    const Json tree = classify_json(folder, fmt::format("run/models/tree-t{}.h5 cache/*.h5", result.trial));
+    const Json node = classify_json(folder, fmt::format("run/models/{}.h5 cache/*.h5", result.run));
+    CHECK(tree["model"]["kind"] == "tree");
+    const Json children = node["model"]["children"];
+    CHECK(children == tree["model"]["nodes"][result.node]);
+    std::size_t right = 0, asked = 0;
+    for (std::size_t clip = 0; clip < result.answers.tracks.size(); ++clip) {
+      const std::string& track = result.answers.tracks[clip];
+      INFO(track);
+      const Json& by_tree = answer_on(tree, track);
+      const Json& by_node = answer_on(node, track);
+      for (std::size_t child = 0; child < children.size(); ++child) {
+        const float recorded = result.answers.probabilities[clip * children.size() + child];
+        const std::string name = children[child];
+        CHECK(by_node["probabilities"][name] == recorded);
+        CHECK(by_tree["nodes"][result.node][name] == recorded);
+      }
+      const std::string label = by_tree["label"], hard = by_tree["genre"], soft = by_tree["soft_genre"];
+      CHECK_THAT(decoded, Contains(fmt::format("\n{},{},{},{},{}\n", result.trial, track, label, hard, soft)));
+      CHECK(by_tree["path"].back()["child"] == hard);
+      CHECK(by_tree["path"].front()["node"] == "music");
+      const Json below = node["model"]["genres_below"];
+      const std::string child = by_node["child"];
+      const bool is_asked = std::ranges::any_of(
+          below, [&](const Json& genres) { return std::ranges::find(genres, label) != genres.end(); });
+      asked += is_asked;
+      right += std::ranges::find(below[child], label) != below[child].end();
+    }
+    CHECK(static_cast<double>(right) / static_cast<double>(asked) == result.test.accuracy);
+    CHECK(tree["agreement"]["clips"] == 24);  // the cache has six more genres of six clips each
+    CHECK(tree["agreement"]["other_genres"] == 36);
+    CHECK(node["agreement"]["clips"] == (result.node == "music" ? 24 : result.node == "loud" ? 18 : 12));
+  }
+
+  const test::CommandResult text = classify(folder, "run/models/tree-t1.h5 cache/*.h5");
+  CHECK(text.exit_code == 0);
+  CHECK_THAT(text.output, Contains("tree of 3 nodes trained on 12 clips of SYNTHETIC") && Contains("music → ") &&
+                              Contains("; soft routing: ") &&
+                              Contains("of 24 clips as their stores label them by hard") &&
+                              Contains("36 clips of other genres left out"));
+  CHECK_THAT(
+      classify(folder, "run/models/hard-t1.h5 cache/*.h5").output,
+      Contains("of 12 clips below the node hard go to the child that their genre lies below; 48 clips of other"));
+  CHECK_THAT(classify(folder, "run/checkpoints/loud-t0.h5 cache/*.h5").output, Contains("below the node loud"));
+
+  // the same music as files, and the node's file in place of the tree's
+  REQUIRE(run(folder, "make_corpus", "corpus --clips 1 --seconds 5 --genres jazz").exit_code == 0);
+  const Json song = classify_json(folder, "run/models/tree-t0.h5 corpus/genres/jazz/jazz.00000.au")["inputs"][0];
+  CHECK(song["windows"] == 2);
+  double sum = 0, product = 1;
+  for (const auto& [genre, probability] : song["probabilities"].items()) sum += probability.get<double>();
+  CHECK(sum == Approx(1).epsilon(1e-6));
+  for (const Json& step : song["path"]) product *= step["probability"].get<double>();
+  CHECK(song["probabilities"][song["genre"].get<std::string>()].get<double>() == Approx(product).epsilon(1e-6));
+
+  SECTION("removed files come back with --resume") {
+    const std::string tree = read_text(folder / "run/models/tree-t0.h5");
+    for (const char* name : {"tree-t0.h5", "loud-t0.h5"}) fs::remove(folder / "run/models" / name);
+    const test::CommandResult again = run(folder, "run_experiment", "tree.yaml --out run --resume");
+    CHECK(again.exit_code == 0);
+    CHECK_THAT(again.output, Contains("loud-t0.h5  made again"));
+    CHECK(read_text(folder / "run/models/tree-t0.h5") == tree);
+    fs::remove(folder / "run/models/loud-t0.h5");
+    fs::remove(folder / "run/models/tree-t0.h5");
+    fs::remove(folder / "run/checkpoints/loud-t0.h5");
+    const test::CommandResult lost = run(folder, "run_experiment", "tree.yaml --out run --resume");
+    CHECK(lost.exit_code == 0);
+    CHECK_THAT(lost.output, Contains("loud-t0.h5 is missing and cannot be made again") &&
+                                Contains("tree-t0.h5 cannot be made: run/models/loud-t0.h5 is missing"));
+  }
+  SECTION("a store with other features is refused") {
+    REQUIRE(run(folder, "extract_features", "corpus/genres -o other.h5 --set frames=87 --set hop=256").exit_code == 0);
+    const test::CommandResult other = classify(folder, "run/models/tree-t0.h5 other.h5");
+    CHECK(other.exit_code == 65);
+    CHECK_THAT(other.output, Contains("hop is 256 in the store and 512 in the model"));
+  }
+}
+
 TEST_CASE("audio of any format and length is judged in windows") {
   const test::TemporaryFolder folder;
   const SavedModel saved = small_model();
