@@ -2,8 +2,8 @@
 #include <cstring>
 #include <fcntl.h>
 #include <hdf5.h>
+#include <limits>
 #include <mutex>
-#include <numeric>
 #include <utility>
 
 #include "core/error.hpp"
@@ -76,8 +76,21 @@ std::vector<std::size_t> shape_of(hid_t space) {
   return {extents.begin(), extents.end()};
 }
 
+/// How many values a shape has; the largest number there is if they are more.
 std::size_t elements(const std::vector<std::size_t>& shape) {
-  return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
+  std::size_t count = 1;
+  for (const std::size_t extent : shape)
+    if (__builtin_mul_overflow(count, extent, &count)) return std::numeric_limits<std::size_t>::max();
+  return count;
+}
+
+/// False if a data set says that it has more values than it stores: a damaged file, which would take all memory. What
+/// is stored in chunks may be compressed, or not be there where nothing was ever written.
+bool is_as_large_as_it_says(hid_t dataset, std::size_t count, std::size_t bytes_each) {
+  std::size_t bytes = 0;
+  if (__builtin_mul_overflow(count, bytes_each, &bytes)) return false;
+  const Handle creation(H5Dget_create_plist(dataset), H5Pclose);
+  return H5Pget_layout(creation) == H5D_CHUNKED || bytes <= H5Dget_storage_size(dataset);
 }
 
 /// Text without the zeros or blanks that fixed-length strings are filled with.
@@ -220,6 +233,9 @@ Hdf5Array<T> Hdf5File::read(const std::string& name) const {
   const Handle file_type(H5Dget_type(dataset), H5Tclose);
   Hdf5Array<T> array{shape_of(space), {}};
   const std::size_t count = elements(array.shape);
+  if (!is_as_large_as_it_says(dataset, count, H5Tget_size(file_type)))
+    reject("'{}' in {} says that it has more values than it stores. The file is damaged; make it again", place,
+           state_->path.string());
   const bool is_text = H5Tget_class(file_type) == H5T_STRING;
   if (is_text != std::is_same_v<T, std::string>)
     reject("'{}' in {} holds {}, but {} is needed", place, state_->path.string(), is_text ? "text" : "numbers",
@@ -271,6 +287,10 @@ std::vector<T> Hdf5File::attribute_list(const std::string& name, const std::stri
   const Handle space(H5Aget_space(opened), H5Sclose);
   const Handle file_type(H5Aget_type(opened), H5Tclose);
   const std::size_t count = elements(shape_of(space));
+  constexpr std::size_t most = 1 << 20;  // far more than any attribute has; a damaged one may say anything
+  if (count > most)
+    reject("the attribute '{}' of '{}' in {} says that it has {} values. The file is damaged; make it again", attribute,
+           place, state_->path.string(), count);
   if (count == 0) return {};  // numpy gives an empty list of texts the type of numbers
   const bool is_text = H5Tget_class(file_type) == H5T_STRING;
   if (is_text != std::is_same_v<T, std::string>)
