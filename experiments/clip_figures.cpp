@@ -66,29 +66,31 @@ std::string envelope(const Waveform& waveform, unsigned sample_rate, double midd
 
 // -------------------------------------------------------------------------------------------------------------- images
 
-constexpr std::size_t image_columns = 320;
+constexpr std::size_t image_columns = 220, image_rows = 64;  // at most
 
 /// One kind of image in all rows of the figure.
 struct ImageColumn {
   std::string title, y_label, y_ticks;
-  double left, right;          ///< pixels
-  double lowest, highest;      ///< ends of the colour scale
-  double first_number;         ///< of the lowest row of pixels
-  std::vector<Matrix> images;  ///< of each clip, [columns, rows of pixels]
+  double left, right;                 ///< pixels
+  std::size_t first_number, numbers;  ///< of the bands or coefficients
+  std::vector<Matrix> images;         ///< of each clip, [columns of pixels, rows of pixels]
+  double lowest = 0, highest = 0;     ///< ends of the colour scale
 };
 
-/// Means over neighbouring frames, so that no picture is wider than it can be shown.
-Matrix with_fewer_columns(const Matrix& frames) {
-  const std::size_t columns = std::min(frames.rows, image_columns);
-  Matrix image(columns, frames.columns);
-  for (std::size_t column = 0; column < columns; ++column) {
-    const std::size_t begin = column * frames.rows / columns, end = (column + 1) * frames.rows / columns;
-    for (std::size_t row = 0; row < frames.columns; ++row) {
+/// Means over neighbouring frames and bands, so that no image has more pixels than can be shown.
+Matrix with_fewer_pixels(const Matrix& frames) {
+  Matrix image(std::min(frames.rows, image_columns), std::min(frames.columns, image_rows));
+  for (std::size_t column = 0; column < image.rows; ++column)
+    for (std::size_t row = 0; row < image.columns; ++row) {
+      const std::size_t first_frame = column * frames.rows / image.rows,
+                        end_frame = (column + 1) * frames.rows / image.rows,
+                        first_band = row * frames.columns / image.columns,
+                        end_band = (row + 1) * frames.columns / image.columns;
       double sum = 0;
-      for (std::size_t t = begin; t < end; ++t) sum += frames(t, row);
-      image(column, row) = sum / static_cast<double>(end - begin);
+      for (std::size_t t = first_frame; t < end_frame; ++t)
+        for (std::size_t band = first_band; band < end_band; ++band) sum += frames(t, band);
+      image(column, row) = sum / static_cast<double>((end_frame - first_frame) * (end_band - first_band));
     }
-  }
   return image;
 }
 
@@ -131,22 +133,23 @@ std::string mel_ticks(const FeatureConfig& config) {
 }
 
 ImageColumn mel_column(const std::vector<ClipImages>& clips, const FeatureConfig& config) {
-  ImageColumn column{"log-mel power spectrogram (dB)", "kHz", mel_ticks(config), 70, 470, 0, 0, 0, {}};
-  for (const ClipImages& clip : clips) column.images.push_back(with_fewer_columns(clip.log_mel));
+  ImageColumn column{"log-mel power spectrogram (dB)", "kHz", mel_ticks(config), 70, 470, 0, config.mels, {}};
+  for (const ClipImages& clip : clips) column.images.push_back(with_fewer_pixels(clip.log_mel));
   column.highest = 10 * std::ceil(quantile(column.images, 1) / 10);
   column.lowest = column.highest - make_spectral_tables(config).top_db;
   return column;
 }
 
 ImageColumn mfcc_column(const std::vector<ClipImages>& clips, const FeatureConfig& config, double left) {
-  const bool hides_loudness = config.first_coefficient == 0 && config.coefficients > 1;
-  const double first = static_cast<double>(config.first_coefficient) + (hides_loudness ? 1 : 0);
-  const std::size_t step = config.coefficients > 40 ? 20 : config.coefficients > 20 ? 10 : 4;
-  ImageColumn column{"MFCC (dB)", "coefficient", fmt::format("{}", step), left, width - 20, 0, 0, first, {}};
+  const std::size_t hidden = config.first_coefficient == 0 && config.coefficients > 1 ? 1 : 0;  // the loudness
+  const std::size_t numbers = config.coefficients - hidden, step = numbers > 40 ? 20 : numbers > 20 ? 10 : 4;
+  ImageColumn column{
+      "MFCC (dB)", "coefficient", std::to_string(step), left, width - 20, config.first_coefficient + hidden, numbers,
+      {}};
   for (const ClipImages& clip : clips)
-    column.images.push_back(with_fewer_columns(hides_loudness ? without_first_column(clip.mfcc) : clip.mfcc));
-  column.lowest = 10 * std::floor(quantile(column.images, 0.01) / 10);
-  column.highest = 10 * std::ceil(quantile(column.images, 0.99) / 10);
+    column.images.push_back(with_fewer_pixels(hidden ? without_first_column(clip.mfcc) : clip.mfcc));
+  column.lowest = 10 * std::floor(quantile(column.images, 0.05) / 10);
+  column.highest = std::max(column.lowest + 10, 10 * std::ceil(quantile(column.images, 0.95) / 10));
   return column;
 }
 
@@ -168,6 +171,8 @@ std::string image_plot(const ImageColumn& column, const ClipImages& clip, std::s
   const Matrix& image = column.images[row];
   const double image_top = top + row_height * static_cast<double>(row) + name_height, h = static_cast<double>(height);
   const double step = static_cast<double>(clip.mfcc.rows) / static_cast<double>(image.rows) * seconds_per_frame;
+  const double first = static_cast<double>(column.first_number) - 0.5, numbers = static_cast<double>(column.numbers),
+               pixel_rows = static_cast<double>(image.columns);
   const bool is_last = row + 1 == rows;
   std::string script = image_block(image);
   script += label(shortened(clip.genre, 40) + "  " + shortened(clip.track, 40), column.left, image_top - 10, height);
@@ -180,16 +185,14 @@ std::string image_plot(const ImageColumn& column, const ClipImages& clip, std::s
   script += place(column.left, column.right, image_top, image_top + image_height, height);
   script += fmt::format(
       "set cbrange [{}:{}]\nset cbtics out scale 0.4 offset 0,0.4\nset xrange [0:{:.4f}]\nset yrange [{}:{}]\n"
-      "set ylabel '{}' offset 1,0 textcolor rgb '{}'\nset ytics {}\nset xtics format '{}'\nset xlabel '{}' offset "
-      "0,0.4 "
-      "textcolor rgb '{}'\n",
-      column.lowest, column.highest, longest, column.first_number - 0.5,
-      column.first_number + static_cast<double>(image.columns) - 0.5, column.y_label, ink, column.y_ticks,
+      "set ylabel '{}' offset 1,0 textcolor rgb '{}'\nset ytics {}\nset xtics format '{}'\nset xlabel '{}' "
+      "offset 0,0.4 textcolor rgb '{}'\n",
+      column.lowest, column.highest, longest, first, first + numbers, column.y_label, ink, column.y_ticks,
       is_last ? "%g" : "", is_last ? "time (s)" : "", ink);
   return script + fmt::format(
-                      "plot $image matrix using (($1 + 0.5) * {:.6f}):($2 + {}):3 with image notitle\nunset "
-                      "label\nunset colorbox\n",
-                      step, column.first_number);
+                      "plot $image matrix using (($1 + 0.5) * {:.6f}):(($2 + 0.5) * {:.6f} + {}):3 with image "
+                      "notitle\nunset label\nunset colorbox\n",
+                      step, numbers / pixel_rows, first);
 }
 
 }  // namespace
@@ -207,7 +210,8 @@ std::string draw_waveforms(const std::vector<Waveform>& waveforms, unsigned samp
   std::string script = terminal("figure7", height) + label(heading, left, 18, height);
   script += place(left, width - 20, first, first + row * static_cast<double>(rows), height);
   script += fmt::format(
-      "set border 1\nunset ytics\nset xrange [0:{:.4f}]\nset yrange [0:{}]\nset xlabel 'time (s)' textcolor rgb '{}'\n",
+      "set border 1\nunset ytics\nset xrange [0:{:.4f}]\nset yrange [0:{}]\nset xlabel 'time (s)' offset 0,0.4 "
+      "textcolor rgb '{}'\n",
       static_cast<double>(samples) / sample_rate, rows, ink);
   std::string plots;
   for (std::size_t i = 0; i < rows; ++i) {
@@ -217,7 +221,7 @@ std::string draw_waveforms(const std::vector<Waveform>& waveforms, unsigned samp
                     fmt::format("right font '{}'", small_font).c_str());
     script += fmt::format("$wave{} << END\n{}END\n", i, envelope(waveforms[i], sample_rate, middle));
     plots += fmt::format(
-        "{}$wave{} using 1:2:3 with filledcurves fillstyle solid 1 border linecolor rgb '#1F83C6' linewidth 0.7 "
+        "{}$wave{} using 1:2:3 with filledcurves linecolor rgb '#1F83C6' linewidth 0.7 fillstyle solid 1 border "
         "notitle",
         i == 0 ? "" : ", ", i);
   }
@@ -252,7 +256,7 @@ std::string draw_spectra(const std::vector<ClipImages>& clips, const FeatureConf
   for (const ClipImages& clip : clips) longest = std::max(longest, clip.mfcc.rows);
   // viridis of matplotlib: even steps for the eye, and in grey from dark to light
   std::string script = terminal("figure8", height) +
-                       "set palette maxcolors 64 defined (0 '#440154', 1 '#482878', 2 '#3E4989', 3 '#31688E', "
+                       "set palette maxcolors 32 defined (0 '#440154', 1 '#482878', 2 '#3E4989', 3 '#31688E', "
                        "4 '#26828E', 5 '#1F9E89', 6 '#35B779', 7 '#6DCD59', 8 '#B4DE2C', 9 '#FDE725')\n"
                        "set multiplot\nunset colorbox\n";
   script += label(heading, columns.front().left, 14, height);

@@ -13,8 +13,8 @@ namespace {
 
 /// Colours of middle lightness, for white and for dark pages, and gnuplot's marks, full and open in turn. Ten genres
 /// differ in both; their numbers have no common divisor, so that as many genres as they have pairs look different.
-constexpr const char* colours[] = {"#1F83C6", "#D55E00", "#009E73", "#C850A0", "#B8860B",
-                                   "#7A68D8", "#808080", "#E0506A", "#2AA7B8", "#8F8F1F"};
+constexpr const char* colours[] = {"#1F83C6", "#D55E00", "#0FA57B", "#C850A0", "#C8920F",
+                                   "#7A68D8", "#8C8C8C", "#E0506A", "#2AA7B8", "#9A9A2A"};
 constexpr int marks[] = {7, 9, 4, 13, 2, 5, 1, 11, 6, 8, 3};
 
 std::string points_block(const Matrix& scores, std::span<const std::int32_t> labels, std::size_t genre) {
@@ -53,12 +53,12 @@ std::string draw_scatter(const PrincipalComponents& components, std::span<const 
       "set border 3 linecolor rgb '{2}' linewidth 0.8\n"
       "set tics nomirror out scale 0.5 textcolor rgb '{2}'\n"
       "set grid linecolor rgb '#8c8c8c' linewidth 0.3 dashtype 1\n"
-      "set xlabel 'first principal component ({3:.1f} % of the variance)' textcolor rgb '{2}'\n"
+      "set xlabel 'first principal component ({3:.1f} % of the variance)' offset 0,0.3 textcolor rgb '{2}'\n"
       "set ylabel 'second principal component ({4:.1f} %)' textcolor rgb '{2}'\n"
       "set lmargin at screen {5:.5f}\nset rmargin at screen {6:.5f}\nset tmargin at screen {7:.5f}\n"
       "set bmargin at screen {8:.5f}\n"
       "set label {9} at screen {5:.5f}, screen {10:.5f} left textcolor rgb '{2}'\n",
-      width, height, ink, 100 * components.shares[0], 100 * components.shares[1], 70 / w, 630 / w, 1 - 34 / h, 60 / h,
+      width, height, ink, 100 * components.shares[0], 100 * components.shares[1], 70 / w, 630 / w, 1 - 34 / h, 68 / h,
       gnuplot_quoted(heading), 1 - 16 / h);
   std::string plots;
   for (std::size_t genre = 0; genre < genres.size(); ++genre) {
@@ -67,11 +67,11 @@ std::string draw_scatter(const PrincipalComponents& components, std::span<const 
     const auto clips = std::ranges::count(labels, static_cast<std::int32_t>(genre));
     script += points_block(components.scores, labels, genre);
     script += fmt::format(
-        "set label {} at screen {:.5f}, screen {:.5f} left textcolor rgb '{}' point {} pointsize 0.9 linewidth 1.4 "
-        "offset 1.4,0\n",
+        "set label {} at screen {:.5f}, screen {:.5f} left textcolor rgb '{}' point {} pointsize 0.9 linewidth 2 "
+        "offset 1.4,-0.3\n",
         gnuplot_quoted(fmt::format("{} ({})", genres[genre], clips)), 660 / w,
         1 - (50 + 22 * static_cast<double>(genre)) / h, ink, look);
-    plots += fmt::format("{}$genre{} using 1:2 with points {} pointsize 0.6 linewidth 1.2 notitle",
+    plots += fmt::format("{}$genre{} using 1:2 with points {} pointsize 0.6 linewidth 2.2 notitle",
                          genre == 0 ? "" : ", ", genre, look);
   }
   return draw_script(script + "plot " + plots + "\n", "figure13", "The data set by principal components");
