@@ -18,6 +18,9 @@ std::string did_you_mean(std::string_view word, std::span<const std::string> can
 /// "a, b, c"
 std::string join(std::span<const std::string> words, std::string_view separator = ", ");
 
+/// Puts `to` wherever the text has `from`, which is not empty.
+void replace_all(std::string& text, std::string_view from, std::string_view to);
+
 /// The first n characters of a UTF-8 text, all of it if it is no longer.
 std::string_view first_characters(std::string_view text, std::size_t n);
 

@@ -199,7 +199,7 @@ std::string image_plot(const ImageColumn& column, const ClipImages& clip, std::s
 
 std::string draw_waveforms(const std::vector<Waveform>& waveforms, unsigned sample_rate, const std::string& heading) {
   constexpr double row = 58, first = 40;
-  const std::size_t rows = waveforms.size(), height = 90 + static_cast<std::size_t>(row) * rows;
+  const std::size_t rows = waveforms.size(), height = 102 + static_cast<std::size_t>(row) * rows;
   std::size_t longest_name = 0, samples = 0;
   for (const Waveform& waveform : waveforms) {
     longest_name =
@@ -265,9 +265,7 @@ std::string draw_spectra(const std::vector<ClipImages>& clips, const FeatureConf
       script += image_plot(column, clips[row], row, rows, seconds_per_frame,
                            static_cast<double>(longest) * seconds_per_frame, height);
   std::string svg = draw_script(script + "unset multiplot\n", "figure8", "Features of one clip of each genre");
-  // pixels as they are, not blurred
-  for (std::size_t at = 0; (at = svg.find("<image ", at)) != std::string::npos; at += 7)
-    svg.insert(at + 7, "style='image-rendering:pixelated' ");
+  replace_all(svg, "<image ", "<image style='image-rendering:pixelated' ");  // not blurred
   return svg;
 }
 

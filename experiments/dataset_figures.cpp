@@ -110,7 +110,7 @@ ReportFigure figure8(const Data& data, Backend& backend, bool with_audio) {
                       with_audio ? log_mel_image(data, clip, backend, *queue) : Matrix(0, store.config.mels)});
   const FeatureConfig& config = store.config;
   const std::string caption = fmt::format(
-      "The first clip of each genre by track name ({}) of {}.{} {}{}; colours beyond the middle 98 % of the values "
+      "The first clip of each genre by track name ({}) of {}.{} {}{}; colours beyond the middle 90 % of the values "
       "are those of the ends. Window {}, hop {}, {} mel bands at {} Hz; a column of pixels is the mean of neighbouring "
       "frames.",
       names_of(store, clips), heading_of(data),
@@ -192,6 +192,12 @@ std::string first_line(const Data& data) {
                            count_of(summary.genres.size(), "genre"));
 }
 
+/// "960": a picture is not shown larger than it is made for.
+std::string width_of(const std::string& svg) {
+  const std::size_t width = svg.find("viewBox=\"0 0 ") + std::string_view("viewBox=\"0 0 ").size();
+  return svg.substr(width, svg.find(' ', width) - width);
+}
+
 std::string page_of(const Spec& spec, const Data& data, const DatasetFigures& all) {
   const auto escaped = [](const std::string& text) { return xml_escaped(printable(text)); };
   const std::string title = fmt::format("{}: data and network", spec.experiment);
@@ -206,8 +212,9 @@ std::string page_of(const Spec& spec, const Data& data, const DatasetFigures& al
     rows += fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", name, escaped(value));
   body += fmt::format("<table class=\"facts\">\n{}</table>\n", rows);
   for (const ReportFigure& figure : all.figures)
-    body += fmt::format("<h2>{}</h2>\n<figure>\n{}\n<figcaption>{}</figcaption>\n</figure>\n", escaped(figure.title),
-                        figure.svg.substr(figure.svg.find("<svg")), escaped(figure.caption));
+    body += fmt::format("<h2>{}</h2>\n<figure style=\"max-width: {}px\">\n{}\n<figcaption>{}</figcaption>\n</figure>\n",
+                        escaped(figure.title), width_of(figure.svg), figure.svg.substr(figure.svg.find("<svg")),
+                        escaped(figure.caption));
   for (const std::string& note : data.summary.notes) notes += fmt::format("<li>{}</li>\n", escaped(note));
   if (!notes.empty()) body += fmt::format("<h2>Notes on the data</h2>\n<ul>\n{}</ul>\n", notes);
   return html_page(printable(title), body);

@@ -155,11 +155,6 @@ std::string run_gnuplot(const std::string& script) {
   return std::move(output.text);
 }
 
-void replace_all(std::string& text, const std::string& from, const std::string& to) {
-  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
-    text.replace(at, from.size(), to);
-}
-
 /// Text and axes take the colour of the page around them, no id stands twice on a page with several pictures, and the
 /// picture has a name instead of gnuplot's names of its parts. What is replaced has signs that are in no name on a
 /// picture and in no image in it.

@@ -42,7 +42,7 @@ double height_of(const NetworkLayer& layer) {
 }
 
 double height_of(const Network& network) {
-  double height = (network.title.empty() ? 1 : 3) * line_height;
+  double height = (network.title.empty() ? 0 : 2.3) * line_height;
   for (const NetworkLayer& layer : network.layers) height += height_of(layer) + arrow;
   return height;
 }
@@ -130,7 +130,7 @@ std::string draw_network(const Spec& spec, const std::vector<std::string>& genre
                    top + static_cast<double>(i / columns) * row_height, box_width);
     parameters += networks[i].parameters();
   }
-  double height = top + static_cast<double>(rows) * row_height;
+  double height = top + static_cast<double>(rows) * row_height - gap + padding;
   if (networks.size() > 1) {
     body += text(width / 2, height, fmt::format("{} networks, {} parameters", networks.size(), thousands(parameters)));
     height += line_height;

@@ -27,11 +27,11 @@ test::CommandResult figures(const test::TemporaryFolder& folder, const std::stri
 
 TEST_CASE("figures draws the built-in corpus, without any split") {
   const test::TemporaryFolder folder;
-  const std::string file = experiment(folder, "name: built-in, clips_per_genre: 2, seconds: 1, genres: [pop, jazz]");
+  const std::string file = experiment(folder, "name: built-in, clips_per_genre: 3, seconds: 1, genres: [pop, jazz]");
   const test::CommandResult result = figures(folder, file);
   INFO(result.output);
   CHECK(result.exit_code == 0);
-  CHECK_THAT(result.output, Contains("SYNTHETIC corpus (not GTZAN): 4 clips in 2 genres (pop, jazz)") &&
+  CHECK_THAT(result.output, Contains("SYNTHETIC corpus (not GTZAN): 6 clips in 2 genres (pop, jazz)") &&
                                 Contains("page: ") && !Contains("left out"));
   for (const char* name : {"figure6.svg", "figure7.svg", "figure8.svg", "figure13.svg", "similarity.svg",
                            "similarity.csv", "scatter.csv", "index.html"})
