@@ -212,9 +212,10 @@ std::string page_of(const Spec& spec, const Data& data, const DatasetFigures& al
     rows += fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", name, escaped(value));
   body += fmt::format("<table class=\"facts\">\n{}</table>\n", rows);
   for (const ReportFigure& figure : all.figures)
-    body += fmt::format("<h2>{}</h2>\n<figure style=\"max-width: {}px\">\n{}\n<figcaption>{}</figcaption>\n</figure>\n",
-                        escaped(figure.title), width_of(figure.svg), figure.svg.substr(figure.svg.find("<svg")),
-                        escaped(figure.caption));
+    body += fmt::format(
+        "<h2>{}</h2>\n<figure>\n<div style=\"max-width: {}px\">{}</div>\n<figcaption>{}</figcaption>\n</figure>\n",
+        escaped(figure.title), width_of(figure.svg), figure.svg.substr(figure.svg.find("<svg")),
+        escaped(figure.caption));
   for (const std::string& note : data.summary.notes) notes += fmt::format("<li>{}</li>\n", escaped(note));
   if (!notes.empty()) body += fmt::format("<h2>Notes on the data</h2>\n<ul>\n{}</ul>\n", notes);
   return html_page(printable(title), body);
