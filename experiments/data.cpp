@@ -152,7 +152,8 @@ constexpr const char* synthetic_name = "SYNTHETIC corpus (not GTZAN)";
 Data load_built_in(const Spec& spec, Backend& backend, const DataOptions& options) {
   Data data;
   const CorpusConfig& corpus = spec.dataset.corpus;
-  data.store = from_clips(spec, corpus_clips(corpus), corpus_recipe(corpus), backend, options);
+  data.clips = corpus_clips(corpus);
+  data.store = from_clips(spec, data.clips, corpus_recipe(corpus), backend, options);
   data.summary.name = synthetic_name;
   return data;
 }
@@ -162,7 +163,8 @@ Data load_files(const Spec& spec, Backend& backend, const DataOptions& options) 
   Data data;
   if (fs::is_directory(path)) {
     const std::string source = source_of_folder(path);
-    data.store = from_clips(spec, scan_audio_folder(path), source, backend, options);
+    data.clips = scan_audio_folder(path);
+    data.store = from_clips(spec, data.clips, source, backend, options);
     if (!is_synthetic(data.store.source)) data.store.source = source;  // the cache may have it from another place
   } else {
     data.store = read_matching_store(path, spec.features);
@@ -185,33 +187,39 @@ fs::path default_cache() {
       "DIR");
 }
 
-Data load_data(const Spec& spec, Backend& backend, const DataOptions& options) {
+Data load_features(const Spec& spec, Backend& backend, const DataOptions& options) {
   Data data =
       spec.dataset.name == built_in ? load_built_in(spec, backend, options) : load_files(spec, backend, options);
   if (!spec.dataset.genres.empty()) data.store = select_genres(data.store, spec.dataset.genres);
   const std::string unusable = left_out(data.store);
   if (options.strict && !unusable.empty())
     reject("{}. Mend or remove these files, or go on without them by leaving out --strict", unusable);
-  const Split split = make_split(data.store, spec.dataset.split, spec.seed, 0, options.strict);
 
   DatasetSummary& summary = data.summary;
   summary.source = data.store.source;
   summary.genres = data.store.genres;
   summary.clips = data.store.clips();
   summary.left_out = data.store.left_out.size();
+  summary.checksum = data_checksum(data.store);
+  if (!unusable.empty()) summary.notes.push_back(unusable);
+  std::ranges::move(check_data_set(data.store, summary.name == "GTZAN"), std::back_inserter(summary.notes));
+  return data;
+}
+
+Data load_data(const Spec& spec, Backend& backend, const DataOptions& options) {
+  Data data = load_features(spec, backend, options);
+  const Split split = make_split(data.store, spec.dataset.split, spec.seed, 0, options.strict);
+
+  DatasetSummary& summary = data.summary;
   summary.train = split.train.size();
   summary.validation = split.validation.size();
   summary.test = split.test.size();
-  summary.checksum = data_checksum(data.store);
-  const bool is_gtzan = summary.name == "GTZAN";
-  if (!unusable.empty()) summary.notes.push_back(unusable);
-  if (const auto tracks = missing(split, is_gtzan); !tracks.empty())
+  if (const auto tracks = missing(split, summary.name == "GTZAN"); !tracks.empty())
     summary.notes.push_back("missing from the split: " + join(tracks));
   if (!split.duplicates_across.empty())
     summary.notes.push_back(fmt::format("{} of bit-exact duplicates in different sets: {}",
                                         count_of(split.duplicates_across.size(), "group"),
                                         join(split.duplicates_across, "; ")));
-  std::ranges::move(check_data_set(data.store, is_gtzan), std::back_inserter(summary.notes));
   return data;
 }
 

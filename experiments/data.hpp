@@ -4,10 +4,12 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "core/progress.hpp"
 #include "experiments/report.hpp"
 #include "experiments/spec.hpp"
+#include "features/clips.hpp"
 #include "features/store.hpp"
 
 namespace genretree {
@@ -16,6 +18,7 @@ namespace genretree {
 struct Data {
   FeatureStore store;
   DatasetSummary summary;
+  std::vector<Clip> clips;  ///< all of the data set's audio, in any order; empty where it is a feature store
 };
 
 struct DataOptions {
@@ -32,5 +35,9 @@ std::filesystem::path default_cache();
 /// of files and feature parameters and kept in the cache; a feature store is read as it is. InputError if the data are
 /// missing, or if a store has other features than the experiment wants.
 Data load_data(const Spec& spec, Backend& backend, const DataOptions& options);
+
+/// The same before it is divided, for what needs no split: the summary's train, validation and test stay 0, and its
+/// notes say nothing about the split.
+Data load_features(const Spec& spec, Backend& backend, const DataOptions& options);
 
 }  // namespace genretree

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "experiments/figures.hpp"
 
 namespace genretree {
@@ -30,9 +31,6 @@ Look look_of(Curve::Style style) {
   }
   return {};
 }
-
-/// Stands for the page's text colour in gnuplot's output.
-constexpr const char* ink = "#010203";
 
 bool is_finite(double value) { return std::isfinite(value); }
 double sd_or_zero(double sd) { return std::isfinite(sd) ? sd : 0; }
@@ -157,22 +155,22 @@ std::string run_gnuplot(const std::string& script) {
   return std::move(output.text);
 }
 
-void replace_all(std::string& text, const std::string& from, const std::string& to) {
-  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
-    text.replace(at, from.size(), to);
-}
-
 /// Text and axes take the colour of the page around them, no id stands twice on a page with several pictures, and the
-/// picture has a name instead of gnuplot's names of its parts.
-std::string for_any_page(std::string svg, const Plot& plot) {
+/// picture has a name instead of gnuplot's names of its parts. What is replaced has signs that are in no name on a
+/// picture and in no image in it.
+std::string for_any_page(std::string svg, const std::string& id, const std::string& title) {
   for (const char* page_colour : {" color=\"black\"", " color=\"white\"", " color=\"gray\""})
     replace_all(svg, page_colour, "");
-  for (const char* spelling : {"rgb(  1,   2,   3)", "rgb(1,2,3)", "black"}) replace_all(svg, spelling, "currentColor");
-  for (std::size_t part = 1; part <= 3 * plot.curves.size(); ++part)
-    replace_all(svg, fmt::format("<title>{}_plot_{}</title>", plot.id, part), "");
-  replace_all(svg, fmt::format("<title>{}</title>", plot.id), fmt::format("<title>{}</title>", plot.title));
-  for (const char* own_id : {"gnuplot_canvas", "gpDot", "gpPt", "textbox", "greybox"})
-    replace_all(svg, own_id, fmt::format("{}_{}", plot.id, own_id));
+  for (const char* spelling : {"rgb(  1,   2,   3)", "rgb(1,2,3)"}) replace_all(svg, spelling, "currentColor");
+  replace_all(svg, "='black'", "='currentColor'");
+  replace_all(svg, "=\"black\"", "=\"currentColor\"");
+  const std::string part = fmt::format("<title>{}_plot_", id);
+  for (std::size_t at = 0; (at = svg.find(part, at)) != std::string::npos;)
+    svg.erase(at, svg.find("</title>", at) + std::strlen("</title>") - at);
+  replace_all(svg, fmt::format("<title>{}</title>", id), fmt::format("<title>{}</title>", title));
+  for (const char* before : {"id='", "id=\"", "'#", "(#"})
+    for (const char* own_id : {"gnuplot_canvas", "gpDot", "gpPt", "textbox", "greybox"})
+      replace_all(svg, fmt::format("{}{}", before, own_id), fmt::format("{}{}_{}", before, id, own_id));
   return svg;
 }
 
@@ -187,7 +185,25 @@ std::string draw(const Plot& plot) {
   for (const Curve& curve : plot.curves)
     if (std::ranges::any_of(curve.mean, is_finite)) curves.push_back(curve);
   if (curves.empty()) fail("the figure {} has nothing to show", plot.id);
-  return for_any_page(run_gnuplot(script_of(plot, curves)), plot);
+  return draw_script(script_of(plot, curves), plot.id, plot.title);
+}
+
+std::string draw_script(const std::string& script, const std::string& id, const std::string& title) {
+  return for_any_page(run_gnuplot(script), id, title);
+}
+
+std::string gnuplot_quoted(const std::string& text) {
+  std::string quoted = printable(text);
+  replace_all(quoted, "'", "''");
+  return "'" + quoted + "'";
+}
+
+std::string standalone(const std::string& svg) {
+  const std::size_t end = svg.find('>', svg.find("<svg")) + 1;
+  return svg.substr(0, end) +
+         "\n<style>:root { color: #1d2126; } @media (prefers-color-scheme: dark) { :root { color: #e4e7ea; } "
+         "}</style>" +
+         svg.substr(end);
 }
 
 }  // namespace genretree

@@ -25,6 +25,8 @@ std::string distinct(const std::vector<GridPoint>& points, Text text) {
   return join(seen, "; ");
 }
 
+}  // namespace
+
 std::string features_text(const FeatureConfig& f) {
   return fmt::format(
       "MFCC {} to {} (coefficients: [{}, {}]), {} frames; window {}, hop {}, {} mel bands at {} Hz; compat: {}; pad: "
@@ -33,12 +35,7 @@ std::string features_text(const FeatureConfig& f) {
       f.n_fft, f.hop, f.mels, f.sample_rate, name_of(f.compat), name_of(f.pad));
 }
 
-std::string thousands(std::size_t number) {
-  std::string digits = std::to_string(number);
-  for (std::ptrdiff_t i = static_cast<std::ptrdiff_t>(digits.size()) - 3; i > 0; i -= 3)
-    digits.insert(static_cast<std::size_t>(i), 1, ',');
-  return digits;
-}
+namespace {
 
 /// The layers from the input up, with the classes and parameters unless these differ between the nodes of a tree.
 std::string network_text(const Spec& spec, std::size_t classes) {

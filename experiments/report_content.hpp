@@ -51,6 +51,9 @@ using PaperRow = std::array<PaperCell, metrics.size()>;
 /// The paper's values for each of the points; empty if none is known, or if the data are not the paper's GTZAN.
 std::vector<PaperRow> paper_rows(const Spec& spec, const DatasetSummary& dataset, const std::vector<GridPoint>& points);
 
+/// "MFCC 1 to 13 (coefficients: [1, 13]), 1293 frames; window 2048, …"
+std::string features_text(const FeatureConfig& features);
+
 ResultTables result_tables(const Spec& spec, bool with_paper);
 
 /// True for the data that the paper's values are of.
@@ -79,6 +82,9 @@ ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, cons
 
 std::string to_markdown(const ReportContent& content);
 std::string to_html(const ReportContent& content);
+
+/// A whole page with the report's style around the HTML of its body.
+std::string html_page(const std::string& title, const std::string& body);
 
 /// Text that stands for itself in HTML and SVG, also in an attribute.
 std::string xml_escaped(const std::string& text);

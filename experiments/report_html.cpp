@@ -210,6 +210,15 @@ std::string xml_escaped(const std::string& text) {
   return safe;
 }
 
+std::string html_page(const std::string& title, const std::string& body) {
+  return fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
+      "content=\"width=device-width, "
+      "initial-scale=1\">\n<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n{}</body>\n"
+      "</html>\n",
+      escaped(title), style, body);
+}
+
 std::string to_html(const ReportContent& content) {
   std::string body = fmt::format("<h1>{}</h1>\n<p class=\"{}\">{}</p>\n", escaped(content.title),
                                  content.synthetic ? "first-line banner" : "first-line", escaped(content.first_line));
@@ -224,12 +233,7 @@ std::string to_html(const ReportContent& content) {
       "genre by row, answer by column.</p>\n";
   for (const ReportConfusion& confusion : content.confusions) body += confusion_table(confusion);
   body += trials(content);
-  return fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
-      "content=\"width=device-width, "
-      "initial-scale=1\">\n<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n{}</body>\n"
-      "</html>\n",
-      escaped(content.title), style, body);
+  return html_page(content.title, body);
 }
 
 }  // namespace genretree

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "core/text.hpp"
 #include "experiments/report_content.hpp"
 #include "experiments/tree_figure.hpp"
 
@@ -8,11 +9,6 @@ namespace genretree {
 namespace {
 
 constexpr double letter = 7.6, line_height = 17, padding = 10, gap = 14, level_height = 112;
-
-/// Characters of UTF-8.
-std::size_t characters(const std::string& text) {
-  return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
-}
 
 /// A name with the lines below it.
 std::vector<std::string> lines_of(const std::string& name, const std::vector<std::string>& below) {

@@ -33,3 +33,27 @@ TEST_CASE("numbers in messages read as people say them") {
   CHECK(join(std::vector<std::string>{"a", "b"}) == "a, b");
   CHECK(join(std::vector<std::string>{}) == "");
 }
+
+TEST_CASE("printable text is UTF-8 without control characters, whatever the bytes are") {
+  const std::string bad = "\xEF\xBF\xBD";
+  CHECK(printable("§ ♯ 🎵 é") == "§ ♯ 🎵 é");
+  CHECK(printable("a\nb\x7f") == "a" + bad + "b" + bad);
+  CHECK(printable("\xff"
+                  "a\xc3") == bad + "a" + bad);                   // no first byte; cut off
+  CHECK(printable("\xc0\xaf") == bad + bad);                      // overlong
+  CHECK(printable("\xed\xa0\x80") == bad + bad + bad);            // a surrogate
+  CHECK(printable("\xf4\x90\x80\x80") == bad + bad + bad + bad);  // above U+10FFFF
+  CHECK(characters("§ ♯ 🎵 é") == 7);
+}
+
+TEST_CASE("fields of CSV are quoted where needed, texts are replaced everywhere, thousands are parted") {
+  CHECK(csv_field("plain") == "plain");
+  CHECK(csv_field("a, \"b\"") == "\"a, \"\"b\"\"\"");
+  CHECK(csv_field("two\nlines") == "\"two\nlines\"");
+  std::string text = "aXbX";
+  replace_all(text, "X", "XX");
+  CHECK(text == "aXXbXX");
+  CHECK(thousands(999) == "999");
+  CHECK(thousands(93510) == "93,510");
+  CHECK(thousands(1234567) == "1,234,567");
+}

@@ -1,0 +1,227 @@
+// Figures 6, 7, 8 and 13 and the similarity of genres: what is on them, for odd names and odd data sets too.
+#include <regex>
+
+#include "core/io/files.hpp"
+#include "experiments/clip_figures.hpp"
+#include "experiments/dataset_figures.hpp"
+#include "experiments/figures.hpp"
+#include "experiments/genre_figures.hpp"
+#include "experiments/network_figure.hpp"
+#include "features/extract.hpp"
+#include "tests/support/support.hpp"
+#include "tests/support/tiny_store.hpp"
+
+namespace genretree {
+namespace fs = std::filesystem;
+using Catch::Contains;
+namespace {
+
+std::size_t count(const std::string& text, const std::string& part) {
+  std::size_t n = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + part.size())) ++n;
+  return n;
+}
+
+/// "" for well-formed XML, else what Python's parser says.
+std::string xml_error(const std::string& text) {
+  const test::TemporaryFolder folder;
+  write_whole_text(folder / "picture.svg", text);
+  return test::run_command("python3 -c \"import xml.dom.minidom, sys; xml.dom.minidom.parse(sys.argv[1])\" " +
+                           (folder / "picture.svg").string())
+      .output;
+}
+
+constexpr std::size_t largest_figure = 500'000;
+
+/// Two genres of two clips of a second, synthesised on the spot.
+struct Music {
+  test::TemporaryFolder folder;
+  Spec spec;
+  DataOptions options;
+  std::unique_ptr<Backend> backend = make_backend({});
+
+  explicit Music(std::size_t clips = 3) {
+    spec.experiment = "odd & small";
+    spec.dataset.name = "built-in";
+    spec.dataset.genres = {"metal", "blues"};
+    spec.dataset.corpus.clips_per_genre = clips;
+    spec.dataset.corpus.seconds = 1;
+    spec.features.frames = 40;
+    spec.stack.inputs = spec.features.coefficients;
+    spec.stack.units = {128, 32};
+    options.cache = folder / "cache";
+  }
+  Data load() const { return load_features(spec, *backend, options); }
+};
+
+const ReportFigure& figure(const DatasetFigures& all, const std::string& file) {
+  const auto found = std::ranges::find(all.figures, file, &ReportFigure::file);
+  REQUIRE(found != all.figures.end());
+  return *found;
+}
+
+TEST_CASE("the layers of the paper's network, with Keras's counts of parameters", "[figures]") {
+  StackConfig stack;
+  stack.inputs = 13;
+  stack.units = {128, 32};
+  const std::vector<NetworkLayer> layers = network_layers(stack, 1293, 6);
+  std::vector<std::string> names, shapes;
+  std::vector<std::size_t> parameters;
+  for (const NetworkLayer& layer : layers) {
+    names.push_back(layer.name);
+    shapes.push_back(layer.shape);
+    parameters.push_back(layer.parameters);
+  }
+  CHECK(names == std::vector<std::string>{"input", "LSTM 128", "LSTM 32", "dense, softmax"});
+  CHECK(shapes == std::vector<std::string>{"1293 × 13", "1293 × 128", "32", "6"});
+  CHECK(parameters == std::vector<std::size_t>{0, 72704, 20608, 198});
+}
+
+TEST_CASE("Figure 6 shows one network, or one for each node of a tree", "[figures]") {
+  Spec spec;
+  spec.stack.inputs = 13;
+  spec.stack.units = {128, 32};
+  const std::string one = draw_network(spec, {"a", "b", "c", "d", "e", "f"}, "My <music>");
+  CHECK(xml_error(one) == "");
+  CHECK_THAT(one, Contains(">LSTM 128<") && Contains(">72,704 parameters<") && Contains(">93,510 in all<") &&
+                      Contains(">My &lt;music&gt;<"));
+  CHECK(count(one, "<rect") == 4);
+
+  spec.tree = GenreTree({{"root & all", 1, {"left", "c"}}, {"left", 1, {"a", "b"}}}, {"a", "b", "c"});
+  const std::string two = draw_network(spec, {"a", "b", "c"}, "My music");
+  CHECK(xml_error(two) == "");
+  CHECK(count(two, "<rect") == 8);
+  CHECK_THAT(two,
+             Contains(">root &amp; all<") && Contains(">left, c<") && Contains(">2 networks, 186,756 parameters<"));
+  CHECK(two == draw_network(spec, {"a", "b", "c"}, "My music"));
+}
+
+TEST_CASE("the inverse DCT gives the log-mel spectrogram back that the MFCCs were made of", "[figures]") {
+  FeatureConfig config;
+  config.mels = 16;
+  config.first_coefficient = 1;
+  config.coefficients = 5;
+  FeatureConfig all = config;
+  all.first_coefficient = 0;
+  all.coefficients = 16;
+  const SpectralTables tables = make_spectral_tables(all);
+  std::vector<double> log_mel;
+  std::vector<float> mfcc;
+  for (std::size_t m = 0; m < 32; ++m) log_mel.push_back(-30 + 7 * std::sin(static_cast<double>(m * m)));
+  for (std::size_t frame = 0; frame < 2; ++frame)
+    for (std::size_t k = 0; k < 16; ++k) {
+      double sum = 0;
+      for (std::size_t m = 0; m < 16; ++m) sum += tables.dct[k * 16 + m] * log_mel[frame * 16 + m];
+      mfcc.push_back(static_cast<float>(sum));
+    }
+  const Matrix again = log_mel_of(mfcc, config);
+  CHECK(again.rows == 2);
+  CHECK(test::max_difference<double, double>(again.values, log_mel) < 1e-4);
+}
+
+TEST_CASE("all figures of a synthetic data set: well-formed, small, named, and on one page that says what it is",
+          "[figures]") {
+  const Music music;
+  const Data data = music.load();
+  const DatasetFigures all = draw_dataset_figures(music.spec, data, *music.backend);
+  CHECK(all.left_out.empty());
+  CHECK(all.figures.size() == 5);
+  for (const ReportFigure& drawn : all.figures) {
+    INFO(drawn.file);
+    CHECK(xml_error(drawn.svg) == "");
+    CHECK(drawn.svg.size() < largest_figure);
+    CHECK_THAT(drawn.svg, Contains("SYNTHETIC corpus (not GTZAN)") && Contains("currentColor"));
+  }
+  CHECK_THAT(figure(all, "figure7.svg").svg, Contains(">metal<") && Contains(">blues.00000<") && Contains("time (s)"));
+  CHECK(count(figure(all, "figure8.svg").svg, "<image ") == 4);  // log-mel and MFCC of two clips
+  CHECK_THAT(figure(all, "figure8.svg").svg,
+             Contains("data:image/png;base64,") && Contains("image-rendering:pixelated"));
+  CHECK_THAT(figure(all, "figure13.svg").svg, Contains(">metal (3)<") && Contains("% of the variance)<"));
+  CHECK(count(figure(all, "similarity.svg").svg, "<rect") == 4);
+
+  write_dataset_figures(music.folder / "out", music.spec, data, all);
+  const std::string page = read_text(music.folder / "out" / "index.html");
+  CHECK(count(page, "<svg") == 5);
+  CHECK_THAT(page,
+             Contains("first-line banner\">SYNTHETIC corpus (not GTZAN): these figures say nothing about GTZAN") &&
+                 Contains("odd &amp; small") && Contains("metal.00000, blues.00000"));
+  const std::string scatter = read_text(music.folder / "out" / "scatter.csv");
+  CHECK(count(scatter, "\n") == 7);
+  CHECK_THAT(scatter, Contains("track,genre,component_1,component_2\n") && Contains("metal.00000,metal,"));
+  CHECK_THAT(read_text(music.folder / "out" / "similarity.csv"),
+             Catch::StartsWith("genre,metal,blues\nmetal,0.000000,"));
+  // a file alone has colours for light and dark; on the page they are the page's
+  CHECK(count(read_text(music.folder / "out" / "figure6.svg"), "prefers-color-scheme: dark") == 1);
+  CHECK(count(page, ":root { color:") == 0);
+
+  const DatasetFigures again = draw_dataset_figures(music.spec, data, *music.backend);
+  for (std::size_t i = 0; i < all.figures.size(); ++i) CHECK(again.figures[i].svg == all.figures[i].svg);
+}
+
+TEST_CASE("odd names of genres and tracks stand on the figures as they are", "[figures]") {
+  const std::vector<std::string> genres = {"black 'n' <\"white\"> 100% & {x}_y \\n", "gpPt"};
+  const std::string shown = ">black 'n' &lt;\"white\"> 100% &amp; {x}_y \\n";
+  const std::vector<float> samples = {0, 1, -1, 0.5f};
+  const std::string waves = draw_waveforms({{genres[0], "bytes \xff\n", samples}, {"b", "&amp;", samples}}, 4, "a'b");
+  CHECK(xml_error(waves) == "");
+  CHECK_THAT(waves, Contains(">black 'n' &lt;\"white\"> 100% &amp; {x…<") &&
+                        Contains(">bytes \xEF\xBF\xBD\xEF\xBF\xBD<") && Contains(">&amp;amp;<") && Contains(">a'b<"));
+
+  const std::vector<std::int32_t> labels = {0, 0, 1, 1};
+  PrincipalComponents components{Matrix(4, 2), {0.5, 0.25}};
+  components.scores.values = {1, 2, 3, 4, 5, 6, 7, 8};
+  const std::string scatter = draw_scatter(components, labels, genres, "data");
+  CHECK(xml_error(scatter) == "");
+  CHECK_THAT(scatter, Contains(shown + " (2)<") && Contains(">gpPt (2)<") && Contains("(50.0 % of the variance)"));
+
+  Matrix distances(2, 2);
+  distances.values = {0, 1.234, 1.234, 0};
+  const std::string similarity = draw_similarity(distances, {1, 0}, genres, "data");
+  CHECK(xml_error(similarity) == "");
+  CHECK_THAT(similarity, Contains(">1.23<") && Contains(">black &#39;n&#39; &lt;&quot;white&quot;&gt;"));
+}
+
+TEST_CASE("a feature store has no audio: what cannot be drawn is named, the rest is there", "[figures]") {
+  Spec spec;
+  Data data;
+  data.store = test::tiny_store();
+  data.summary.name = "tiny";
+  data.summary.genres = data.store.genres;
+  data.summary.source = data.store.source;
+  spec.features = data.store.config;
+  spec.stack.inputs = 4;
+  spec.stack.units = {5};
+  const DatasetFigures all = draw_dataset_figures(spec, data, *make_backend({}));
+  REQUIRE(all.left_out.size() == 2);
+  CHECK_THAT(all.left_out[0], Contains("Figure 7 (waveforms) is left out: the data set is a feature store"));
+  CHECK_THAT(all.left_out[1], Contains("log-mel half of Figure 8 is left out"));
+  CHECK(all.figures.size() == 4);
+  CHECK(count(figure(all, "figure8.svg").svg, "<image ") == 3);
+  CHECK_THAT(figure(all, "figure8.svg").svg, !Contains("log-mel"));
+}
+
+TEST_CASE("one clip of each genre is too few for similarity, two for a scatter", "[figures]") {
+  const Music music(1);
+  const DatasetFigures all = draw_dataset_figures(music.spec, music.load(), *music.backend);
+  REQUIRE(all.left_out.size() == 2);
+  CHECK_THAT(all.left_out[0], Contains("Figure 13 (scatter) is left out: ") && Contains("2 clips"));
+  CHECK_THAT(all.left_out[1],
+             Contains("The similarity of genres is left out: 2 clips of 2 genres are one clip a genre"));
+  CHECK(all.figures.size() == 3);
+}
+
+TEST_CASE("thirty seconds of ten genres stay below the size of a figure", "[figures]") {
+  Music music(1);
+  music.spec.dataset.genres = {};
+  music.spec.dataset.corpus.seconds = 30;
+  music.spec.features.frames = 1293;
+  const DatasetFigures all = draw_dataset_figures(music.spec, music.load(), *music.backend);
+  CHECK(count(figure(all, "figure8.svg").svg, "<image ") == 20);
+  for (const ReportFigure& drawn : all.figures) {
+    INFO(drawn.file);
+    CHECK(drawn.svg.size() < largest_figure);
+  }
+}
+
+}  // namespace
+}  // namespace genretree
