@@ -83,6 +83,12 @@ std::string to_html(const ReportContent& content);
 /// Text that stands for itself in HTML and SVG, also in an attribute.
 std::string xml_escaped(const std::string& text);
 
+/// A field of a CSV file, in quotes where needed.
+std::string csv_field(const std::string& text);
+
+/// Tables for a terminal.
+std::string tables_text(const std::vector<ReportTable>& tables);
+
 /// The share of row `row` on the diagonal; NaN for an empty row.
 double recall(const ReportConfusion& confusion, std::size_t row);
 

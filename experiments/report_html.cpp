@@ -215,15 +215,17 @@ std::string to_html(const ReportContent& content) {
                                  content.synthetic ? "first-line banner" : "first-line", escaped(content.first_line));
   for (const std::string& warning : content.warnings)
     body += fmt::format("<p class=\"banner\">{}</p>\n", escaped(warning));
-  body += facts_table(content) + notes_list(content) + means(content);
+  body += facts_table(content) + notes_list(content);
+  if (!content.points.empty()) body += means(content);
   for (const ReportTable& table : content.tables) body += text_table(table);
   if (!content.figures.empty()) body += fmt::format("<h2>{}</h2>\n{}", content.figures_title, figures(content.figures));
   if (!content.curve_figures.empty()) body += "<h2>While it trains</h2>\n" + figures(content.curve_figures);
   body +=
-      "<h2>Which genres are taken for which</h2>\n<p class=\"note\">Clips of the test set, summed over trials: true "
+      "<h2>Which genres are taken for which</h2>\n<p class=\"note\">Clips of the test set unless they say otherwise, "
+      "summed over trials: true "
       "genre by row, answer by column.</p>\n";
   for (const ReportConfusion& confusion : content.confusions) body += confusion_table(confusion);
-  body += trials(content);
+  if (!content.points.empty()) body += trials(content);
   return fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
       "content=\"width=device-width, "

@@ -164,24 +164,16 @@ std::string table4_csv(const GenreTree& tree, const std::vector<TreeTrial>& tria
   return text + '\n';
 }
 
-/// A field of a CSV file, in quotes where needed.
-std::string field(const std::string& text) {
-  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted.append(c == '"' ? "\"" : "").push_back(c);
-  return quoted + '"';
-}
-
 std::string confusion_csv(const GenreTree& tree, const std::vector<TreeTrial>& trials) {
   std::string text = "trial,routing,true_genre";
-  for (const std::string& genre : tree.genres()) text += ',' + field(genre);
+  for (const std::string& genre : tree.genres()) text += ',' + csv_field(genre);
   text += '\n';
   const std::size_t genres = tree.genres().size();
   for (const TreeTrial& trial : trials)
     for (const Routing& routing : routings) {
       const std::vector<std::uint32_t> counts = trial.confusion(routing.answer);
       for (std::size_t row = 0; row < genres; ++row) {
-        text += fmt::format("{},{},{}", trial.trial, routing.key, field(tree.genres()[row]));
+        text += fmt::format("{},{},{}", trial.trial, routing.key, csv_field(tree.genres()[row]));
         for (std::size_t column = 0; column < genres; ++column)
           text += fmt::format(",{}", counts[row * genres + column]);
         text += '\n';
@@ -192,10 +184,10 @@ std::string confusion_csv(const GenreTree& tree, const std::vector<TreeTrial>& t
 
 std::string decoded_csv(const GenreTree& tree, const std::vector<TreeTrial>& trials) {
   std::string text = "trial,track,true_genre,hard,soft\n";
-  const auto name = [&](std::uint32_t genre) { return field(tree.genres()[genre]); };
+  const auto name = [&](std::uint32_t genre) { return csv_field(tree.genres()[genre]); };
   for (const TreeTrial& trial : trials)
     for (const DecodedClip& clip : trial.clips)
-      text += fmt::format("{},{},{},{},{}\n", trial.trial, field(clip.track), name(clip.genre), name(clip.hard),
+      text += fmt::format("{},{},{},{},{}\n", trial.trial, csv_field(clip.track), name(clip.genre), name(clip.hard),
                           name(clip.soft));
   return text;
 }
