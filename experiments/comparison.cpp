@@ -192,7 +192,8 @@ ReportContent make_comparison(const Comparison& comparison) {
     if (!comparison.variants[i].runs.spec.tree.empty())
       for (ReportFigure figure : contents[i].figures) {
         figure.file = fmt::format("{}/{}", name, figure.file);
-        figure.title = fmt::format("The tree of {}", name);
+        figure.title = fmt::format("{}: the tree", name);
+        figure.wide = true;
         content.figures.push_back(std::move(figure));
       }
     content.confusions.push_back(contents[i].confusions.front());  // of the point that the table shows

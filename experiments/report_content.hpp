@@ -15,6 +15,7 @@ namespace genretree {
 struct ReportFigure {
   std::string file;  ///< "figure11.svg"
   std::string title, caption, svg;
+  bool wide = false;  ///< takes a row of its own
 };
 
 /// A confusion matrix of the test set, summed over trials.

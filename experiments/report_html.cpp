@@ -27,6 +27,7 @@ p { margin: .5rem 0; }
 .note, figcaption, caption { color: var(--quiet); font-size: .875rem; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); gap: 1.5rem 2rem; }
 figure { margin: 0; }
+figure.wide { grid-column: 1 / -1; }
 figure svg { width: 100%; height: auto; display: block; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
@@ -152,8 +153,9 @@ std::string text_table(const ReportTable& table) {
 std::string figures(const std::vector<ReportFigure>& list) {
   std::string pictures;
   for (const ReportFigure& figure : list)
-    pictures += fmt::format("<figure>\n<h3>{}</h3>\n{}\n<figcaption>{}</figcaption>\n</figure>\n",
-                            escaped(figure.title), figure.svg.substr(figure.svg.find("<svg")), escaped(figure.caption));
+    pictures += fmt::format("<figure{}>\n<h3>{}</h3>\n{}\n<figcaption>{}</figcaption>\n</figure>\n",
+                            figure.wide ? " class=\"wide\"" : "", escaped(figure.title),
+                            figure.svg.substr(figure.svg.find("<svg")), escaped(figure.caption));
   return fmt::format("<div class=\"pair\">\n{}</div>\n", pictures);
 }
 
