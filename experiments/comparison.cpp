@@ -3,11 +3,11 @@
 #include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <tuple>
 
 #include "core/error.hpp"
 #include "core/io/files.hpp"
 #include "core/text.hpp"
+#include "experiments/bootstrap.hpp"
 #include "experiments/comparison.hpp"
 #include "experiments/paper.hpp"
 #include "experiments/report_content.hpp"
@@ -21,6 +21,8 @@ namespace {
 constexpr const char* names_file = "comparison.json";
 constexpr Spread none = {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::quiet_NaN()};
 
+constexpr Interval nowhere = {none.mean, none.mean};
+
 /// One variant in the table.
 struct Row {
   const ComparedVariant& variant;
@@ -28,6 +30,9 @@ struct Row {
   std::size_t trials = 0;
   Spread validation = none, test = none;  ///< accuracy; of a tree by hard routing
   Spread soft = none;                     ///< of a tree by soft routing
+  std::vector<TrackCount> counts = {};    ///< of the test accuracy, over all trials
+  Interval interval = nowhere;            ///< of the test accuracy
+  Interval beyond_first = nowhere;        ///< of its difference from the first row's, where both have the same clips
   PaperResult paper = {none.mean, ""};
 };
 
@@ -37,6 +42,10 @@ Row tree_row(const ComparedVariant& variant) {
   Row row{variant, fmt::format("a tree of {}", count_of(tree.nodes().size(), "node")), trials.size()};
   row.test = spread_of(values_of(tree_metrics[0], tree, trials));
   row.soft = spread_of(values_of(tree_metrics[1], tree, trials));
+  for (const TreeTrial& trial : trials)
+    for (const DecodedClip& clip : trial.clips) row.counts.push_back({clip.track, clip.hard == clip.genre, 1});
+  row.counts = merged(std::move(row.counts));
+  row.interval = accuracy_interval(row.counts, variant.runs.spec.seed);
   row.paper = paper_result(tree.genres(), tree, 0);
   return row;
 }
@@ -51,15 +60,27 @@ Row grid_row(const ComparedVariant& variant) {
                       : fmt::format(", the last of {}", points.size());
   row.validation = point.spread(metrics[0]);
   row.test = point.spread(metrics[2]);
+  row.counts = track_counts(variant.runs.spec, point.trials);
+  row.interval = point.test_interval;
   row.paper = paper_result(variant.runs.dataset.genres, {}, point.epochs);
   return row;
+}
+
+/// True if both were asked for the same test clips, each as often.
+bool same_clips(const Row& a, const Row& b) {
+  return std::ranges::equal(a.counts, b.counts, [](const TrackCount& x, const TrackCount& y) {
+    return x.track == y.track && x.total == y.total;
+  });
 }
 
 std::vector<Row> rows_of(const Comparison& comparison) {
   std::vector<Row> rows;
   for (const ComparedVariant& variant : comparison.variants) {
     rows.push_back(variant.runs.spec.tree.empty() ? grid_row(variant) : tree_row(variant));
-    if (!is_gtzan(variant.runs.dataset)) rows.back().paper = {none.mean, ""};
+    Row &row = rows.back(), &first = rows.front();
+    if (!is_gtzan(variant.runs.dataset)) row.paper = {none.mean, ""};
+    if (rows.size() > 1 && same_clips(row, first))
+      row.beyond_first = difference_interval(row.counts, first.counts, first.variant.runs.spec.seed);
   }
   return rows;
 }
@@ -73,42 +94,46 @@ struct Column {
 
 std::string cell_of(const Spread& spread) { return std::isnan(spread.mean) ? "" : shown_percent(spread); }
 
+/// "+3.5 [-1.0, 8.0]"
+std::string difference_cell(const Row& row, double first) {
+  if (std::isnan(row.beyond_first.low)) return "";
+  return fmt::format("{:+.1f} {}", 100 * (row.test.mean - first), shown_percent(row.beyond_first));
+}
+
+std::string test_cell(const Row& row) {
+  const std::string mean = cell_of(row.test), interval = shown_percent(row.interval);
+  return interval.empty() ? mean : fmt::format("{} {}", mean, interval);
+}
+
 std::string paper_cell(const Row& row) {
   return std::isnan(row.paper.accuracy) ? "" : fmt::format("{:.6g} ({})", 100 * row.paper.accuracy, row.paper.what);
 }
 
-const std::vector<Column>& columns() {
-  static const std::vector<Column> all = {
+std::vector<Column> columns(const Row& first) {
+  const auto difference = [mean = first.test.mean](const Row& row) { return difference_cell(row, mean); };
+  return {
       {"variant", [](const Row& row) { return row.variant.name; }},
       {"what differs", [](const Row& row) { return row.variant.difference; }},
       {"shown", [](const Row& row) { return row.shown; }},
       {"trials", [](const Row& row) { return std::to_string(row.trials); }},
-      {"validation accuracy, %", [](const Row& row) { return cell_of(row.validation); }},
-      {"test accuracy, %", [](const Row& row) { return cell_of(row.test); }},
+      {"validation, %", [](const Row& row) { return cell_of(row.validation); }},
+      {"test accuracy, %", test_cell},
+      {fmt::format("above {}, points", first.variant.name), difference},
       {"by soft routing, %", [](const Row& row) { return cell_of(row.soft); }},
       {"paper, %", paper_cell},
   };
-  return all;
 }
 
-/// True if every variant is tested on the same clips in each trial.
-bool same_test_clips(const Comparison& comparison) {
-  const auto key = [](const ComparedVariant& variant) {
-    const auto& [spec, dataset, results] = variant.runs;
-    return std::tuple(dataset.name, dataset.genres, spec.dataset.split.name, spec.seed, spec.grid.trials, dataset.clips,
-                      dataset.test);
-  };
-  return std::ranges::all_of(comparison.variants,
-                             [&](const auto& variant) { return key(variant) == key(comparison.variants.front()); });
-}
-
-std::vector<std::string> table_notes(const Comparison& comparison, const std::vector<Row>& rows) {
+std::vector<std::string> table_notes(const std::vector<Row>& rows) {
+  const bool same = std::ranges::all_of(rows, [&](const Row& row) { return same_clips(row, rows.front()); });
   std::vector<std::string> notes = {
       "Mean ± standard deviation over trials (n − 1), accuracies in percent. Each variant has a report of its own in "
       "the folder of its name.",
-      same_test_clips(comparison)
-          ? "All variants have the same test clips in each trial, and the same seed."
-          : "The variants do not have the same test clips: their accuracies answer different questions."};
+      interval_note(),
+      same ? fmt::format("All variants have the same test clips. A difference from {} whose interval holds 0 may be "
+                         "owed to the choice of these clips alone.",
+                         rows.front().variant.name)
+           : "Not all variants have the same test clips: where they differ, accuracies answer different questions."};
   if (std::ranges::any_of(rows, [](const Row& row) { return !row.variant.runs.spec.tree.empty(); }))
     notes.push_back(
         "The test accuracy of a tree is that of hard routing, end to end over all genres; soft routing takes the "
@@ -118,7 +143,7 @@ std::vector<std::string> table_notes(const Comparison& comparison, const std::ve
         "The paper did not measure its tree end to end: {:.6g} % is a mean of products of its nodes' accuracies "
         "(its abstract says {:.2f} %).",
         100 * paper_mean_of_products, 100 * paper_abstract_accuracy));
-  if (!is_gtzan(comparison.variants.front().runs.dataset))
+  if (!is_gtzan(rows.front().variant.runs.dataset))
     notes.push_back("The paper's values are for GTZAN, which is other data than these, and are not shown.");
   else if (std::ranges::all_of(rows, [](const Row& row) { return paper_cell(row).empty(); }))
     notes.push_back("The paper has no values for these rows, or they are not known to this version.");
@@ -128,12 +153,9 @@ std::vector<std::string> table_notes(const Comparison& comparison, const std::ve
 /// Columns that are empty in every row are left out.
 ReportTable comparison_table(const Comparison& comparison) {
   const std::vector<Row> rows = rows_of(comparison);
-  ReportTable table{"The variants side by side",
-                    {},
-                    std::vector<std::vector<std::string>>(rows.size()),
-                    table_notes(comparison, rows),
-                    3};
-  for (const Column& column : columns()) {
+  ReportTable table{
+      "The variants side by side", {}, std::vector<std::vector<std::string>>(rows.size()), table_notes(rows), 3};
+  for (const Column& column : columns(rows.front())) {
     if (std::ranges::all_of(rows, [&](const Row& row) { return column.cell(row).empty(); })) continue;
     table.heading.push_back(column.heading);
     for (std::size_t i = 0; i < rows.size(); ++i) table.rows[i].push_back(column.cell(rows[i]));
@@ -145,13 +167,17 @@ std::string comparison_csv(const Comparison& comparison) {
   const auto number = [](double value) { return std::isnan(value) ? std::string() : fmt::format("{}", value); };
   std::string text =
       "variant,difference,shown,trials,validation_accuracy_mean,validation_accuracy_sd,test_accuracy_mean,"
-      "test_accuracy_sd,soft_accuracy_mean,soft_accuracy_sd,paper\n";
+      "test_accuracy_sd,soft_accuracy_mean,soft_accuracy_sd,paper,test_accuracy_low,test_accuracy_high,"
+      "above_first_low,above_first_high\n";
   for (const Row& row : rows_of(comparison)) {
     text += fmt::format("{},{},{},{}", row.variant.name, csv_field(row.variant.difference), csv_field(row.shown),
                         row.trials);
     for (const Spread& spread : {row.validation, row.test, row.soft})
       text += fmt::format(",{},{}", number(spread.mean), number(spread.sd));
-    text += fmt::format(",{}\n", number(row.paper.accuracy));
+    text += fmt::format(",{}", number(row.paper.accuracy));
+    for (const Interval& interval : {row.interval, row.beyond_first})
+      text += fmt::format(",{},{}", number(interval.low), number(interval.high));
+    text += '\n';
   }
   return text;
 }

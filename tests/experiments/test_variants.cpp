@@ -1,10 +1,13 @@
 // Several experiments in one file: how they are read, what is wrong with them, and how they stand side by side.
 #include <cmath>
+#include <sstream>
 
 #include "core/io/files.hpp"
 #include "core/text.hpp"
+#include "experiments/bootstrap.hpp"
 #include "experiments/comparison.hpp"
 #include "experiments/paper.hpp"
+#include "experiments/summary.hpp"
 #include "experiments/variants.hpp"
 #include "tests/support/support.hpp"
 
@@ -111,32 +114,35 @@ constexpr const char* one_node =
     "variants: {tree: {tree: {top: {epochs: 1, children: [jazz, pop, rock]}}, "
     "grid.epochs: null}, flat: {}}\n";
 
+/// What a classifier of three genres says that is right about the first `right` of four clips.
+TestAnswers answers_of(std::size_t right) {
+  TestAnswers answers = {{"jazz.1", "jazz.2", "pop.1", "rock.1"}, {0, 0, 1, 2}, {}};
+  for (std::size_t clip = 0; clip < 4; ++clip)
+    for (std::uint32_t genre = 0; genre < 3; ++genre)
+      answers.probabilities.push_back((genre == answers.genres[clip]) == (clip < right) ? 0.6f : 0.2f);
+  return answers;
+}
+
 /// A result of the grid above with one epoch of history for each of its epochs.
-Result result_of(std::uint32_t epochs, std::uint32_t trial, double validation, double test_accuracy) {
+Result result_of(std::uint32_t epochs, std::uint32_t trial, double validation, std::size_t right) {
   Result result;
   result.run = fmt::format("e{:03}-t{}", epochs, trial);
   result.epochs = epochs;
   result.trial = trial;
   result.train = {1, 0.5};
   result.validation = {1, validation};
-  result.test = {1, test_accuracy};
+  result.test = {1, static_cast<double>(right) / 4};
   result.history.assign(epochs, {result.train, result.validation, result.test});
-  result.confusion = {1, 0, 0, 0, 1, 0, 0, 0, 0};
-  result.answers = {{"jazz.1", "pop.1"}, {0, 1}, {0.8f, 0.1f, 0.1f, 0.1f, 0.8f, 0.1f}};
+  result.confusion = {1, 1, 0, 0, 1, 0, 0, 0, 1};
+  result.answers = answers_of(right);
   return result;
 }
 
-/// The same of the tree's only node: right about the first `right` of four clips.
+/// The same of the tree's only node.
 Result node_result(std::uint32_t trial, std::size_t right) {
-  Result result = result_of(1, trial, 0.5, static_cast<double>(right) / 4);
+  Result result = result_of(1, trial, 0.5, right);
   result.run = fmt::format("top-t{}", trial);
   result.node = "top";
-  result.answers = {{"jazz.1", "jazz.2", "pop.1", "rock.1"}, {0, 0, 1, 2}, {}};
-  for (std::size_t clip = 0; clip < 4; ++clip)
-    for (std::uint32_t genre = 0; genre < 3; ++genre) {
-      const bool is_truth = genre == result.answers.genres[clip];
-      result.answers.probabilities.push_back(is_truth == (clip < right) ? 0.6f : 0.2f);
-    }
   return result;
 }
 
@@ -145,8 +151,8 @@ Comparison tree_and_grid(const std::string& dataset) {
   const ExperimentFile file = File(one_node).load();
   const DatasetSummary summary = {dataset, "a folder", {"jazz", "pop", "rock"}, 30, 15, 6, 9, "0", {}};
   const std::vector<Result> nodes = {node_result(0, 4), node_result(1, 2)};
-  const std::vector<Result> grid = {result_of(2, 0, 0.75, 0.25), result_of(2, 1, 0.75, 0.5), result_of(4, 0, 0.25, 1),
-                                    result_of(4, 1, 0.5, 1)};
+  const std::vector<Result> grid = {result_of(2, 0, 0.75, 1), result_of(2, 1, 0.75, 2), result_of(4, 0, 0.25, 4),
+                                    result_of(4, 1, 0.5, 4)};
   Comparison comparison{"many", {}};
   for (std::size_t i = 0; i < 2; ++i)
     comparison.variants.push_back(
@@ -158,22 +164,42 @@ TEST_CASE("comparison.csv: a tree end to end, a grid at the point that validatio
           "[variants]") {
   const test::TemporaryFolder folder;
   write_comparison(folder.path(), tree_and_grid("music"));
-  const std::string csv = read_text(folder / "comparison.csv"), sd = fmt::format("{}", std::sqrt(0.125)),
-                    grid_sd = fmt::format("{}", std::sqrt(0.03125));
-  CHECK(csv ==
+  std::istringstream csv(read_text(folder / "comparison.csv"));
+  std::string heading, tree, flat, rest;
+  REQUIRE((std::getline(csv, heading) && std::getline(csv, tree) && std::getline(csv, flat)));
+  CHECK_FALSE(std::getline(csv, rest));
+  const std::string sd = fmt::format("{}", std::sqrt(0.125)), flat_sd = fmt::format("{}", std::sqrt(0.03125));
+  CHECK(heading ==
         "variant,difference,shown,trials,validation_accuracy_mean,validation_accuracy_sd,test_accuracy_mean,"
-        "test_accuracy_sd,soft_accuracy_mean,soft_accuracy_sd,paper\n"
-        "tree,\"tree: {top: {epochs: 1, children: [jazz, pop, rock]}}, grid.epochs: none\",a tree of 1 node,2,,,0.75," +
-            sd + ",0.75," + sd +
-            ",\n"
-            "flat,the file as it stands,\"2 epochs, the best of 2 by validation\",2,0.75,0,0.375," +
-            grid_sd + ",,,\n");
+        "test_accuracy_sd,soft_accuracy_mean,soft_accuracy_sd,paper,test_accuracy_low,test_accuracy_high,"
+        "above_first_low,above_first_high");
+  CHECK_THAT(tree, Catch::StartsWith("tree,\"tree: {top: {epochs: 1, children: [jazz, pop, rock]}}, grid.epochs: "
+                                     "none\",a tree of 1 node,2,,,0.75," +
+                                     sd + ",0.75," + sd + ",,") &&
+                       Catch::EndsWith(",,"));  // nothing is above itself
+  CHECK_THAT(flat, Catch::StartsWith("flat,the file as it stands,\"2 epochs, the best of 2 by validation\",2,0.75,0,"
+                                     "0.375," +
+                                     flat_sd + ",,,,"));
+}
+
+TEST_CASE("the interval of the difference from the first variant is paired, on the same test clips only",
+          "[variants]") {
+  // right over two trials, clip by clip: tree 2 2 1 1, flat 2 1 0 0; the difference of each is 0, -1, -1, -1 of 2
+  Comparison comparison = tree_and_grid("music");
+  const Interval expected = difference_interval({{"jazz.1", 2, 2}, {"jazz.2", 1, 2}, {"pop.1", 0, 2}, {"rock.1", 0, 2}},
+                                                {{"jazz.1", 2, 2}, {"jazz.2", 2, 2}, {"pop.1", 1, 2}, {"rock.1", 1, 2}},
+                                                comparison.variants[0].runs.spec.seed);
+  CHECK(expected.high <= 0);
+  CHECK_THAT(comparison_as_text(comparison),
+             Contains("above tree, points") && Contains("-37.5 " + shown_percent(expected)));
+  for (Result& result : comparison.variants[1].runs.results) result.answers.tracks[3] = "rock.2";
+  CHECK_THAT(comparison_as_text(comparison), !Contains("above tree, points"));
 }
 
 TEST_CASE("without a validation set a grid shows its last point", "[variants]") {
   Comparison comparison = tree_and_grid("music");
   for (Result& result : comparison.variants[1].runs.results) result.validation = {std::nan(""), std::nan("")};
-  CHECK_THAT(comparison_as_text(comparison), Contains("4 epochs, the last of 2") && !Contains("validation accuracy"));
+  CHECK_THAT(comparison_as_text(comparison), Contains("4 epochs, the last of 2") && !Contains("validation, %"));
 }
 
 TEST_CASE("the comparison's pages hold every variant, the trees and what the numbers mean", "[variants]") {
@@ -184,14 +210,14 @@ TEST_CASE("the comparison's pages hold every variant, the trees and what the num
     const std::string page = read_text(folder / name);
     CHECK_THAT(page, Contains("The variants side by side") && Contains("75.0 ± 35.4") && Contains("37.5 ± 17.7"));
     CHECK_THAT(page, Contains("tree: the tree") && Contains("flat: 2 epochs"));
-    CHECK_THAT(page, Contains("All variants have the same test clips") && Contains("other data than these"));
+    CHECK_THAT(page, Contains("All variants have the same test clips") && Contains("bootstrap interval") &&
+                         Contains("other data than these"));
     CHECK_THAT(page, !Contains("Figure 10") && !Contains("nan"));
   }
   Comparison other = tree_and_grid("music");
-  other.variants[1].runs.dataset.test = 8;
-  CHECK_THAT(comparison_as_text(other), Contains("75.0 ± 35.4"));
+  for (Result& result : other.variants[1].runs.results) result.answers.tracks[3] = "rock.2";
   write_comparison(folder.path(), other);
-  CHECK_THAT(read_text(folder / "report.md"), Contains("do not have the same test clips"));
+  CHECK_THAT(read_text(folder / "report.md"), Contains("Not all variants have the same test clips"));
 }
 
 TEST_CASE("the paper's value stands beside its tree on GTZAN, and beside nothing else", "[variants]") {
