@@ -26,7 +26,7 @@ constexpr PhiloxBlock philox(PhiloxBlock counter, std::uint64_t key) {
 }
 
 /// What a random number is for. Two uses never share numbers.
-enum class RandomUse : std::uint32_t { split, corpus, initial_weights, shuffle, dropout };
+enum class RandomUse : std::uint32_t { split, corpus, initial_weights, shuffle, dropout, bootstrap };
 
 /// Names one stream of random numbers.
 struct RandomKey {

@@ -49,21 +49,34 @@ bool same(double a, double b) { return a == b || (std::isnan(a) && std::isnan(b)
 bool same(const Score& a, const Score& b) { return same(a.loss, b.loss) && same(a.accuracy, b.accuracy); }
 bool same_metrics(const Result& a, const Result& b) {
   return same(a.train, b.train) && same(a.validation, b.validation) && same(a.test, b.test) &&
-         a.confusion == b.confusion && a.answers.tracks == b.answers.tracks && a.answers.genres == b.answers.genres &&
+         a.confusion == b.confusion && a.validation_confusion == b.validation_confusion &&
+         a.answers.tracks == b.answers.tracks && a.answers.genres == b.answers.genres &&
          std::ranges::equal(a.answers.probabilities, b.answers.probabilities,
                             [](double x, double y) { return same(x, y); });
 }
 
-Json answers_to_json(const NodeAnswers& answers) {
+/// The double that prints with the fewest digits and reads back to the same float.
+double shortest(float value) {
+  const double decimal = std::stod(fmt::format("{}", value));
+  return static_cast<float>(decimal) == value ? decimal : value;
+}
+
+Json answers_to_json(const TestAnswers& answers) {
   Json probabilities = Json::array();
-  for (const float probability : answers.probabilities) probabilities.push_back(number(probability));
+  for (const float probability : answers.probabilities) probabilities.push_back(number(shortest(probability)));
   return {{"tracks", answers.tracks}, {"genres", answers.genres}, {"probabilities", probabilities}};
 }
-NodeAnswers answers_from_json(const Json& json) {
-  NodeAnswers answers{json.at("tracks"), json.at("genres"), {}};
+TestAnswers answers_from_json(const Json& json) {
+  TestAnswers answers{json.at("tracks"), json.at("genres"), {}};
   for (const Json& probability : json.at("probabilities"))
     answers.probabilities.push_back(static_cast<float>(number(probability)));
   return answers;
+}
+
+/// True for a result without answers, as ledgers of version 0.1 hold them.
+bool is_older_result(const std::string& line) {
+  const Json json = Json::parse(line, nullptr, false);
+  return json.is_object() && json.contains("confusion") && !(json.contains("answers") && json.contains("node"));
 }
 
 /// All results of one ledger beside those that are there already; see read_results.
@@ -85,24 +98,30 @@ std::string Cell::name() const {
   return node.empty() ? fmt::format("{} epochs, trial {}", epochs, trial) : fmt::format("{}, trial {}", node, trial);
 }
 
+std::size_t Result::classes() const {
+  return static_cast<std::size_t>(std::lround(std::sqrt(static_cast<double>(confusion.size()))));
+}
+
 std::string to_json_line(const Result& result) {
   Json history = Json::array();
   for (const EpochScores& epoch : result.history) history.push_back(epoch_to_json(epoch));
-  Json json = {{"run", result.run},
-               {"epochs", result.epochs},
-               {"trial", result.trial},
-               {"seed", result.seed},
-               {"spec_hash", result.spec_hash},
-               {"commit", result.commit},
-               {"backend", backend_to_json(result.backend)},
-               {"machine", result.machine},
-               {"seconds", result.seconds},
-               {"train", score_to_json(result.train)},
-               {"validation", score_to_json(result.validation)},
-               {"test", score_to_json(result.test)},
-               {"history", history},
-               {"confusion", result.confusion}};
-  if (!result.node.empty()) json.update({{"node", result.node}, {"answers", answers_to_json(result.answers)}});
+  const Json json = {{"run", result.run},
+                     {"node", result.node},
+                     {"epochs", result.epochs},
+                     {"trial", result.trial},
+                     {"seed", result.seed},
+                     {"spec_hash", result.spec_hash},
+                     {"commit", result.commit},
+                     {"backend", backend_to_json(result.backend)},
+                     {"machine", result.machine},
+                     {"seconds", result.seconds},
+                     {"train", score_to_json(result.train)},
+                     {"validation", score_to_json(result.validation)},
+                     {"test", score_to_json(result.test)},
+                     {"history", history},
+                     {"confusion", result.confusion},
+                     {"validation_confusion", result.validation_confusion},
+                     {"answers", answers_to_json(result.answers)}};
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);  // a track's name may be any bytes
 }
 
@@ -111,6 +130,7 @@ std::optional<Result> result_from_json_line(const std::string& line) {
     const Json json = Json::parse(line);
     Result result;
     json.at("run").get_to(result.run);
+    json.at("node").get_to(result.node);
     json.at("epochs").get_to(result.epochs);
     json.at("trial").get_to(result.trial);
     json.at("seed").get_to(result.seed);
@@ -124,11 +144,13 @@ std::optional<Result> result_from_json_line(const std::string& line) {
     result.test = score_from_json(json.at("test"));
     for (const Json& row : json.at("history")) result.history.push_back(epoch_from_json(row));
     json.at("confusion").get_to(result.confusion);
-    if (json.contains("node")) {
-      json.at("node").get_to(result.node);
-      result.answers = answers_from_json(json.at("answers"));
-    }
-    return result;
+    json.at("validation_confusion").get_to(result.validation_confusion);
+    result.answers = answers_from_json(json.at("answers"));
+    const std::size_t clips = result.answers.tracks.size(), classes = result.classes();
+    const bool whole = result.answers.genres.size() == clips &&
+                       result.answers.probabilities.size() == clips * classes &&
+                       result.confusion.size() == classes * classes;
+    return whole ? std::optional(result) : std::nullopt;
   } catch (const Json::exception&) {
     return std::nullopt;
   }
@@ -161,6 +183,12 @@ std::vector<Result> read_ledger(const fs::path& path, bool repair) {
     std::optional<Result> result =
         end == std::string::npos ? std::nullopt : result_from_json_line(text.substr(begin, end - begin));
     if (!result) {
+      if (end != std::string::npos && is_older_result(text.substr(begin, end - begin)))
+        reject(
+            "{}:{}: this result was written by an older version of the program, which did not keep what the classifier "
+            "says of each test clip. Reports need that now: run the experiment anew in another --out, or make the "
+            "report with the version that wrote the ledger",
+            path.string(), number);
       if (end != std::string::npos && end + 1 < text.size())
         reject(
             "{}:{}: this line is no result. The file is damaged: delete the line, and its run will be done again with "

@@ -21,14 +21,15 @@ struct Cell {
   std::string name() const;  ///< "50 epochs, trial 2", or "strong, trial 2"
 };
 
-/// What a node of a tree says of all test clips of its trial, those of genres elsewhere in the tree too, for the way
-/// through the tree may lead them here. Decoding needs nothing else.
-struct NodeAnswers {
+/// What a classifier says of all test clips of its trial. Those of a tree's node are all clips too, also of genres
+/// elsewhere in the tree, for the way through the tree may lead them here. Decoding, confusion matrices and intervals
+/// of accuracies need nothing else.
+struct TestAnswers {
   std::vector<std::string> tracks;    ///< [clips]
   std::vector<std::uint32_t> genres;  ///< [clips] the true ones
-  std::vector<float> probabilities;   ///< [clips, children]
+  std::vector<float> probabilities;   ///< [clips, classes]
 
-  bool operator==(const NodeAnswers&) const = default;
+  bool operator==(const TestAnswers&) const = default;
 };
 
 /// What was measured at one grid point, or of one node of a tree, in one trial.
@@ -46,9 +47,12 @@ struct Result {
   Score train, validation, test;         ///< at the end
   std::vector<EpochScores> history;      ///< of every epoch
   std::vector<std::uint32_t> confusion;  ///< test set, [classes, classes], true class by row
-  NodeAnswers answers;                   ///< of a tree's node; empty in a grid
+  TestAnswers answers;
+  std::vector<std::uint32_t> validation_confusion = {};  ///< [classes, classes], empty without a validation set
 
   Cell cell() const { return {node, epochs, trial}; }
+  /// Of the classifier: rows of its confusion matrix.
+  std::size_t classes() const;
 };
 
 std::string to_json_line(const Result& result);
@@ -62,7 +66,7 @@ std::filesystem::path ledger_path(const std::filesystem::path& folder, std::size
 std::vector<std::size_t> ledger_shards(const std::filesystem::path& folder);
 
 /// All results in one ledger file; a last line that was cut off is left out (and removed from the file if `repair`). A
-/// bad line before the last is an InputError with its number.
+/// bad line before the last is an InputError with its number, as is a line of an older program, without answers.
 std::vector<Result> read_ledger(const std::filesystem::path& path, bool repair);
 
 /// All results of the folders' ledgers, sorted by node, epochs and trial, each cell once. InputError on mixed spec

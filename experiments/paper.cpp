@@ -78,6 +78,15 @@ double paper_path_product(const PaperNode& last_node) {
   return unknown;
 }
 
+PaperResult paper_result(std::vector<std::string> genres, const GenreTree& tree, std::uint32_t epochs) {
+  if (is_paper_tree(tree)) return {paper_mean_of_products, "product estimate"};
+  std::ranges::sort(genres);
+  const PaperPoint* point = paper_figure10(epochs);
+  const bool six_genres = genres == std::vector<std::string>{"classical", "hiphop", "jazz", "metal", "pop", "reggae"};
+  if (tree.empty() && six_genres && point) return {point->test_accuracy, "Figure 10"};
+  return {unknown, ""};
+}
+
 std::string paper_footnote() {
   const auto& [epochs, mean] = paper_test_loss_disagreement;
   return fmt::format(

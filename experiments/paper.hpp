@@ -55,6 +55,17 @@ double paper_path_product(const PaperNode& last_node);
 /// What the paper compares itself with, the CNN of its reference [2]: 30 of 64 clips of a single mini-batch.
 inline constexpr double paper_cnn_accuracy = 0.4687;
 
+/// What the paper's abstract says of its tree; its text has the product above.
+inline constexpr double paper_abstract_accuracy = 0.50;
+
+/// What the paper has to set beside an experiment as a whole: NaN where it has nothing, or it is not known here.
+struct PaperResult {
+  double accuracy;
+  std::string what;  ///< "product estimate"
+};
+/// genres: that are told apart; tree: empty for a single classifier, which has been trained for `epochs`.
+PaperResult paper_result(std::vector<std::string> genres, const GenreTree& tree, std::uint32_t epochs);
+
 /// What has to be said once beside the paper's values.
 std::string paper_footnote();
 std::string paper_gaps_note();  ///< how little of it is known

@@ -8,6 +8,7 @@
 #include "experiments/report.hpp"
 #include "experiments/report_content.hpp"
 #include "experiments/summary.hpp"
+#include "experiments/tree_learning.hpp"
 #include "experiments/tree_report.hpp"
 
 namespace genretree {
@@ -124,6 +125,8 @@ std::string means_text(const ResultTables& names, const std::vector<GridPoint>& 
                      paper.empty() ? "" : "; below, where it is known, the paper's mean", aligned(rows), footnotes);
 }
 
+}  // namespace
+
 std::string tables_text(const std::vector<ReportTable>& tables) {
   std::string text;
   for (const ReportTable& table : tables) {
@@ -134,7 +137,12 @@ std::string tables_text(const std::vector<ReportTable>& tables) {
   return text;
 }
 
-}  // namespace
+std::string csv_field(const std::string& text) {
+  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted.append(c == '"' ? "\"" : "").push_back(c);
+  return quoted + '"';
+}
 
 std::string to_json(const DatasetSummary& s) {
   return nlohmann::ordered_json{{"name", s.name},        {"source", s.source},     {"genres", s.genres},
@@ -160,7 +168,8 @@ DatasetSummary dataset_summary_from_json(const std::string& text, const std::str
 
 void write_report(const std::filesystem::path& folder, const Spec& spec, const DatasetSummary& dataset,
                   const std::vector<Result>& results) {
-  const ReportContent content = make_content(spec, dataset, results);
+  ReportContent content = make_content(spec, dataset, results);
+  if (const auto origin = read_tree_origin(folder)) add_tree_origin(content, *origin);
   make_writable_folder(folder);
   const ResultTables& names = content.results;
   write_whole_text(folder / names.trials_csv, trials_csv(names, content.points));

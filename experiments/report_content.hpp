@@ -15,6 +15,7 @@ namespace genretree {
 struct ReportFigure {
   std::string file;  ///< "figure11.svg"
   std::string title, caption, svg;
+  bool wide = false;  ///< takes a row of its own
 };
 
 /// A confusion matrix of the test set, summed over trials.
@@ -88,6 +89,12 @@ std::string html_page(const std::string& title, const std::string& body);
 
 /// Text that stands for itself in HTML and SVG, also in an attribute.
 std::string xml_escaped(const std::string& text);
+
+/// A field of a CSV file, in quotes where needed.
+std::string csv_field(const std::string& text);
+
+/// Tables for a terminal.
+std::string tables_text(const std::vector<ReportTable>& tables);
 
 /// The share of row `row` on the diagonal; NaN for an empty row.
 double recall(const ReportConfusion& confusion, std::size_t row);

@@ -27,6 +27,7 @@ p { margin: .5rem 0; }
 .note, figcaption, caption { color: var(--quiet); font-size: .875rem; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr)); gap: 1.5rem 2rem; }
 figure { margin: 0; }
+figure.wide { grid-column: 1 / -1; }
 figure svg { width: 100%; height: auto; display: block; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
@@ -152,8 +153,9 @@ std::string text_table(const ReportTable& table) {
 std::string figures(const std::vector<ReportFigure>& list) {
   std::string pictures;
   for (const ReportFigure& figure : list)
-    pictures += fmt::format("<figure>\n<h3>{}</h3>\n{}\n<figcaption>{}</figcaption>\n</figure>\n",
-                            escaped(figure.title), figure.svg.substr(figure.svg.find("<svg")), escaped(figure.caption));
+    pictures += fmt::format("<figure{}>\n<h3>{}</h3>\n{}\n<figcaption>{}</figcaption>\n</figure>\n",
+                            figure.wide ? " class=\"wide\"" : "", escaped(figure.title),
+                            figure.svg.substr(figure.svg.find("<svg")), escaped(figure.caption));
   return fmt::format("<div class=\"pair\">\n{}</div>\n", pictures);
 }
 
@@ -224,15 +226,17 @@ std::string to_html(const ReportContent& content) {
                                  content.synthetic ? "first-line banner" : "first-line", escaped(content.first_line));
   for (const std::string& warning : content.warnings)
     body += fmt::format("<p class=\"banner\">{}</p>\n", escaped(warning));
-  body += facts_table(content) + notes_list(content) + means(content);
+  body += facts_table(content) + notes_list(content);
+  if (!content.points.empty()) body += means(content);
   for (const ReportTable& table : content.tables) body += text_table(table);
   if (!content.figures.empty()) body += fmt::format("<h2>{}</h2>\n{}", content.figures_title, figures(content.figures));
   if (!content.curve_figures.empty()) body += "<h2>While it trains</h2>\n" + figures(content.curve_figures);
   body +=
-      "<h2>Which genres are taken for which</h2>\n<p class=\"note\">Clips of the test set, summed over trials: true "
+      "<h2>Which genres are taken for which</h2>\n<p class=\"note\">Clips of the test set unless they say otherwise, "
+      "summed over trials: true "
       "genre by row, answer by column.</p>\n";
   for (const ReportConfusion& confusion : content.confusions) body += confusion_table(confusion);
-  body += trials(content);
+  if (!content.points.empty()) body += trials(content);
   return html_page(content.title, body);
 }
 

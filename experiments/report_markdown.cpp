@@ -110,11 +110,13 @@ std::string to_markdown(const ReportContent& content) {
   text += table({"", ""}, facts);
   for (const std::string& note : content.notes) text += fmt::format("- {}\n", escaped(note));
   if (!content.notes.empty()) text += "\n";
-  text += means(content) + text_tables(content) + figures(content.figures) + figures(content.curve_figures) +
-          "## Which genres are taken for which\n\nClips of the test set, summed over trials: true genre by row, answer "
-          "by column.\n\n";
+  if (!content.points.empty()) text += means(content);
+  text += text_tables(content) + figures(content.figures) + figures(content.curve_figures) +
+          "## Which genres are taken for which\n\nClips of the test set unless they say otherwise, summed over trials: "
+          "true genre by row, answer by column.\n\n";
   for (const ReportConfusion& confusion : content.confusions) text += confusion_table(confusion);
-  return text + trials(content);
+  if (!content.points.empty()) text += trials(content);
+  return text;
 }
 
 }  // namespace genretree

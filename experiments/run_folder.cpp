@@ -13,19 +13,9 @@ namespace genretree {
 namespace fs = std::filesystem;
 namespace {
 
-/// A value on one line: "4", "[5, 10]", "{lstm: 128}".
-std::string one_line(const YamlValue& value) {
-  std::vector<std::string> parts;
-  for (const YamlValue& item : value.items) parts.push_back(one_line(item));
-  for (const auto& [key, entry] : value.entries) parts.push_back(key + ": " + one_line(entry));
-  if (value.kind == YamlValue::Kind::sequence) return fmt::format("[{}]", join(parts));
-  if (value.kind == YamlValue::Kind::map) return fmt::format("{{{}}}", join(parts));
-  return value.text;
-}
-
 /// "grid.trials" → "4", for every key of a document.
 void flatten(const YamlValue& value, const std::string& path, std::map<std::string, std::string>& values) {
-  if (value.kind != YamlValue::Kind::map) values[path] = one_line(value);
+  if (value.kind != YamlValue::Kind::map) values[path] = value.one_line();
   for (const auto& [key, entry] : value.entries) flatten(entry, path.empty() ? key : path + "." + key, values);
 }
 

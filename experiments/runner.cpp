@@ -190,18 +190,19 @@ class RunInProgress {
     result.train = last.train;
     result.validation = last.validation;
     result.test = last.test;
-    result.confusion = trainer_.evaluate(split_.test).confusion;
-    if (!run_.node.empty()) result.answers = answers();
+    result.answers = answers();
+    result.confusion = confusion_of(shared_.task, result.answers.genres, result.answers.probabilities);
+    if (!split_.validation.empty()) result.validation_confusion = trainer_.evaluate(split_.validation).confusion;
     write_result_model(grid_.folder.model(run_, result.epochs), grid_.spec, grid_.data, split_, result,
                        {shared_.model, last_.parameters, ""});
     const std::lock_guard lock(grid_.ledger_mutex);
     append_line(grid_.folder.ledger(), to_json_line(result));
   }
 
-  /// Of the node about all test clips of the trial.
-  NodeAnswers answers() {
+  /// Of the classifier about all test clips of the trial.
+  TestAnswers answers() {
     const FeatureStore& store = grid_.data.store;
-    NodeAnswers answers;
+    TestAnswers answers;
     for (const std::uint32_t clip : trial_split_.test) {
       answers.tracks.push_back(store.tracks[clip]);
       answers.genres.push_back(static_cast<std::uint32_t>(store.labels[clip]));

@@ -16,8 +16,9 @@
 // other passes it over. A process that dies at any moment leaves each of these whole (a last line of the ledger may be
 // cut). A resumed run goes on from its checkpoint; a result whose line is there is not written again.
 //
-// A tree's nodes are runs like any others: each on its own clips of the one split of its trial. Its line in the ledger
-// also holds what it says of all test clips of the trial, so that the tree can be decoded wherever its lines lie.
+// A line of the ledger holds what the classifier says of each test clip of the trial. A tree's nodes are runs like any
+// others, each on its own clips of the one split of its trial, but asked about all test clips, so that the tree can be
+// decoded wherever its lines lie.
 //
 // A training that diverges (its loss is no number) is announced and goes on to its end: the grid stays complete, and
 // its result says null.

@@ -316,12 +316,16 @@ void describe_training(Fields& fields, TrainingConfig& training) {
 // --------------------------------------------------------------------------------------------------- grid and backend
 
 /// Genres in the order of the tree's own: named by the file, or the ten of GTZAN and the built-in corpus.
-GenreTree read_tree_of(DatasetSpec& dataset, const YamlValue& yaml) {
+void name_genres(DatasetSpec& dataset, const YamlValue& yaml) {
   const bool ten_genres = dataset.name == "built-in" || dataset.name == "gtzan";
   if (dataset.genres.empty() && ten_genres) dataset.genres = gtzan_genres();
   if (dataset.genres.empty())
     reject("{}: tree: dataset.genres must name the genres of the tree, so that a misspelt one is found",
            yaml.where_key());
+}
+
+GenreTree read_tree_of(DatasetSpec& dataset, const YamlValue& yaml) {
+  name_genres(dataset, yaml);
   return read_tree(yaml, dataset.genres);
 }
 
@@ -329,15 +333,44 @@ Field describe_tree(Spec& spec) {
   return {
       "tree",
       "A tree of classifiers in place of a single one: each node tells its children apart, which are other nodes or "
-      "genres, and is trained on the clips of the genres below it for so many epochs. Every genre has one place.",
-      "nodes such as music: {epochs: 35, children: [strong, jazz]}; {}: no tree",
+      "genres, and is trained on the clips of the genres below it for so many epochs. Every genre has one place. "
+      "learn: the tree follows from what a classifier of all genres (trained first, on grid.epochs) takes for what on "
+      "the validation clips; its nodes are trained for 30 epochs each, or as many as {learn: {epochs: …}} says.",
+      "nodes such as music: {epochs: 35, children: [strong, jazz]}; learn, or {learn: {epochs: 30}}; {}: no tree",
       {},
       [&spec](const YamlValue& yaml) -> const YamlValue* {
+        if (asks_for_learned_tree(yaml)) {
+          spec.learned_tree_epochs = read_learned_tree_epochs(yaml);
+          name_genres(spec.dataset, yaml);
+          return nullptr;
+        }
         if (yaml.kind != YamlValue::Kind::map) return &yaml;
         spec.tree = yaml.entries.empty() ? GenreTree() : read_tree_of(spec.dataset, yaml);
         return nullptr;
       },
-      [&spec] { return write_tree(spec.tree); }};
+      [&spec] {
+        return spec.learned_tree_epochs ? fmt::format("{{learn: {{epochs: {}}}}}", spec.learned_tree_epochs)
+                                        : write_tree(spec.tree);
+      }};
+}
+
+/// A tree is learned from validation clips. Where sets are drawn anew for each trial, these are test clips of another
+/// trial, whose accuracy would then profit from them.
+void check_learned_tree(Fields& fields, const Spec& spec) {
+  if (!fields.reading() || spec.learned_tree_epochs == 0) return;
+  const SplitConfig& split = spec.dataset.split;
+  fields.require(
+      split.kind != SplitConfig::Kind::random, "tree",
+      fmt::format(
+          "learn takes the tree from validation clips, but dataset.split ({}) draws the sets anew for each "
+          "trial, so that validation clips of one trial are test clips of another. Write a split with the same "
+          "sets in every trial, such as {{kind: by-index, train: 65, validation: 10, test: 25}}, or kind: lists",
+          split.name));
+  const bool validates = split.kind == SplitConfig::Kind::lists ? !split.validation_list.empty() : split.validation > 0;
+  fields.require(validates, "tree",
+                 fmt::format("learn takes the tree from validation clips, but dataset.split ({}) has none. Write one "
+                             "such as {{kind: by-index, train: 65, validation: 10, test: 25}}",
+                             split.name));
 }
 
 void describe_epochs(Fields& fields, GridSpec& grid) {
@@ -403,6 +436,7 @@ void describe(Fields& fields, Spec& spec) {
   fields.group("model", "The classifier.", [&] { describe_model(fields, spec); });
   fields.group("training", "How it is trained.", [&] { describe_training(fields, spec.training); });
   fields.key(describe_tree(spec));
+  check_learned_tree(fields, spec);
   fields.group("grid", "What is repeated.", [&] { describe_grid(fields, spec); });
   fields.group("backend", "What computes it. Every choice but auto is kept to or refused, never replaced.",
                [&] { describe_backend(fields, spec.backend); });
@@ -488,15 +522,24 @@ Spec parse_spec(const YamlValue& given) {
   return spec;
 }
 
+bool change_key(YamlValue& document, const std::string& key, const YamlValue& value) {
+  expand_shorthand(document);
+  return value.kind == YamlValue::Kind::null ? erase_yaml_value(document, key) : set_yaml_value(document, key, value);
+}
+
 Spec load_spec(const std::filesystem::path& path, const std::vector<std::string>& assignments,
                const std::string& dataset) {
-  YamlValue document = parse_yaml_file(path);
+  return parse_spec_with(parse_yaml_file(path), assignments, dataset);
+}
+
+Spec parse_spec_with(YamlValue document, const std::vector<std::string>& assignments, const std::string& dataset) {
+  const std::string source = document.source;
   if (!dataset.empty()) use_dataset(document, dataset);
   for (const std::string& assignment : assignments) {
     expand_shorthand(document);
     set_yaml_path(document, assignment);
   }
-  document.source = path.string();
+  document.source = source;
   return parse_spec(document);
 }
 

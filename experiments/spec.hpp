@@ -47,7 +47,10 @@ struct Spec {
   StackConfig stack;             ///< `inputs` follows from the features
   TrainingConfig training;
   GenreTree tree;  ///< over dataset.genres; empty: one classifier for all genres
-  GridSpec grid;   ///< of a tree only the trials count
+  /// `tree: learn`: the tree is still to be learned from a classifier of all genres (learned_tree.hpp), and each of its
+  /// nodes is trained for so many epochs; 0: the tree is as it stands.
+  std::uint32_t learned_tree_epochs = 0;
+  GridSpec grid;  ///< of a tree only the trials count
   BackendConfig backend;
 };
 
@@ -61,6 +64,13 @@ Spec parse_spec(const YamlValue& document);
 /// kind of data set are forgotten.
 Spec load_spec(const std::filesystem::path& path, const std::vector<std::string>& assignments,
                const std::string& dataset = "");
+
+/// What load_spec does with a document that has been read.
+Spec parse_spec_with(YamlValue document, const std::vector<std::string>& assignments, const std::string& dataset);
+
+/// Puts `value` at a key of the file such as "training.batch", or removes the key where the value is nothing. False if
+/// there is no such place.
+bool change_key(YamlValue& document, const std::string& key, const YamlValue& value);
 
 /// The fully resolved experiment as YAML that parse_spec reads back to the same Spec; with `documented`, each key with
 /// its line of documentation and what is allowed.

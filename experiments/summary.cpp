@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <iterator>
 #include <limits>
+#include <optional>
+#include <span>
 
 #include "core/error.hpp"
 #include "experiments/plan.hpp"
@@ -41,6 +43,37 @@ std::vector<std::uint32_t> GridPoint::confusion(std::size_t classes) const {
   return sum;
 }
 
+double GridPoint::largest_class() const {
+  const std::size_t classes = trials.front().classes();
+  const std::vector<std::uint32_t> counts = confusion(classes);
+  double largest = 0, all = 0;
+  for (std::size_t truth = 0; truth < classes; ++truth) {
+    double clips = 0;
+    for (std::size_t answer = 0; answer < classes; ++answer) clips += counts[truth * classes + answer];
+    largest = std::max(largest, clips), all += clips;
+  }
+  return largest / all;
+}
+
+std::vector<TrackCount> track_counts(const Spec& spec, const std::vector<Result>& trials) {
+  std::vector<TrackCount> counts;
+  for (const Result& result : trials) {
+    const auto node = std::ranges::find(spec.tree.nodes(), result.node, &TreeNode::name) - spec.tree.nodes().begin();
+    const std::size_t classes = result.classes(), genres = result.node.empty() ? classes : spec.tree.genres().size();
+    for (std::size_t clip = 0; clip < result.answers.tracks.size(); ++clip) {
+      const std::uint32_t genre = result.answers.genres[clip];
+      if (genre >= genres) fail("the run {} has a test clip of genre {}, but there are {}", result.run, genre, genres);
+      const std::optional<std::size_t> truth =
+          result.node.empty() ? genre : spec.tree.child_of(static_cast<std::size_t>(node), genre);
+      if (!truth) continue;
+      const auto answer = std::span(result.answers.probabilities).subspan(clip * classes, classes);
+      const auto best = static_cast<std::size_t>(std::ranges::max_element(answer) - answer.begin());
+      counts.push_back({result.answers.tracks[clip], best == *truth, 1});
+    }
+  }
+  return merged(std::move(counts));
+}
+
 std::vector<GridPoint> summarise(const Spec& spec, const std::vector<Result>& results) {
   std::vector<GridPoint> points;
   for (const Cell& cell : cells_of(spec)) {
@@ -49,6 +82,7 @@ std::vector<GridPoint> summarise(const Spec& spec, const std::vector<Result>& re
                          [&](const Result& result) { return result.cell() == cell; });
   }
   std::erase_if(points, [](const GridPoint& point) { return point.trials.empty(); });
+  for (GridPoint& point : points) point.test_interval = accuracy_interval(track_counts(spec, point.trials), spec.seed);
   return points;
 }
 
@@ -90,6 +124,20 @@ std::string shown_percent(const Spread& spread) {
   return std::isfinite(spread.sd) ? fmt::format("{} ± {}", mean, shown(metrics[0], spread.sd)) : mean;
 }
 
+std::string shown_percent(const Interval& interval) {
+  if (std::isnan(interval.low)) return "";
+  return fmt::format("[{:.1f}, {:.1f}]", 100 * interval.low, 100 * interval.high);
+}
+
+std::string interval_note() {
+  return fmt::format(
+      "In brackets: the 95 % bootstrap interval of the accuracy over all trials ({} resamples of the test tracks, a "
+      "track with its answers of all trials). It says how far the accuracy depends on which tracks were tested, not "
+      "how "
+      "far on the training: another training set or other random numbers of a training are not in it.",
+      bootstrap_resamples);
+}
+
 std::string shown(const Metric& metric, double value) {
   if (!std::isfinite(value)) return "diverged";
   return metric.is_accuracy ? fmt::format("{:.1f}", 100 * value) : fmt::format("{:.3f}", value);
@@ -103,8 +151,11 @@ std::string shown(const Metric& metric, const Result& result) {
 std::string shown(const Metric& metric, const GridPoint& point) {
   if (point.is_absent(metric)) return "";
   const auto [mean, sd] = point.spread(metric);
-  if (point.trials.size() < 2 || !std::isfinite(mean)) return shown(metric, mean);
-  return fmt::format("{} ± {}", shown(metric, mean), shown(metric, sd));
+  std::string text = shown(metric, mean);
+  if (point.trials.size() > 1 && std::isfinite(mean)) text += fmt::format(" ± {}", shown(metric, sd));
+  if (metric.is_test_accuracy() && !std::isnan(point.test_interval.low))
+    text += fmt::format(" {}", shown_percent(point.test_interval));
+  return text;
 }
 
 }  // namespace genretree

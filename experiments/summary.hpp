@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "experiments/bootstrap.hpp"
 #include "experiments/ledger.hpp"
 #include "experiments/spec.hpp"
 
@@ -19,6 +20,7 @@ struct Metric {
   Score EpochScores::*set;
   bool is_accuracy;  ///< a share of 1, shown in percent
 
+  bool is_test_accuracy() const { return is_accuracy && set == &EpochScores::test; }
   double of(const EpochScores& scores) const { return is_accuracy ? (scores.*set).accuracy : (scores.*set).loss; }
   /// Without a validation set there is no accuracy either; a training that diverged has one, but no loss.
   bool is_absent(const EpochScores& scores) const { return std::isnan((scores.*set).accuracy); }
@@ -45,7 +47,8 @@ Spread spread_of(const std::vector<double>& values);
 struct GridPoint {
   std::uint32_t epochs = 0;
   std::vector<Result> trials;
-  std::string node = {};  ///< of a tree
+  std::string node = {};                                  ///< of a tree
+  Interval test_interval = {std::nan(""), std::nan("")};  ///< of the test accuracy over all trials
 
   /// What the row is called: its epochs, or its node.
   std::string name() const { return node.empty() ? std::to_string(epochs) : node; }
@@ -54,7 +57,14 @@ struct GridPoint {
   bool is_absent(const Metric& metric) const;
   /// Sum of the trials' confusion matrices, [classes, classes].
   std::vector<std::uint32_t> confusion(std::size_t classes) const;
+  /// The accuracy of always answering the class with the most test clips, over all trials.
+  double largest_class() const;
 };
+
+/// What one classifier says of its test clips in some trials, track by track: for intervals. Clips of genres that a
+/// tree's node is not asked for are left out. An answer is right by the rule of all accuracies: the most probable class,
+/// of equals the first.
+std::vector<TrackCount> track_counts(const Spec& spec, const std::vector<Result>& trials);
 
 /// The results that belong to the spec's grid or tree, in the order of its points or nodes; those without any result
 /// are left out.
@@ -75,10 +85,16 @@ std::vector<std::string> diverged_runs(const std::vector<GridPoint>& points);
 /// For tables: "42.5 ± 4.0" of shares of 1, in percent; for a single one "42.5".
 std::string shown_percent(const Spread& spread);
 
+/// For tables: "[47.1, 58.0]", in percent; "" for none.
+std::string shown_percent(const Interval& interval);
+
+/// What an interval in a table means, and what it does not.
+std::string interval_note();
+
 /// For tables: accuracies in percent, "42.5"; losses "1.886"; "diverged" for a value that is no finite number.
 std::string shown(const Metric& metric, double value);
 /// The same, or "" where there is no validation set; a point's as "42.5 ± 4.0", "1.886 ± 0.044", or for a single trial
-/// as that trial's.
+/// as that trial's; its test accuracy with its interval, "42.5 ± 4.0 [36.7, 48.3]".
 std::string shown(const Metric& metric, const Result& result);
 std::string shown(const Metric& metric, const GridPoint& point);
 

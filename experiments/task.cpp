@@ -35,6 +35,18 @@ std::vector<std::int32_t> labels_of(const ClassifierTask& task, const FeatureSto
   return labels;
 }
 
+std::vector<std::uint32_t> confusion_of(const ClassifierTask& task, std::span<const std::uint32_t> genres,
+                                        std::span<const float> probabilities) {
+  const std::size_t classes = task.classes.size();
+  std::vector<std::uint32_t> counts(classes * classes, 0);
+  for (std::size_t clip = 0; clip < genres.size(); ++clip)
+    if (const std::optional<std::size_t> truth = task.class_of[genres[clip]]) {
+      const auto own = probabilities.subspan(clip * classes, classes);
+      ++counts[*truth * classes + static_cast<std::size_t>(std::ranges::max_element(own) - own.begin())];
+    }
+  return counts;
+}
+
 Split clips_of(const ClassifierTask& task, const FeatureStore& dataset, const Split& split) {
   const auto asked_for = [&](const std::vector<std::uint32_t>& clips) {
     std::vector<std::uint32_t> own;

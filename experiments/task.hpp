@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,12 @@ std::vector<ClassifierTask> tasks_of(const Spec& spec, const std::vector<std::st
 
 /// Of all clips the class, and 0 for those of genres that are not asked for. [clips]
 std::vector<std::int32_t> labels_of(const ClassifierTask& task, const FeatureStore& dataset);
+
+/// The confusion matrix of what a classifier says of clips, [classes, classes], true class by row: the most probable
+/// class, of equals the first. Clips of genres that are not asked for are left out. genres: [clips]; probabilities:
+/// [clips, classes].
+std::vector<std::uint32_t> confusion_of(const ClassifierTask& task, std::span<const std::uint32_t> genres,
+                                        std::span<const float> probabilities);
 
 /// The clips of a split whose genres are asked for. All nodes of a tree take their clips from the one split of their
 /// trial in this way, so that no clip is for training in one and for testing in another.

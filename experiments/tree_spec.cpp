@@ -22,6 +22,14 @@ const YamlValue& required(const YamlValue& node, const std::string& name, const 
   return *value;
 }
 
+std::uint32_t read_epochs(const YamlValue& given, const std::string& key) {
+  std::uint64_t epochs = 0;
+  if (!read_whole(given, 1, most_epochs, epochs))
+    reject("{}: {} cannot be {}: allowed is a whole number from 1 to {}", given.where(), key, given.describe(),
+           most_epochs);
+  return static_cast<std::uint32_t>(epochs);
+}
+
 TreeNode read_node(const YamlValue& value, const std::string& name) {
   if (!is_node_name(name))
     reject("{}: tree: '{}' cannot name a node: allowed are letters, digits, '_', '-' and '.', first a letter or digit",
@@ -37,11 +45,7 @@ TreeNode read_node(const YamlValue& value, const std::string& name) {
       reject("{}: unknown key 'tree.{}.{}'{}; known here: {}", entry.where_key(), name, key, did_you_mean(key, known),
              join(known));
   TreeNode node{name, 0, {}};
-  std::uint64_t epochs = 0;
-  if (const YamlValue& given = required(value, name, "epochs"); !read_whole(given, 1, most_epochs, epochs))
-    reject("{}: tree.{}.epochs cannot be {}: allowed is a whole number from 1 to {}", given.where(), name,
-           given.describe(), most_epochs);
-  node.epochs = static_cast<std::uint32_t>(epochs);
+  node.epochs = read_epochs(required(value, name, "epochs"), fmt::format("tree.{}.epochs", name));
   const YamlValue& children = required(value, name, "children");
   const auto is_word = [](const YamlValue& item) { return item.kind == YamlValue::Kind::scalar && !item.text.empty(); };
   if (children.kind != YamlValue::Kind::sequence)
@@ -70,6 +74,24 @@ GenreTree read_tree(const YamlValue& map, const std::vector<std::string>& genres
   for (const auto& [name, value] : map.entries) nodes.push_back(read_node(value, name));
   if (const auto problem = find_problem(nodes, genres)) reject("{}: tree: {}", where(map, *problem), problem->message);
   return {std::move(nodes), genres};
+}
+
+bool asks_for_learned_tree(const YamlValue& value) {
+  if (value.kind == YamlValue::Kind::scalar) return value.text == "learn";
+  return value.entries.size() == 1 && value.find("learn") && !value.find("learn")->find("children");
+}
+
+std::uint32_t read_learned_tree_epochs(const YamlValue& value) {
+  const YamlValue* settings = value.find("learn");
+  if (!settings) return 30;
+  if (settings->kind != YamlValue::Kind::map)
+    reject("{}: tree.learn cannot be {}: allowed is {{epochs: 30}}", settings->where(), settings->describe());
+  for (const auto& [key, entry] : settings->entries)
+    if (key != "epochs")
+      reject("{}: unknown key 'tree.learn.{}'; known here: epochs (with children, it would be a node)",
+             entry.where_key(), key);
+  const YamlValue* epochs = settings->find("epochs");
+  return epochs ? read_epochs(*epochs, "tree.learn.epochs") : 30;
 }
 
 std::string write_tree(const GenreTree& tree) {

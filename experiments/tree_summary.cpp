@@ -22,9 +22,9 @@ NodeProbabilities probabilities_of(const GenreTree& tree, const NodeResults& res
 }
 
 void check_same_clips(const GenreTree& tree, const NodeResults& results) {
-  const NodeAnswers& first = results.front()->answers;
+  const TestAnswers& first = results.front()->answers;
   for (std::size_t node = 0; node < results.size(); ++node) {
-    const NodeAnswers& answers = results[node]->answers;
+    const TestAnswers& answers = results[node]->answers;
     if (answers.tracks != first.tracks || answers.genres != first.genres)
       fail(
           "the nodes {} and {} did not see the same test clips, so the tree cannot be decoded. Were their ledgers "
@@ -58,7 +58,7 @@ TreeTrial decode(const GenreTree& tree, std::uint32_t trial, const NodeResults& 
   check_same_clips(tree, results);
   TreeTrial decoded{.trial = trial, .genres = tree.genres().size()};
   std::vector<Reached> reached(results.size());
-  const NodeAnswers& answers = results.front()->answers;
+  const TestAnswers& answers = results.front()->answers;
   for (std::size_t clip = 0; clip < answers.tracks.size(); ++clip) {
     const NodeProbabilities probabilities = probabilities_of(tree, results, clip);
     decoded.clips.push_back({answers.tracks[clip], answers.genres[clip],

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <filesystem>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -11,14 +10,18 @@
 #include "core/progress.hpp"
 #include "core/text.hpp"
 #include "core/worker_pool.hpp"
+#include "experiments/comparison.hpp"
 #include "experiments/data.hpp"
 #include "experiments/figures.hpp"
 #include "experiments/ledger.hpp"
+#include "experiments/merged_runs.hpp"
 #include "experiments/model_files.hpp"
 #include "experiments/report.hpp"
 #include "experiments/resources.hpp"
 #include "experiments/run_folder.hpp"
 #include "experiments/runner.hpp"
+#include "experiments/tree_learning.hpp"
+#include "experiments/variants.hpp"
 #include "tools/program.hpp"
 
 namespace fs = std::filesystem;
@@ -46,10 +49,12 @@ fs::path experiment_file(const std::string& name) {
   reject("there is no experiment file {}. Those that come with the program lie in its folder experiments/", name);
 }
 
-Spec read_spec(const Options& options) {
-  Spec spec = load_spec(experiment_file(options.file), options.assignments, options.dataset);
-  if (!options.backend.empty()) spec.backend.device = options.backend;
-  return spec;
+ExperimentFile read_experiment(const Options& options) {
+  ExperimentFile file = load_experiment(experiment_file(options.file), options.assignments, options.dataset);
+  if (options.backend.empty()) return file;
+  file.spec.backend.device = options.backend;
+  for (Variant& variant : file.variants) variant.spec.backend.device = options.backend;
+  return file;
 }
 
 /// --jobs as a number, or nothing for auto.
@@ -125,8 +130,8 @@ void print_header(const Spec& spec, const Data& data, const BackendInfo& info, s
 
 // ------------------------------------------------------------------------------------------------------------- dry run
 
-ExitCode dry_run(const Spec& spec, const Data& data, Backend& backend, const std::vector<PlannedRun>& runs,
-                 std::size_t jobs) {
+void dry_run(const Spec& spec, const Data& data, Backend& backend, const std::vector<PlannedRun>& runs,
+             std::size_t jobs) {
   const double epoch = seconds_per_epoch(spec, data, backend, jobs);
   const double cost = epoch_cost(spec, data.summary.train, data.summary.validation + data.summary.test);
   std::vector<double> seconds;
@@ -143,93 +148,69 @@ ExitCode dry_run(const Spec& spec, const Data& data, Backend& backend, const std
       "\n{}, {}; one over all clips takes {} (measured here, {} side by side): about {} in all. No run was trained\n",
       count_of(runs.size(), "run"), count_of(epochs, "epoch"), duration(epoch), jobs,
       duration(finishing_time(seconds, jobs)));
-  return ExitCode::ok;
 }
 
 // -------------------------------------------------------------------------------------------------------------- report
 
-/// The summary in the first folder; InputError if another was made from other data.
-DatasetSummary common_dataset(const std::vector<fs::path>& folders) {
-  for (const fs::path& folder : folders)
-    if (!fs::exists(folder / "spec.yaml") || !fs::exists(folder / "dataset.json"))
-      reject(
-          "{} is not a folder of runs: it has no spec.yaml and dataset.json. Give the folder that --out named, e.g. "
-          "runs/epoch_sweep",
-          folder.string());
-  const auto dataset_of = [](const fs::path& folder) {
-    const fs::path file = folder / "dataset.json";
-    return dataset_summary_from_json(read_text(file), file.string());
-  };
-  const DatasetSummary first = dataset_of(folders.front());
-  for (const fs::path& folder : folders)
-    if (dataset_of(folder).checksum != first.checksum)
-      reject("{} and {} were made from different data and cannot be merged", folders.front().string(), folder.string());
-  return first;
-}
+/// How far an experiment has come.
+struct Outcome {
+  bool complete = false;  ///< every result is there, and the report is written
+  bool left_out = false;  ///< some clips could not be read
+};
 
-/// The folders' experiment, with every grid point and trial that any of them has; InputError that names the keys if
-/// they differ in more than that.
-Spec common_spec(const std::vector<fs::path>& folders) {
-  Spec common = load_spec(folders.front() / "spec.yaml", {});
-  std::set<std::uint32_t> epochs;
-  for (const fs::path& folder : folders) {
-    const GridSpec grid = load_spec(folder / "spec.yaml", {}).grid;
-    epochs.insert(grid.epochs.begin(), grid.epochs.end());
-    common.grid.trials = std::max(common.grid.trials, grid.trials);
-  }
-  common.grid.epochs.assign(epochs.begin(), epochs.end());
-  for (const fs::path& folder : folders)
-    if (const std::string keys = conflicting_keys(load_spec(folder / "spec.yaml", {}), common); !keys.empty())
-      reject("{} holds another experiment than {} and cannot be merged with it ({})", folder.string(),
-             folders.front().string(), keys);
-  return common;
-}
-
-/// Finished; or finished without some clips.
-ExitCode exit_code_of(const DatasetSummary& dataset) { return dataset.left_out ? ExitCode::left_out : ExitCode::ok; }
+ExitCode exit_code_of(bool left_out) { return left_out ? ExitCode::left_out : ExitCode::ok; }
 
 /// Puts the trees whose nodes are all there together, and says which could not be.
 void make_trees(const std::vector<fs::path>& folders, const Spec& spec, const std::vector<Result>& results) {
   for (const std::string& problem : make_tree_models(folders, spec, results)) warn(problem);
 }
 
-ExitCode report(const std::vector<fs::path>& folders, bool allow_mixed) {
+/// Writes the report of what the folders hold into the first of them.
+Outcome report(const std::vector<fs::path>& folders, bool allow_mixed) {
   const fs::path& folder = folders.front();
-  const DatasetSummary dataset = common_dataset(folders);
-  const Spec spec = common_spec(folders);
-  const std::vector<Result> results = read_results(folders, allow_mixed);
+  const auto [spec, dataset, results] = merge_runs(folders, allow_mixed);
   if (results.empty()) reject("{} has no results yet", folder.string());
-  if (const std::vector<std::string> missing = missing_cells(spec, results); !missing.empty())
+  const std::vector<std::string> missing = missing_cells(spec, results);
+  if (!missing.empty())
     warn(fmt::format("{} of {} results are missing: {}", missing.size(), cells_of(spec).size(), join(missing)));
   make_trees(folders, spec, results);
   write_report(folder, spec, dataset, results);
   fmt::print("\n{}\nreport: {}\n", tables_as_text(spec, dataset, results), (folder / "report.html").string());
-  return exit_code_of(dataset);
+  return {missing.empty(), dataset.left_out > 0};
 }
 
 /// The report if every shard is done, else what to do for it.
-ExitCode report_when_complete(const Spec& spec, const DatasetSummary& dataset, const RunFolder& folder,
-                              const Options& options) {
+Outcome report_when_complete(const Spec& spec, const DatasetSummary& dataset, const RunFolder& folder,
+                             const Options& options) {
   const std::vector<Result> results = read_results({folder.path()}, options.allow_mixed);
   const std::vector<std::string> missing = missing_cells(spec, results);
   if (missing.empty()) return report({folder.path()}, options.allow_mixed);
   make_trees({folder.path()}, spec, results);
   fmt::print("{} of {} results are still missing. When the other shards are done: run_experiment --report {}{}\n",
              missing.size(), cells_of(spec).size(), folder.path().string(), " [their folders]");
-  return exit_code_of(dataset);
+  return {false, dataset.left_out > 0};
+}
+
+/// Sets what the variants' folders hold side by side, in the first of `folders`.
+void compare(const std::vector<fs::path>& folders, bool allow_mixed) {
+  const Comparison comparison = read_comparison(folders, allow_mixed);
+  write_comparison(folders.front(), comparison);
+  fmt::print("\n{}\ncomparison: {}\n", comparison_as_text(comparison), (folders.front() / "report.html").string());
+}
+
+ExitCode report_asked_for(const std::vector<fs::path>& folders, bool allow_mixed) {
+  if (!holds_variants(folders.front())) return exit_code_of(report(folders, allow_mixed).left_out);
+  bool left_out = false;
+  for (const auto& [name, difference] : read_variant_names(folders.front()).variants)
+    left_out = report(folders_of_variant(folders, name), allow_mixed).left_out || left_out;
+  compare(folders, allow_mixed);
+  return exit_code_of(left_out);
 }
 
 // ---------------------------------------------------------------------------------------------------------------- main
 
-ExitCode run(const Options& options) {
-  const Spec spec = read_spec(options);
-  if (options.explain) {
-    fmt::print("{}", to_yaml(spec, true));
-    return ExitCode::ok;
-  }
-  const Shard shard = parse_shard(options.shard);
-  const fs::path out = options.out.empty() ? fs::path("runs") / spec.experiment : options.out;
-  if (!options.dry_run) check_gnuplot();
+/// The runs of one experiment in its folder, then its report.
+Outcome do_runs(const Spec& spec, const fs::path& out, const Shard& shard, const Options& options) {
   if (!options.dry_run || options.resume) check_run_folder(out, spec, shard, options.resume);
   const std::unique_ptr<Backend> backend = make_backend(spec.backend);
   Progress progress;
@@ -245,7 +226,8 @@ ExitCode run(const Options& options) {
   const Workers workers = workers_for(spec, data, *backend, runs.size(), options);
   if (options.dry_run) {
     print_header(spec, data, backend->info(), runs.size(), shard, workers);
-    return dry_run(spec, data, *backend, runs, workers.jobs);
+    dry_run(spec, data, *backend, runs, workers.jobs);
+    return {};
   }
   RunFolder folder(out, spec, shard, options.resume);
   print_header(spec, data, backend->info(), runs.size(), shard, workers);
@@ -263,6 +245,83 @@ ExitCode run(const Options& options) {
   return report_when_complete(spec, data.summary, folder, options);
 }
 
+/// `tree: learn`: the flat classifier and then, when all of its results are there, the tree that follows from it.
+Outcome learn_and_do_runs(const Spec& spec, const fs::path& out, const Shard& shard, const Options& options) {
+  const Spec flat = flat_spec(spec);
+  const fs::path folder = out / "flat";
+  const Outcome outcome = do_runs(flat, folder, shard, options);
+  const std::vector<Result> results = read_results({folder}, options.allow_mixed);
+  if (const std::size_t missing = missing_cells(flat, results).size(); missing > 0) {
+    fmt::print("The tree of {} follows from the classifier above, of which {} of {} results are missing. {}\n",
+               spec.experiment, missing, cells_of(flat).size(),
+               options.dry_run ? "Its nodes are not known before" : "When they are there, go on with --resume");
+    return {false, outcome.left_out};
+  }
+  const TreeOrigin origin = tree_origin(flat, results);
+  const Spec learned = with_learned_tree(spec, origin);
+  if (!options.dry_run) {
+    check_run_folder(out, learned, shard, options.resume);
+    write_tree_origin(out, origin);
+  }
+  return do_runs(learned, out, shard, options);
+}
+
+Outcome do_experiment(const Spec& spec, const fs::path& out, const Shard& shard, const Options& options) {
+  return spec.learned_tree_epochs ? learn_and_do_runs(spec, out, shard, options) : do_runs(spec, out, shard, options);
+}
+
+/// Refuses what do_experiment would, as far as it can be known before any training.
+void check_folder(const Spec& spec, const fs::path& out, const Shard& shard, const Options& options) {
+  if (options.dry_run && !options.resume) return;
+  if (holds_variants(out)) reject("{} holds an experiment with variants. Choose another --out", out.string());
+  if (spec.learned_tree_epochs == 0) return check_run_folder(out, spec, shard, options.resume);
+  check_run_folder(out / "flat", flat_spec(spec), shard, options.resume);
+  if (fs::exists(out / "spec.yaml") && !fs::exists(out / "flat"))
+    reject("{} holds another experiment, whose tree was not learned. Choose another --out", out.string());
+}
+
+/// One after another, each with all workers; then the comparison, if all of them are complete.
+ExitCode run_variants(const ExperimentFile& file, const fs::path& out, const Shard& shard, const Options& options) {
+  if (fs::exists(out / "spec.yaml"))
+    reject("{} holds an experiment without variants. Choose another --out", out.string());
+  VariantNames names{file.name, {}};
+  for (const auto& [name, difference, spec] : file.variants) {
+    check_folder(spec, out / name, shard, options);
+    names.variants.emplace_back(name, difference);
+  }
+  if (!options.dry_run) write_variant_names(out, names);
+  bool complete = true, left_out = false;
+  for (const auto& [name, difference, spec] : file.variants) {
+    fmt::print("{}variant     {} ({})\n", name == file.variants.front().name ? "" : "\n", name, difference);
+    const Outcome outcome = do_experiment(spec, out / name, shard, options);
+    complete = complete && outcome.complete;
+    left_out = left_out || outcome.left_out;
+  }
+  if (complete) compare({out}, options.allow_mixed);
+  return exit_code_of(left_out);
+}
+
+/// Every experiment of the file with all its keys.
+void explain(const ExperimentFile& file) {
+  if (file.variants.empty()) fmt::print("{}", to_yaml(file.spec, true));
+  for (const auto& [name, difference, spec] : file.variants)
+    fmt::print("--- # variant {}: {}\n{}", name, difference, to_yaml(spec, true));
+}
+
+ExitCode run(const Options& options) {
+  const ExperimentFile file = read_experiment(options);
+  if (options.explain) {
+    explain(file);
+    return ExitCode::ok;
+  }
+  const Shard shard = parse_shard(options.shard);
+  const fs::path out = options.out.empty() ? fs::path("runs") / file.name : options.out;
+  if (!options.dry_run) check_gnuplot();
+  if (!file.variants.empty()) return run_variants(file, out, shard, options);
+  check_folder(file.spec, out, shard, options);
+  return exit_code_of(do_experiment(file.spec, out, shard, options).left_out);
+}
+
 ExitCode run_experiment(int argc, char** argv) {
   Options options;
   CLI::App app(
@@ -270,6 +329,7 @@ ExitCode run_experiment(int argc, char** argv) {
       "  run_experiment experiments/quick_sweep.yaml                  try everything, no download, under a minute\n"
       "  run_experiment experiments/epoch_sweep.yaml --dataset DIR    the paper's Figures 9 and 10\n"
       "  run_experiment experiments/genre_tree.yaml --dataset DIR     the paper's Tables 3 and 4\n"
+      "  run_experiment experiments/quick_comparison.yaml             several experiments in one file, side by side\n"
       "  run_experiment --report DIR...                               merge shards, write the report into the first "
       "DIR",
       "run_experiment");
@@ -302,7 +362,7 @@ ExitCode run_experiment(int argc, char** argv) {
 
   if (!options.report.empty()) {
     if (!options.file.empty()) reject("--report takes folders and no experiment file, but got {}", options.file);
-    return report(options.report, options.allow_mixed);
+    return report_asked_for(options.report, options.allow_mixed);
   }
   if (options.file.empty())
     reject("no experiment file was given. Try run_experiment experiments/quick_sweep.yaml, or --help");

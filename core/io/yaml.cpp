@@ -4,6 +4,7 @@
 #include "core/error.hpp"
 #include "core/io/files.hpp"
 #include "core/io/yaml.hpp"
+#include "core/text.hpp"
 
 namespace genretree {
 namespace {
@@ -73,6 +74,15 @@ std::string YamlValue::describe() const {
   return "";
 }
 
+std::string YamlValue::one_line() const {
+  std::vector<std::string> parts;
+  for (const YamlValue& item : items) parts.push_back(item.one_line());
+  for (const auto& [key, entry] : entries) parts.push_back(key + ": " + entry.one_line());
+  if (kind == Kind::sequence) return fmt::format("[{}]", join(parts));
+  if (kind == Kind::map) return fmt::format("{{{}}}", join(parts));
+  return text;
+}
+
 YamlValue parse_yaml(std::string_view text, const std::string& source) {
   try {
     return convert(YAML::Load(std::string(text)), source);
@@ -82,6 +92,38 @@ YamlValue parse_yaml(std::string_view text, const std::string& source) {
 }
 
 YamlValue parse_yaml_file(const std::filesystem::path& path) { return parse_yaml(read_text(path), path.string()); }
+
+bool set_yaml_value(YamlValue& document, std::string_view path, YamlValue value) {
+  if (path.empty() || path.front() == '.' || path.back() == '.' || path.find("..") != std::string_view::npos)
+    return false;
+  YamlValue* node = &document;
+  for (std::size_t begin = 0; begin < path.size();) {
+    const std::size_t end = std::min(path.find('.', begin), path.size());
+    const std::string key(path.substr(begin, end - begin));
+    if (node->kind != YamlValue::Kind::map) {
+      *node = YamlValue{};
+      node->kind = YamlValue::Kind::map;
+      node->source = value.source;
+    }
+    auto entry =
+        std::find_if(node->entries.begin(), node->entries.end(), [&](const auto& e) { return e.first == key; });
+    if (entry == node->entries.end()) entry = node->entries.insert(node->entries.end(), {key, YamlValue{}});
+    node = &entry->second;
+    begin = end + 1;
+  }
+  *node = std::move(value);
+  return true;
+}
+
+bool erase_yaml_value(YamlValue& document, std::string_view path) {
+  const std::size_t dot = path.find('.');
+  const auto entry =
+      std::ranges::find(document.entries, path.substr(0, dot), &std::pair<std::string, YamlValue>::first);
+  if (entry == document.entries.end()) return false;
+  if (dot != std::string_view::npos) return erase_yaml_value(entry->second, path.substr(dot + 1));
+  document.entries.erase(entry);
+  return true;
+}
 
 void set_yaml_path(YamlValue& document, std::string_view assignment) {
   const std::size_t equals = assignment.find('=');
@@ -95,24 +137,7 @@ void set_yaml_path(YamlValue& document, std::string_view assignment) {
     for (auto& [key, entry] : v.entries) self(self, entry);
   };
   forget_lines(forget_lines, value);
-
-  YamlValue* node = &document;
-  for (std::size_t begin = 0; begin <= path.size();) {
-    const std::size_t end = std::min(path.find('.', begin), path.size());
-    const std::string key = path.substr(begin, end - begin);
-    if (key.empty()) reject("--set {}: the key has an empty part", assignment);
-    if (node->kind != YamlValue::Kind::map) {
-      *node = YamlValue{};
-      node->kind = YamlValue::Kind::map;
-      node->source = source;
-    }
-    auto entry =
-        std::find_if(node->entries.begin(), node->entries.end(), [&](const auto& e) { return e.first == key; });
-    if (entry == node->entries.end()) entry = node->entries.insert(node->entries.end(), {key, YamlValue{}});
-    node = &entry->second;
-    begin = end + 1;
-  }
-  *node = std::move(value);
+  if (!set_yaml_value(document, path, std::move(value))) reject("--set {}: the key has an empty part", assignment);
 }
 
 }  // namespace genretree

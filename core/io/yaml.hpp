@@ -30,11 +30,20 @@ struct YamlValue {
   const YamlValue* find(std::string_view key) const;
   /// What it is, for messages: "a list", "a group of keys", "'5'", "the text '5'" (in quotes) …
   std::string describe() const;
+  /// All of it on one line: "4", "[5, 10]", "{lstm: 128}", or "" for nothing.
+  std::string one_line() const;
 };
 
 /// Reads one YAML document. InputError with file:line:column on a syntax error or a key that stands twice.
 YamlValue parse_yaml(std::string_view text, const std::string& source);
 YamlValue parse_yaml_file(const std::filesystem::path& path);
+
+/// Puts `value` at "a.b.c" and keeps its position for messages; maps on the way are made as needed. False, and nothing
+/// is done, if a part of the path is empty.
+bool set_yaml_value(YamlValue& document, std::string_view path, YamlValue value);
+
+/// Removes what lies at "a.b.c"; false if there is nothing.
+bool erase_yaml_value(YamlValue& document, std::string_view path);
 
 /// Applies one `--set a.b.c=value`, where value is YAML ("[5, 10]", "adam", "0.01"); maps on the way are made as
 /// needed.

@@ -27,6 +27,8 @@ Result sample(std::uint32_t epochs = 2, std::uint32_t trial = 0) {
   result.test = {5e-324, 1};
   result.history = {{{2, 0.5}, {nan, nan}, {3, 0.25}}, {result.train, result.validation, result.test}};
   result.confusion = {3, 1, 0, 4};
+  result.validation_confusion = {1, 0, 2, 0};
+  result.answers = {{"blues.00000", "jazz.00001"}, {0, 1}, {0.1f, 0.9f, 1 / 3.f, 2 / 3.f}};
   return result;
 }
 
@@ -48,6 +50,42 @@ TEST_CASE("a result survives its line bit for bit") {
   CHECK(read->history[0].test.accuracy == 0.25);
   CHECK(std::isnan(read->history[1].validation.accuracy));
   CHECK(read->confusion == result.confusion);
+  CHECK(read->validation_confusion == result.validation_confusion);
+  CHECK(read->answers == result.answers);
+  CHECK_THAT(line, Catch::Contains("[0.1,0.9,0.33333334,0.6666667]"));  // no digits that a float does not have
+}
+
+TEST_CASE("every float of an answer survives its line, small ones and neighbours too; what is no number stays so") {
+  Result result = sample();
+  std::vector<float>& answers = result.answers.probabilities;
+  answers = {1e-45f, 1.17549435e-38f, std::nextafter(1.f, 0.f), 0};
+  CHECK(result_from_json_line(to_json_line(result))->answers.probabilities == answers);
+  float value = 0.7f;
+  result.answers = {std::vector<std::string>(500, "t"), std::vector<std::uint32_t>(500, 1), {}};
+  for (int i = 0; i < 1000; ++i) answers.push_back(value = std::nextafter(value * 0.93f, 1.f));
+  CHECK(result_from_json_line(to_json_line(result))->answers.probabilities == answers);
+  answers[3] = std::nanf("");
+  CHECK(std::isnan(result_from_json_line(to_json_line(result))->answers.probabilities[3]));
+}
+
+TEST_CASE("answers that do not fit their clips or classes are no result") {
+  Result result = sample();
+  result.answers.genres.pop_back();
+  CHECK(!result_from_json_line(to_json_line(result)));
+  result = sample();
+  result.answers.probabilities.pop_back();
+  CHECK(!result_from_json_line(to_json_line(result)));
+}
+
+TEST_CASE("a ledger of an older version says so, and is not taken for a damaged one") {
+  const test::TemporaryFolder folder;
+  const auto path = ledger_path(folder.path(), 0);
+  std::string line = to_json_line(sample());
+  line = line.substr(0, line.find(",\"answers\"")) + "}\n";
+  write_whole_text(path, line);
+  CHECK_THROWS_WITH(read_ledger(path, true), Catch::Contains("jsonl:1:") && Catch::Contains("older version") &&
+                                                 Catch::Contains("another --out"));
+  CHECK(read_text(path) == line);  // a repair leaves it alone
 }
 
 TEST_CASE("a track's name may be any bytes: those that are no UTF-8 are replaced") {

@@ -1,6 +1,7 @@
 #include <cmath>
 #include <fstream>
 #include <future>
+#include <numeric>
 
 #include "core/error.hpp"
 #include "core/io/files.hpp"
@@ -74,6 +75,8 @@ TEST_CASE(
     for (std::size_t i = 0; i < 9; ++i) counted += result.confusion[i], right += i % 4 == 0 ? result.confusion[i] : 0;
     CHECK(counted == 6);
     CHECK(right / 6.0 == Approx(result.test.accuracy));
+    CHECK(result.answers.tracks.size() == 6);
+    CHECK(std::accumulate(result.validation_confusion.begin(), result.validation_confusion.end(), 0u) == 6);
     CHECK(result.spec_hash == spec_hash(experiment.spec));
     CHECK(result.backend.backend == "cpu");
     CHECK(!result.commit.empty());

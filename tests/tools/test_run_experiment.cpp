@@ -283,6 +283,78 @@ TEST_CASE("run_experiment: the trees that come with the program, in small, from 
   }
 }
 
+/// A flat classifier, a tree by hand and a learned tree.
+constexpr const char* tiny_variants = R"(
+variants:
+  flat: {}
+  hand: {tree: {top: {epochs: 1, children: [loud, blues]}, loud: {epochs: 1, children: [metal, pop]}}, grid.epochs: null}
+  learned: {tree: {learn: {epochs: 1}}}
+dataset: {name: built-in, genres: [metal, blues, pop], clips_per_genre: 6, seconds: 1,
+          split: {train: 2, validation: 2, test: 2}}
+features: {frames: 44}
+model: {layers: [{lstm: 4}, {dense: softmax}]}
+grid: {epochs: [1, 2], trials: 1}
+)";
+
+TEST_CASE("run_experiment: variants and a learned tree end in one comparison, stopped, sharded, or reported anew") {
+  const Program program;
+  write_whole_text(program.folder / "many.yaml", tiny_variants);
+  const auto comparison = [&](const std::string& folder) {
+    return read_text(program.folder / folder / "comparison.csv");
+  };
+  const test::CommandResult dry = program.run("many.yaml --dry-run");
+  INFO(dry.output);
+  CHECK(dry.exit_code == 0);
+  CHECK_THAT(dry.output, Contains("variant     hand (tree: {…}, grid.epochs: none)") &&
+                             Contains("2 of 2 results are missing. Its nodes are not known before"));
+  CHECK(!fs::exists(program.folder / "runs"));
+
+  const test::CommandResult whole = program.run("many.yaml --out whole");
+  INFO(whole.output);
+  REQUIRE(whole.exit_code == 0);
+  CHECK_THAT(whole.output, Contains("The variants side by side") && Contains("comparison: whole/report.html"));
+  for (const char* name : {"report.md", "report.html", "comparison.csv", "flat/report.html", "hand/figure14.svg",
+                           "learned/flat/report.html", "learned/figure14.svg", "learned/learned_tree.json"})
+    CHECK(fs::exists(program.folder / "whole" / name));
+  CHECK_THAT(read_text(program.folder / "whole/learned/spec.yaml"), Contains("all: {epochs: 1") && !Contains("learn:"));
+  CHECK_THAT(read_text(program.folder / "whole/learned/report.md"), Contains("How the tree was learned"));
+
+  const std::string expected = comparison("whole");
+  CHECK(program.run("many.yaml --out whole").exit_code == 65);
+  fs::remove(program.folder / "whole/comparison.csv");
+  CHECK_THAT(program.run("many.yaml --out whole --resume").output, Contains("2 were there already"));
+  CHECK(comparison("whole") == expected);
+  fs::remove(program.folder / "whole/comparison.csv");
+  fs::remove(program.folder / "whole/learned/report.html");
+  CHECK(program.run("--report whole").exit_code == 0);
+  CHECK(comparison("whole") == expected);
+  CHECK(fs::exists(program.folder / "whole/learned/report.html"));
+
+  program.run_until("[ -s half/learned/flat/ledger.0.jsonl ]", "KILL", "many.yaml --out half --jobs 1");
+  CHECK(program.run("many.yaml --out half --resume").exit_code == 0);
+  CHECK(comparison("half") == expected);
+
+  const test::CommandResult first = program.run("many.yaml --out parts --shard 0/2");
+  CHECK(first.exit_code == 0);
+  CHECK_THAT(first.output, Contains("1 of 2 results are missing. When they are there, go on with --resume"));
+  CHECK(!fs::exists(program.folder / "parts/report.html"));
+  CHECK(program.run("many.yaml --out parts --shard 1/2").exit_code == 0);
+  CHECK(program.run("many.yaml --out parts --shard 0/2 --resume").exit_code == 0);
+  CHECK(comparison("parts") == expected);
+
+  const auto refused = [&](const std::string& arguments, const std::string& message) {
+    const test::CommandResult result = program.run(arguments);
+    INFO(arguments << "\n" << result.output);
+    CHECK(result.exit_code == 65);
+    CHECK_THAT(result.output, Contains(message));
+  };
+  refused("many.yaml --out whole --resume --set seed=1", "whole/flat holds another experiment (seed: 2018 there");
+  refused("tiny.yaml --out whole", "whole holds an experiment with variants");
+  refused("many.yaml --out whole/flat", "whole/flat holds an experiment without variants");
+  refused("many.yaml --set 'dataset.split={test_fraction: 0.5}'", "draws the sets anew for each trial");
+  CHECK_THAT(program.run("many.yaml --explain").output, Contains("--- # variant learned") && Contains("# How the"));
+}
+
 TEST_CASE("run_experiment: --dry-run lists every run and writes nothing; --explain documents every key") {
   const Program program;
   const test::CommandResult dry = program.run("tiny.yaml --dry-run");
