@@ -199,6 +199,20 @@ std::vector<std::pair<std::string, std::string>> common_facts(const std::vector<
   return facts;
 }
 
+/// Variants whose last bits may differ from the first's for another reason than the keys that they set.
+std::vector<std::string> computed_differently(const Comparison& comparison) {
+  const Result& first = comparison.variants.front().runs.results.front();
+  std::vector<std::string> warnings;
+  for (const auto& [name, difference, runs] : comparison.variants) {
+    const Result& result = runs.results.front();
+    const std::string how = differences(first.backend, first.commit, result.backend, result.commit);
+    if (!how.empty())
+      warnings.push_back(
+          fmt::format("{} was not computed as {} was ({}).", name, comparison.variants.front().name, how));
+  }
+  return warnings;
+}
+
 ReportContent make_comparison(const Comparison& comparison) {
   std::vector<ReportContent> contents;
   for (const auto& [name, difference, runs] : comparison.variants)
@@ -208,6 +222,7 @@ ReportContent make_comparison(const Comparison& comparison) {
   content.facts = common_facts(contents);
   content.tables = {comparison_table(comparison)};
   content.figures_title = "The trees";
+  content.warnings = computed_differently(comparison);
   std::vector<std::string> first_lines;
   for (std::size_t i = 0; i < contents.size(); ++i) {
     const std::string& name = comparison.variants[i].name;

@@ -216,8 +216,10 @@ TEST_CASE("the comparison's pages hold every variant, the trees and what the num
   }
   Comparison other = tree_and_grid("music");
   for (Result& result : other.variants[1].runs.results) result.answers.tracks[3] = "rock.2";
+  for (Result& result : other.variants[1].runs.results) result.commit = "c0ffee";
   write_comparison(folder.path(), other);
-  CHECK_THAT(read_text(folder / "report.md"), Contains("Not all variants have the same test clips"));
+  CHECK_THAT(read_text(folder / "report.md"), Contains("Not all variants have the same test clips") &&
+                                                  Contains("flat was not computed as tree was (commit: "));
 }
 
 TEST_CASE("the paper's value stands beside its tree on GTZAN, and beside nothing else", "[variants]") {
