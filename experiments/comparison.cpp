@@ -117,7 +117,7 @@ std::vector<Column> columns(const Row& first) {
       {"validation, %", [](const Row& row) { return cell_of(row.validation); }},
       {"test accuracy, %", test_cell},
       {fmt::format("above {}, points", first.variant.name), difference},
-      {"soft routing, %", [](const Row& row) { return cell_of(row.soft); }},
+      {"soft, %", [](const Row& row) { return cell_of(row.soft); }},
       {"paper, %", paper_cell},
   };
 }
