@@ -26,7 +26,7 @@ constexpr Interval nowhere = {none.mean, none.mean};
 /// One variant in the table.
 struct Row {
   const ComparedVariant& variant;
-  std::string shown;  ///< "50 epochs, the best of 7 by validation", "a tree of 7 nodes"
+  std::string shown;  ///< "50 epochs, best of 7", "tree of 7 nodes"
   std::size_t trials = 0;
   Spread validation = none, test = none;  ///< accuracy; of a tree by hard routing
   Spread soft = none;                     ///< of a tree by soft routing
@@ -39,7 +39,7 @@ struct Row {
 Row tree_row(const ComparedVariant& variant) {
   const GenreTree& tree = variant.runs.spec.tree;
   const std::vector<TreeTrial> trials = decode_trials(tree, variant.runs.results);
-  Row row{variant, fmt::format("a tree of {}", count_of(tree.nodes().size(), "node")), trials.size()};
+  Row row{variant, fmt::format("tree of {}", count_of(tree.nodes().size(), "node")), trials.size()};
   row.test = spread_of(values_of(tree_metrics[0], tree, trials));
   row.soft = spread_of(values_of(tree_metrics[1], tree, trials));
   for (const TreeTrial& trial : trials)
@@ -55,9 +55,7 @@ Row grid_row(const ComparedVariant& variant) {
   const GridPoint* best = best_by_validation(points);
   const GridPoint& point = best ? *best : points.back();
   Row row{variant, count_of(point.epochs, "epoch"), point.trials.size()};
-  if (points.size() > 1)
-    row.shown += best ? fmt::format(", the best of {} by validation", points.size())
-                      : fmt::format(", the last of {}", points.size());
+  if (points.size() > 1) row.shown += fmt::format(", {} of {}", best ? "best" : "last", points.size());
   row.validation = point.spread(metrics[0]);
   row.test = point.spread(metrics[2]);
   row.counts = track_counts(variant.runs.spec, point.trials);
@@ -119,7 +117,7 @@ std::vector<Column> columns(const Row& first) {
       {"validation, %", [](const Row& row) { return cell_of(row.validation); }},
       {"test accuracy, %", test_cell},
       {fmt::format("above {}, points", first.variant.name), difference},
-      {"by soft routing, %", [](const Row& row) { return cell_of(row.soft); }},
+      {"soft, %", [](const Row& row) { return cell_of(row.soft); }},
       {"paper, %", paper_cell},
   };
 }
@@ -128,7 +126,8 @@ std::vector<std::string> table_notes(const std::vector<Row>& rows) {
   const bool same = std::ranges::all_of(rows, [&](const Row& row) { return same_clips(row, rows.front()); });
   std::vector<std::string> notes = {
       "Mean ± standard deviation over trials (n − 1), accuracies in percent. Each variant has a report of its own in "
-      "the folder of its name.",
+      "the folder of its name. Of several numbers of epochs the best by validation accuracy is shown, or the last "
+      "without a validation set.",
       interval_note(),
       same ? fmt::format("All variants have the same test clips. A difference from {} whose interval holds 0 may be "
                          "owed to the choice of these clips alone.",
@@ -199,6 +198,20 @@ std::vector<std::pair<std::string, std::string>> common_facts(const std::vector<
   return facts;
 }
 
+/// Variants whose last bits may differ from the first's for another reason than the keys that they set.
+std::vector<std::string> computed_differently(const Comparison& comparison) {
+  const Result& first = comparison.variants.front().runs.results.front();
+  std::vector<std::string> warnings;
+  for (const auto& [name, difference, runs] : comparison.variants) {
+    const Result& result = runs.results.front();
+    const std::string how = differences(first.backend, first.commit, result.backend, result.commit);
+    if (!how.empty())
+      warnings.push_back(
+          fmt::format("{} was not computed as {} was ({}).", name, comparison.variants.front().name, how));
+  }
+  return warnings;
+}
+
 ReportContent make_comparison(const Comparison& comparison) {
   std::vector<ReportContent> contents;
   for (const auto& [name, difference, runs] : comparison.variants)
@@ -208,6 +221,7 @@ ReportContent make_comparison(const Comparison& comparison) {
   content.facts = common_facts(contents);
   content.tables = {comparison_table(comparison)};
   content.figures_title = "The trees";
+  content.warnings = computed_differently(comparison);
   std::vector<std::string> first_lines;
   for (std::size_t i = 0; i < contents.size(); ++i) {
     const std::string& name = comparison.variants[i].name;

@@ -169,7 +169,7 @@ DatasetSummary dataset_summary_from_json(const std::string& text, const std::str
 void write_report(const std::filesystem::path& folder, const Spec& spec, const DatasetSummary& dataset,
                   const std::vector<Result>& results) {
   ReportContent content = make_content(spec, dataset, results);
-  if (const auto origin = read_tree_origin(folder)) add_tree_origin(content, *origin);
+  if (const auto origin = read_tree_origin(folder); origin && !spec.tree.empty()) add_tree_origin(content, *origin);
   make_writable_folder(folder);
   const ResultTables& names = content.results;
   write_whole_text(folder / names.trials_csv, trials_csv(names, content.points));

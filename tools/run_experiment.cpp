@@ -211,7 +211,6 @@ ExitCode report_asked_for(const std::vector<fs::path>& folders, bool allow_mixed
 
 /// The runs of one experiment in its folder, then its report.
 Outcome do_runs(const Spec& spec, const fs::path& out, const Shard& shard, const Options& options) {
-  if (!options.dry_run || options.resume) check_run_folder(out, spec, shard, options.resume);
   const std::unique_ptr<Backend> backend = make_backend(spec.backend);
   Progress progress;
   DataOptions data_options;
@@ -297,7 +296,10 @@ ExitCode run_variants(const ExperimentFile& file, const fs::path& out, const Sha
     complete = complete && outcome.complete;
     left_out = left_out || outcome.left_out;
   }
-  if (complete) compare({out}, options.allow_mixed);
+  if (complete)
+    compare({out}, options.allow_mixed);
+  else if (!options.dry_run)
+    fmt::print("The comparison follows when every variant is complete: run_experiment --report {}\n", out.string());
   return exit_code_of(left_out);
 }
 

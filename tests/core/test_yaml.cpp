@@ -41,3 +41,19 @@ TEST_CASE("--set replaces, adds, and makes the maps on the way") {
   CHECK_THROWS_WITH(set_yaml_path(document, "a..b=1"), Catch::Contains("has an empty part"));
   CHECK_THROWS_WITH(set_yaml_path(document, "a=[1"), Catch::Contains("not valid YAML"));
 }
+
+TEST_CASE("a value put at a path keeps its position, and what is removed is gone") {
+  YamlValue document = parse_yaml("training: {batch: 35, optimizer: adam}", "a.yaml");
+  const YamlValue other = parse_yaml("\n  [5, {lstm: 10}]", "b.yaml");
+  CHECK(set_yaml_value(document, "grid.epochs", other));
+  CHECK(document.find("grid")->find("epochs")->where() == "b.yaml:2:3");
+  CHECK(set_yaml_value(document, "training.batch.size", other));  // a map takes the place of a scalar
+  CHECK(document.one_line() ==
+        "{training: {batch: {size: [5, {lstm: 10}]}, optimizer: adam}, grid: {epochs: [5, {lstm: 10}]}}");
+  for (const char* path : {"", ".", ".a", "a.", "a..b"}) CHECK_FALSE(set_yaml_value(document, path, other));
+  CHECK(erase_yaml_value(document, "training.batch"));
+  CHECK(erase_yaml_value(document, "grid"));
+  CHECK_FALSE(erase_yaml_value(document, "grid.epochs"));
+  CHECK_FALSE(erase_yaml_value(document, "training.optimizer.adam"));
+  CHECK(document.one_line() == "{training: {optimizer: adam}}");
+}
