@@ -9,6 +9,7 @@
 #include "core/io/lock.hpp"
 #include "core/text.hpp"
 #include "experiments/data.hpp"
+#include "features/artists.hpp"
 #include "features/corpus.hpp"
 #include "features/extract.hpp"
 #include "features/gtzan.hpp"
@@ -130,6 +131,15 @@ std::vector<std::string> missing(const Split& split, bool is_gtzan) {
   return tracks;
 }
 
+/// Warns of artists on both sides of the split, if it comes with a list of artists.
+void add_artists(const FeatureStore& store, const SplitConfig& config, const Split& split, DatasetSummary& summary) {
+  if (config.artists.empty()) return;
+  const char* of_trial = config.kind == SplitConfig::Kind::random ? "In the first trial: " : "";
+  const ArtistReport report = check_artists(store, split, read_artists(config.artists));
+  for (const std::string& warning : report.warnings) summary.warnings.push_back(of_trial + warning);
+  for (const std::string& note : report.notes) summary.notes.push_back(of_trial + note);
+}
+
 std::string data_checksum(const FeatureStore& store) {
   std::string text = to_json(store.config) + join(store.genres);
   for (std::size_t clip = 0; clip < store.clips(); ++clip)
@@ -220,6 +230,7 @@ Data load_data(const Spec& spec, Backend& backend, const DataOptions& options) {
     summary.notes.push_back(fmt::format("{} of bit-exact duplicates in different sets: {}",
                                         count_of(split.duplicates_across.size(), "group"),
                                         join(split.duplicates_across, "; ")));
+  add_artists(data.store, spec.dataset.split, split, summary);
   return data;
 }
 

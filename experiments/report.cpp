@@ -51,6 +51,8 @@ std::string means_csv(const ResultTables& names, const std::vector<GridPoint>& p
                       const std::vector<PaperRow>& paper) {
   std::string table = names.csv_rows + ",trials";
   for (const Metric& metric : metrics) table += fmt::format(",{0}_mean,{0}_sd", metric.key);
+  table += ",test_accuracy_low,test_accuracy_high";  // ends of the 95 % interval
+  if (names.largest_class) table += ",largest_class_accuracy";
   for (std::size_t column : paper_columns(paper)) table += fmt::format(",paper_{}", metrics[column].key);
   table += '\n';
   for (std::size_t i = 0; i < points.size(); ++i) {
@@ -61,6 +63,9 @@ std::string means_csv(const ResultTables& names, const std::vector<GridPoint>& p
       const bool absent = point.is_absent(metric);
       table += fmt::format(",{},{}", absent ? "" : csv(mean), absent || point.trials.size() < 2 ? "" : csv(sd));
     }
+    const auto [low, high] = point.test_interval;
+    table += std::isnan(low) ? ",," : fmt::format(",{},{}", low, high);
+    if (names.largest_class) table += fmt::format(",{}", point.largest_class());
     for (std::size_t column : paper_columns(paper))
       table += fmt::format(",{}", paper[i][column].text.empty() ? "" : csv(paper[i][column].value));
     table += '\n';
@@ -113,6 +118,10 @@ std::string means_text(const ResultTables& names, const std::vector<GridPoint>& 
   for (std::size_t i = 0; i < points.size(); ++i) {
     rows.push_back({points[i].name(), std::to_string(points[i].trials.size())});
     for (const Metric& metric : metrics) rows.back().push_back(shown(metric, points[i]));
+    if (!std::isnan(points[i].test_interval.low)) {
+      rows.push_back({"", "95 %"});
+      for (const Metric& metric : metrics) rows.back().push_back(shown_interval(metric, points[i]));
+    }
     if (paper.empty() || std::ranges::all_of(paper[i], &std::string::empty, &PaperCell::text)) continue;
     rows.push_back({"", "paper"});
     for (const PaperCell& cell : paper[i]) {
@@ -120,9 +129,9 @@ std::string means_text(const ResultTables& names, const std::vector<GridPoint>& 
       if (!cell.aside.empty()) footnotes += fmt::format("{}  {}\n", cell.text, cell.aside);
     }
   }
-  return fmt::format("{}: mean ± standard deviation over trials{}\n{}{}",
+  return fmt::format("{}: mean ± standard deviation over trials; 95 % bootstrap interval{}\n{}{}",
                      names.means_title.substr(0, names.means_title.find(':')),
-                     paper.empty() ? "" : "; below, where it is known, the paper's mean", aligned(rows), footnotes);
+                     paper.empty() ? "" : "; the paper's mean", aligned(rows), footnotes);
 }
 
 }  // namespace
@@ -145,10 +154,10 @@ std::string csv_field(const std::string& text) {
 }
 
 std::string to_json(const DatasetSummary& s) {
-  return nlohmann::ordered_json{{"name", s.name},        {"source", s.source},     {"genres", s.genres},
-                                {"clips", s.clips},      {"train", s.train},       {"validation", s.validation},
-                                {"test", s.test},        {"checksum", s.checksum}, {"notes", s.notes},
-                                {"left_out", s.left_out}}
+  return nlohmann::ordered_json{{"name", s.name},         {"source", s.source},     {"genres", s.genres},
+                                {"clips", s.clips},       {"train", s.train},       {"validation", s.validation},
+                                {"test", s.test},         {"checksum", s.checksum}, {"notes", s.notes},
+                                {"left_out", s.left_out}, {"warnings", s.warnings}}
              .dump(2) +
          "\n";
 }
@@ -156,8 +165,17 @@ std::string to_json(const DatasetSummary& s) {
 DatasetSummary dataset_summary_from_json(const std::string& text, const std::string& source) {
   try {
     const nlohmann::json json = nlohmann::json::parse(text);
-    return {json.at("name"),       json.at("source"), json.at("genres"),   json.at("clips"), json.at("train"),
-            json.at("validation"), json.at("test"),   json.at("checksum"), json.at("notes"), json.at("left_out")};
+    return {json.at("name"),
+            json.at("source"),
+            json.at("genres"),
+            json.at("clips"),
+            json.at("train"),
+            json.at("validation"),
+            json.at("test"),
+            json.at("checksum"),
+            json.at("notes"),
+            json.at("left_out"),
+            json.value("warnings", std::vector<std::string>{})};
   } catch (const nlohmann::json::exception& error) {
     reject(
         "{}, which describes the data of the runs, is damaged: {}. Delete it; the program writes it anew when the "

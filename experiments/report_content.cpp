@@ -224,7 +224,13 @@ PaperRow paper_row(const GenreTree& tree, const std::string& node) {
 
 /// What stands below Figure 10 or Table 3.
 std::vector<std::string> means_notes(const Spec& spec, const DatasetSummary& dataset, const ReportContent& content) {
-  std::vector<std::string> notes = {"Mean ± standard deviation over trials (n − 1); accuracies in percent."};
+  std::vector<std::string> notes = {"Mean ± standard deviation over trials (n − 1); accuracies in percent. " +
+                                    interval_note()};
+  if (content.results.largest_class)
+    notes.push_back("Largest class alone: the accuracy of always answering the class with the most test clips.");
+  else
+    notes.push_back(fmt::format("Always answering the genre with the most test clips would be right for {} %.",
+                                shown(metrics[2], content.points.front().largest_class())));
   if (!is_gtzan(dataset)) {
     notes.push_back("The paper's values are for GTZAN, which is other data than these, and are not shown.");
     return notes;
@@ -246,10 +252,10 @@ ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, cons
   content.title = spec.experiment;
   content.synthetic = spec.dataset.name == "built-in" || dataset.source.starts_with("synthetic corpus");
   content.first_line =
-      content.synthetic
-          ? fmt::format("{}: these figures say nothing about GTZAN, real music or the paper.", dataset.name)
-          : fmt::format("Data: {}, {} of {}.", dataset.name, count_of(dataset.clips, "clip"),
-                        count_of(dataset.genres.size(), "genre"));
+      content.synthetic ? fmt::format("{}: these figures say nothing about GTZAN, real music or the paper. Split {}.",
+                                      dataset.name, split_text(spec.dataset.split))
+                        : fmt::format("Data: {}, {} of {}; split {}.", dataset.name, count_of(dataset.clips, "clip"),
+                                      count_of(dataset.genres.size(), "genre"), split_text(spec.dataset.split));
   std::size_t done = 0;
   for (const GridPoint& point : content.points) done += point.trials.size();
   const std::size_t cells = cells_of(spec).size();
@@ -260,6 +266,7 @@ ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, cons
     content.warnings.push_back(fmt::format(
         "{} diverged: {}. A loss that is no number has no mean: these cells say so, and the curves have gaps there.",
         count_of(diverged.size(), "training"), join(diverged)));
+  std::ranges::copy(dataset.warnings, std::back_inserter(content.warnings));
   content.facts = facts_of(spec, dataset, content.points);
   content.notes = dataset.notes;
   content.genres = dataset.genres;
@@ -273,6 +280,21 @@ ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, cons
     add_tree(content, spec, dataset, results);
   }
   return content;
+}
+
+std::string split_text(const SplitConfig& split) {
+  switch (split.kind) {
+    case SplitConfig::Kind::by_index:
+      return split.name + " (by index)";
+    case SplitConfig::Kind::random:
+      return split.name + " (drawn for each trial)";
+    case SplitConfig::Kind::lists:
+      break;
+  }
+  std::vector<std::string> files;
+  for (const std::filesystem::path& list : {split.train_list, split.validation_list, split.test_list})
+    if (!list.empty()) files.push_back(list.filename().string());
+  return "lists " + join(files);
 }
 
 bool is_gtzan(const DatasetSummary& dataset) { return dataset.name == "GTZAN"; }
@@ -301,7 +323,8 @@ ResultTables result_tables(const Spec& spec, bool with_paper) {
           fmt::format("Table 3: each node on its own genres, means over trials{}", paper),
           "table3.csv",
           "Each node in each trial",
-          "nodes.csv"};
+          "nodes.csv",
+          true};
 }
 
 double recall(const ReportConfusion& confusion, std::size_t row) {

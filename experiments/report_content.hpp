@@ -39,6 +39,7 @@ struct ResultTables {
   std::string rows;      ///< what a row stands for: "epochs", "node"
   std::string csv_rows;  ///< the same as columns of a CSV file: "epochs", "node,epochs"
   std::string means_title, means_csv, trials_title, trials_csv;
+  bool largest_class = false;  ///< whether the table of means shows GridPoint::largest_class()
 };
 
 /// The paper's value for a cell of Figure 10 or Table 3; NaN and empty where it is not known.
@@ -56,6 +57,9 @@ std::vector<PaperRow> paper_rows(const Spec& spec, const DatasetSummary& dataset
 std::string features_text(const FeatureConfig& features);
 
 ResultTables result_tables(const Spec& spec, bool with_paper);
+
+/// "paper-420-120-60 (by index)", "lists train.txt, valid.txt, test.txt": how clips are divided, in a few words.
+std::string split_text(const SplitConfig& split);
 
 /// True for the data that the paper's values are of.
 bool is_gtzan(const DatasetSummary& dataset);

@@ -78,7 +78,7 @@ std::string notes_list(const ReportContent& content) {
 }
 
 /// Two lines of headings: the sets, and accuracy and loss of each.
-std::string results_heading(const std::string& first, const char* second) {
+std::string results_heading(const std::string& first, const char* second, bool largest_class = false) {
   std::string sets, kinds;
   for (const char* set : {"validation", "test", "training"}) {
     sets += fmt::format("<th colspan=\"2\" scope=\"colgroup\">{}</th>", set);
@@ -86,29 +86,35 @@ std::string results_heading(const std::string& first, const char* second) {
   }
   return fmt::format(
       "<thead>\n<tr><th rowspan=\"2\" scope=\"col\">{}</th><th rowspan=\"2\" "
-      "scope=\"col\">{}</th>{}</tr>\n<tr>{}</tr>\n</thead>\n",
-      first, second, sets, kinds);
+      "scope=\"col\">{}</th>{}{}</tr>\n<tr>{}</tr>\n</thead>\n",
+      first, second, sets, largest_class ? "<th rowspan=\"2\" scope=\"col\">largest class<br>alone, %</th>" : "",
+      kinds);
 }
 
-std::string means_row(const GridPoint& point, const PaperRow& paper) {
+std::string means_row(const GridPoint& point, const PaperRow& paper, bool largest_class) {
   std::string row = fmt::format("<th scope=\"row\">{}</th><td>{}</td>", escaped(point.name()), point.trials.size());
   for (std::size_t i = 0; i < metrics.size(); ++i) {
     row += fmt::format("<td>{}", shown(metrics[i], point));
+    if (const std::string interval = shown_interval(metrics[i], point); !interval.empty())
+      row += fmt::format("<span class=\"paper\">{}</span>", interval);
     if (!paper[i].text.empty()) row += fmt::format("<span class=\"paper\">paper {}</span>", paper[i].text);
     if (!paper[i].aside.empty()) row += fmt::format("<span class=\"paper\">{}</span>", paper[i].aside);
     row += "</td>";
   }
+  if (largest_class) row += fmt::format("<td>{}</td>", shown(metrics[2], point.largest_class()));
   return fmt::format("<tr>{}</tr>\n", row);
 }
 
 std::string means(const ReportContent& content) {
   std::string rows, notes;
   for (std::size_t i = 0; i < content.points.size(); ++i)
-    rows += means_row(content.points[i], content.paper.empty() ? PaperRow{} : content.paper[i]);
+    rows += means_row(content.points[i], content.paper.empty() ? PaperRow{} : content.paper[i],
+                      content.results.largest_class);
   for (const std::string& note : content.means_notes) notes += fmt::format("<p class=\"note\">{}</p>\n", escaped(note));
   return fmt::format(
       "<h2>{}</h2>\n<div class=\"scroll\"><table class=\"results lined\">\n{}<tbody>\n{}</tbody>\n</table></div>\n{}",
-      escaped(content.results.means_title), results_heading(content.results.rows, "trials"), rows, notes);
+      escaped(content.results.means_title),
+      results_heading(content.results.rows, "trials", content.results.largest_class), rows, notes);
 }
 
 std::string trials(const ReportContent& content) {

@@ -43,13 +43,19 @@ std::string means(const ReportContent& content) {
     for (std::size_t i = 0; i < metrics.size(); ++i) {
       const PaperCell paper = content.paper.empty() ? PaperCell{} : content.paper[point][i];
       row.push_back(shown(metrics[i], ours));
+      // brackets that are no link
+      if (const std::string interval = shown_interval(metrics[i], ours); !interval.empty())
+        row.back() += ' ' + escaped(interval);
       if (!paper.text.empty())
         row.back() += fmt::format(" (paper: {}{}{})", paper.text, paper.aside.empty() ? "" : "; ", paper.aside);
     }
+    if (content.results.largest_class) row.push_back(shown(metrics[2], ours.largest_class()));
     rows.push_back(std::move(row));
   }
   std::string text = fmt::format("## {}\n\n", content.results.means_title);
-  text += table(metric_headings({content.results.rows, "trials"}), rows);
+  std::vector<std::string> headings = metric_headings({content.results.rows, "trials"});
+  if (content.results.largest_class) headings.push_back("largest class alone %");
+  text += table(headings, rows);
   for (const std::string& note : content.means_notes) text += fmt::format("{}\n\n", note);
   return text;
 }

@@ -19,7 +19,9 @@ void flatten(const YamlValue& value, const std::string& path, std::map<std::stri
   for (const auto& [key, entry] : value.entries) flatten(entry, path.empty() ? key : path + "." + key, values);
 }
 
-std::map<std::string, std::string> values_of(const Spec& spec) {
+/// Without the list of artists, which changes no result but how the split is written.
+std::map<std::string, std::string> values_of(Spec spec) {
+  spec.dataset.split.artists.clear();
   std::map<std::string, std::string> values;
   flatten(parse_yaml(to_yaml(spec, false), "spec.yaml"), "", values);
   return values;

@@ -86,11 +86,15 @@ void describe_split_group(Fields& fields, SplitConfig& split) {
           "Test tracks of each genre. test_fraction: 0.25 is short for kind: random and test: 0.25.");
     check_shares(fields, split);
   }
+  fields.key(
+      path("artists", split.artists,
+           "A file that names the artist of each track, for a warning if songs of one artist are on both sides of "
+           "training and test; changes no result. Lines: TRACK<tab>ARTIST or TRACK ::: ARTIST ::: TITLE."));
   if (fields.reading()) split.name = split_name(split);
 }
 
 void describe_split(Fields& fields, SplitConfig& split) {
-  const bool is_named = split.name == by_index_name || split.name == random_name;
+  const bool is_named = (split.name == by_index_name || split.name == random_name) && split.artists.empty();
   if (fields.holds("split", YamlValue::Kind::map, !is_named)) {
     fields.group("split", "How the tracks of each genre are divided; no track is ever in two sets.",
                  [&] { describe_split_group(fields, split); });
@@ -563,13 +567,16 @@ std::string to_yaml(const Spec& spec, bool documented) {
   return yaml;
 }
 
-std::string spec_hash(const Spec& spec) {
+std::string spec_hash(const Spec& given) {
+  Spec spec = given;
+  spec.dataset.split.artists.clear();  // a list of artists only warns
   std::string canonical;
   for (const FieldRow& row : rows_of(spec)) {
     const auto starts_with = [&](const char* prefix) { return row.path.rfind(prefix, 0) == 0; };
     const bool of_no_matter = row.path == "experiment" || row.path == "dataset.name" || row.path == "dataset.path" ||
-                              row.path == "model.preset" || row.path == "grid.epochs" || row.path == "grid.trials" ||
-                              starts_with("backend.") || (row.path == "tree" && spec.tree.empty());
+                              row.path == "dataset.split.artists" || row.path == "model.preset" ||
+                              row.path == "grid.epochs" || row.path == "grid.trials" || starts_with("backend.") ||
+                              (row.path == "tree" && spec.tree.empty());
     const bool is_list_file = spec.dataset.split.kind == SplitConfig::Kind::lists && starts_with("dataset.split.") &&
                               row.path != "dataset.split.kind";
     if (!of_no_matter && !row.is_group && !is_list_file) canonical += fmt::format("{}={}\n", row.path, row.value);

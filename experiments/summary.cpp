@@ -153,9 +153,11 @@ std::string shown(const Metric& metric, const GridPoint& point) {
   const auto [mean, sd] = point.spread(metric);
   std::string text = shown(metric, mean);
   if (point.trials.size() > 1 && std::isfinite(mean)) text += fmt::format(" ± {}", shown(metric, sd));
-  if (metric.is_test_accuracy() && !std::isnan(point.test_interval.low))
-    text += fmt::format(" {}", shown_percent(point.test_interval));
   return text;
+}
+
+std::string shown_interval(const Metric& metric, const GridPoint& point) {
+  return metric.is_accuracy && metric.set == &EpochScores::test ? shown_percent(point.test_interval) : "";
 }
 
 }  // namespace genretree

@@ -20,7 +20,6 @@ struct Metric {
   Score EpochScores::*set;
   bool is_accuracy;  ///< a share of 1, shown in percent
 
-  bool is_test_accuracy() const { return is_accuracy && set == &EpochScores::test; }
   double of(const EpochScores& scores) const { return is_accuracy ? (scores.*set).accuracy : (scores.*set).loss; }
   /// Without a validation set there is no accuracy either; a training that diverged has one, but no loss.
   bool is_absent(const EpochScores& scores) const { return std::isnan((scores.*set).accuracy); }
@@ -94,8 +93,10 @@ std::string interval_note();
 /// For tables: accuracies in percent, "42.5"; losses "1.886"; "diverged" for a value that is no finite number.
 std::string shown(const Metric& metric, double value);
 /// The same, or "" where there is no validation set; a point's as "42.5 ± 4.0", "1.886 ± 0.044", or for a single trial
-/// as that trial's; its test accuracy with its interval, "42.5 ± 4.0 [36.7, 48.3]".
+/// as that trial's.
 std::string shown(const Metric& metric, const Result& result);
 std::string shown(const Metric& metric, const GridPoint& point);
+/// The interval beside a point's test accuracy, "[36.7, 48.3]"; "" beside all else.
+std::string shown_interval(const Metric& metric, const GridPoint& point);
 
 }  // namespace genretree

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <fmt/format.h>
 #include <functional>
@@ -59,6 +60,7 @@ std::vector<std::string> table4_notes(bool with_paper) {
       "probabilities along its path and takes the greatest, so that a node that hesitates can be overruled below.",
       "The product estimate is the paper's: it multiplies the test accuracies of the nodes along each path and takes "
       "the mean, over the paths as the paper does or over the genres. It measures nothing end to end.",
+      interval_note(),
       "Both ways' confusion matrices are below, summed over trials; those of each trial are in confusion.csv, and "
       "where every clip ends is in decoded.csv."};
   if (with_paper) {
@@ -74,7 +76,12 @@ std::vector<std::string> table4_notes(bool with_paper) {
   return notes;
 }
 
-ReportTable table4(const GenreTree& tree, const std::vector<TreeTrial>& trials, bool with_paper) {
+/// Of hard and of soft routing.
+std::array<Interval, 2> intervals_of(const std::vector<TreeTrial>& trials, std::uint64_t seed) {
+  return {tree_interval(trials, &DecodedClip::hard, seed), tree_interval(trials, &DecodedClip::soft, seed)};
+}
+
+ReportTable table4(const GenreTree& tree, const std::vector<TreeTrial>& trials, bool with_paper, std::uint64_t seed) {
   ReportTable table{"Table 4: the whole tree, end to end, beside the product of its nodes' accuracies",
                     {"trial"},
                     {},
@@ -89,6 +96,8 @@ ReportTable table4(const GenreTree& tree, const std::vector<TreeTrial>& trials, 
   for (const TreeMetric& metric : tree_metrics)
     means.push_back(shown_percent(spread_of(values_of(metric, tree, trials))));
   table.rows.push_back(std::move(means));
+  const auto [hard, soft] = intervals_of(trials, seed);
+  table.rows.push_back({"95 % interval", shown_percent(hard), shown_percent(soft), "", ""});
   if (with_paper)
     table.rows.push_back({"paper", "not measured", "not measured", printed(paper_mean_of_products),
                           printed(paper_mean_of_products_by_genre)});
@@ -148,7 +157,9 @@ ReportTable why_they_differ(const GenreTree& tree, const std::vector<TreeTrial>&
 
 // -------------------------------------------------------------------------------------------------------------- files
 
-std::string table4_csv(const GenreTree& tree, const std::vector<TreeTrial>& trials, bool with_paper) {
+/// Ends of the 95 % intervals as rows "low" and "high".
+std::string table4_csv(const GenreTree& tree, const std::vector<TreeTrial>& trials, bool with_paper,
+                       std::uint64_t seed) {
   std::string text = "trial";
   for (const TreeMetric& metric : tree_metrics) text += fmt::format(",{}", metric.key);
   const auto add = [&](const std::string& name, auto value) {
@@ -158,8 +169,11 @@ std::string table4_csv(const GenreTree& tree, const std::vector<TreeTrial>& tria
   for (const TreeTrial& trial : trials)
     add(std::to_string(trial.trial), [&](const TreeMetric& metric) { return metric.of(tree, trial); });
   const auto spread = [&](const TreeMetric& metric) { return spread_of(values_of(metric, tree, trials)); };
+  if (trials.empty()) return text + '\n';
   add("mean", [&](const TreeMetric& metric) { return spread(metric).mean; });
   if (trials.size() > 1) add("sd", [&](const TreeMetric& metric) { return spread(metric).sd; });
+  const auto [hard, soft] = intervals_of(trials, seed);
+  text += fmt::format("\nlow,{},{},,\nhigh,{},{},,", hard.low, soft.low, hard.high, soft.high);
   if (with_paper) text += fmt::format("\npaper,,,{},{}", paper_mean_of_products, paper_mean_of_products_by_genre);
   return text + '\n';
 }
@@ -184,7 +198,9 @@ std::string confusion_csv(const GenreTree& tree, const std::vector<TreeTrial>& t
 
 std::string decoded_csv(const GenreTree& tree, const std::vector<TreeTrial>& trials) {
   std::string text = "trial,track,true_genre,hard,soft\n";
-  const auto name = [&](std::uint32_t genre) { return csv_field(tree.genres()[genre]); };
+  const auto name = [&](std::uint32_t genre) {  // none where a node diverged
+    return genre == no_genre ? "" : csv_field(tree.genres()[genre]);
+  };
   for (const TreeTrial& trial : trials)
     for (const DecodedClip& clip : trial.clips)
       text += fmt::format("{},{},{},{},{}\n", trial.trial, csv_field(clip.track), name(clip.genre), name(clip.hard),
@@ -233,6 +249,27 @@ ReportFigure figure14(const GenreTree& tree, const ReportContent& content, const
       draw_tree(tree, title, accuracy_labels(tree, content, trials))};
 }
 
+// ----------------------------------------------------------------------------------------------------------- warnings
+
+void add_warnings(ReportContent& content, const std::vector<TreeTrial>& trials) {
+  if (trials.empty())
+    content.warnings.push_back(
+        "No trial has all nodes of the tree yet, so the tree as a whole cannot be decoded: there is no Table 4, and "
+        "table4.csv, confusion.csv and decoded.csv have no rows.");
+  std::vector<std::string> diverged;
+  for (const TreeTrial& trial : trials)
+    for (const std::string& node : trial.diverged) diverged.push_back(fmt::format("{} (trial {})", node, trial.trial));
+  if (!diverged.empty())
+    content.warnings.push_back(fmt::format(
+        "The answers of {} are no numbers: {}. In Table 4 hard routing counts every clip as wrong that such a node is "
+        "on "
+        "the way of, and soft routing every clip of the trial, for each node has a say in it; these clips are in no "
+        "column of the confusion matrices, and decoded.csv leaves their genre empty. Such a node's own accuracy in "
+        "Table "
+        "3, and so the product estimate, counts its answers as the first class, as Keras does.",
+        count_of(diverged.size(), "trained node"), join(diverged)));
+}
+
 }  // namespace
 
 std::vector<ReportTable> tree_tables(const Spec& spec, const DatasetSummary& dataset,
@@ -243,7 +280,7 @@ std::vector<ReportTable> tree_tables(const Spec& spec, const DatasetSummary& dat
   std::vector<ReportTable> tables = {table_of_nodes(spec.tree)};
   if (!trials.empty())
     for (ReportTable& table :
-         std::vector{table4(spec.tree, trials, with_paper), table_of_paths(spec.tree, trials, with_paper),
+         std::vector{table4(spec.tree, trials, with_paper, spec.seed), table_of_paths(spec.tree, trials, with_paper),
                      why_they_differ(spec.tree, trials)})
       tables.push_back(std::move(table));
   return tables;
@@ -263,7 +300,8 @@ void add_tree(ReportContent& content, const Spec& spec, const DatasetSummary& da
   }
   content.figures_title = "Figure 14";
   content.figures = {figure14(tree, content, trials)};
-  content.files = {{"table4.csv", table4_csv(tree, trials, shows_paper(tree, dataset))},
+  add_warnings(content, trials);
+  content.files = {{"table4.csv", table4_csv(tree, trials, shows_paper(tree, dataset), spec.seed)},
                    {"confusion.csv", confusion_csv(tree, trials)},
                    {"decoded.csv", decoded_csv(tree, trials)}};
 }

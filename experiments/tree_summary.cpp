@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <map>
+#include <span>
 
 #include "core/error.hpp"
 #include "experiments/tree_summary.hpp"
@@ -10,6 +12,11 @@ namespace {
 
 /// The nodes' results in one trial, [nodes].
 using NodeResults = std::vector<const Result*>;
+
+/// True for answers of a training that diverged.
+bool diverged(std::span<const float> probabilities) {
+  return std::ranges::any_of(probabilities, [](float p) { return !std::isfinite(p); });
+}
 
 /// What all nodes say of one clip.
 NodeProbabilities probabilities_of(const GenreTree& tree, const NodeResults& results, std::size_t clip) {
@@ -48,10 +55,24 @@ void follow(const GenreTree& tree, const NodeProbabilities& probabilities, std::
             std::vector<Reached>& reached) {
   for (const auto& [node, child] : tree.path(genre)) {
     ++reached[node].clips;
+    if (diverged(probabilities[node])) return;
     const auto answer = std::ranges::max_element(probabilities[node]) - probabilities[node].begin();
     if (static_cast<std::size_t>(answer) != child) return;
     ++reached[node].right;
   }
+}
+
+std::uint32_t end_of_hard(const GenreTree& tree, const NodeProbabilities& probabilities) {
+  const std::size_t genre = route_hard(tree, probabilities);
+  for (const TreeStep& step : tree.path(genre))
+    if (diverged(probabilities[step.node])) return no_genre;
+  return static_cast<std::uint32_t>(genre);
+}
+
+/// All nodes have a say in the most probable genre.
+std::uint32_t end_of_soft(const GenreTree& tree, const NodeProbabilities& probabilities) {
+  if (std::ranges::any_of(probabilities, diverged)) return no_genre;
+  return static_cast<std::uint32_t>(most_probable(route_soft(tree, probabilities)));
 }
 
 TreeTrial decode(const GenreTree& tree, std::uint32_t trial, const NodeResults& results) {
@@ -61,12 +82,14 @@ TreeTrial decode(const GenreTree& tree, std::uint32_t trial, const NodeResults& 
   const TestAnswers& answers = results.front()->answers;
   for (std::size_t clip = 0; clip < answers.tracks.size(); ++clip) {
     const NodeProbabilities probabilities = probabilities_of(tree, results, clip);
-    decoded.clips.push_back({answers.tracks[clip], answers.genres[clip],
-                             static_cast<std::uint32_t>(route_hard(tree, probabilities)),
-                             static_cast<std::uint32_t>(most_probable(route_soft(tree, probabilities)))});
+    decoded.clips.push_back({answers.tracks[clip], answers.genres[clip], end_of_hard(tree, probabilities),
+                             end_of_soft(tree, probabilities)});
     follow(tree, probabilities, answers.genres[clip], reached);
   }
-  for (const Result* result : results) decoded.node_accuracies.push_back(result->test.accuracy);
+  for (const Result* result : results) {
+    decoded.node_accuracies.push_back(result->test.accuracy);
+    if (diverged(result->answers.probabilities)) decoded.diverged.push_back(result->node);
+  }
   for (const auto& [clips, right] : reached)
     decoded.reached.push_back(clips ? static_cast<double>(right) / static_cast<double>(clips)
                                     : std::numeric_limits<double>::quiet_NaN());
@@ -82,7 +105,8 @@ double TreeTrial::accuracy(std::uint32_t DecodedClip::*answer) const {
 
 std::vector<std::uint32_t> TreeTrial::confusion(std::uint32_t DecodedClip::*answer) const {
   std::vector<std::uint32_t> counts(genres * genres, 0);
-  for (const DecodedClip& clip : clips) ++counts[clip.genre * genres + clip.*answer];
+  for (const DecodedClip& clip : clips)
+    if (clip.*answer != no_genre) ++counts[clip.genre * genres + clip.*answer];
   return counts;
 }
 
@@ -100,6 +124,13 @@ std::vector<TreeTrial> decode_trials(const GenreTree& tree, const std::vector<Re
     if (std::ranges::none_of(nodes, [](const Result* result) { return result == nullptr; }))
       trials.push_back(decode(tree, trial, nodes));
   return trials;
+}
+
+Interval tree_interval(const std::vector<TreeTrial>& trials, std::uint32_t DecodedClip::*answer, std::uint64_t seed) {
+  std::vector<TrackCount> counts;
+  for (const TreeTrial& trial : trials)
+    for (const DecodedClip& clip : trial.clips) counts.push_back({clip.track, clip.*answer == clip.genre, 1});
+  return accuracy_interval(counts, seed);
 }
 
 std::vector<double> values_of(const TreeMetric& metric, const GenreTree& tree, const std::vector<TreeTrial>& trials) {

@@ -7,12 +7,16 @@
 #include <string>
 #include <vector>
 
+#include "experiments/bootstrap.hpp"
 #include "experiments/ledger.hpp"
 #include "models/genre_tree.hpp"
 
 namespace genretree {
 
-/// A test clip with its true genre and those that both ways through the tree end at.
+/// Where a clip ends if a node on its way diverged: its probabilities are no numbers. No genre, so wrong always.
+inline constexpr std::uint32_t no_genre = 0xFFFFFFFF;
+
+/// A test clip with its true genre and those that both ways through the tree end at, or no_genre.
 struct DecodedClip {
   std::string track;
   std::uint32_t genre = 0, hard = 0, soft = 0;
@@ -25,10 +29,11 @@ struct TreeTrial {
   std::vector<double> node_accuracies;  ///< [nodes] each on all test clips of the genres below it
   std::vector<double> reached;  ///< [nodes] the same on those of them that all nodes above send there; NaN if none
   std::size_t genres = 0;
+  std::vector<std::string> diverged;  ///< nodes with probabilities that are no numbers, for some clip
 
   /// Share of the clips that end at their genre.
   double accuracy(std::uint32_t DecodedClip::*answer) const;
-  /// [genres, genres], true genre by row.
+  /// [genres, genres], true genre by row. Clips that end at no genre are in none of its columns.
   std::vector<std::uint32_t> confusion(std::uint32_t DecodedClip::*answer) const;
 };
 
@@ -51,6 +56,9 @@ inline constexpr std::array<TreeMetric, 4> tree_metrics = {{
 
 /// The trials of which all nodes are there, ascending. Error if the nodes of a trial did not see the same test clips.
 std::vector<TreeTrial> decode_trials(const GenreTree& tree, const std::vector<Result>& results);
+
+/// How sure the accuracy of one way through the tree is, over all trials.
+Interval tree_interval(const std::vector<TreeTrial>& trials, std::uint32_t DecodedClip::*answer, std::uint64_t seed);
 
 /// A tree metric in every trial.
 std::vector<double> values_of(const TreeMetric& metric, const GenreTree& tree, const std::vector<TreeTrial>& trials);

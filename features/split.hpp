@@ -27,6 +27,8 @@ struct SplitConfig {
   /// Lines like "blues/blues.00012.wav" or "./blues_00012.wav<TAB>blues"; blank lines and lines that begin with # count
   /// for nothing. An empty validation_list leaves the validation set empty.
   std::filesystem::path train_list, validation_list, test_list;
+  /// For check_artists; changes nothing in the split. Empty: none.
+  std::filesystem::path artists;
 };
 
 /// "paper-420-120-60" (by index) or "random-420-120-60" (drawn for each trial): 70, 20 and 10 tracks of each genre,

@@ -72,7 +72,12 @@ std::optional<TreeProblem> find_cycle(const std::vector<TreeNode>& nodes) {
     for (std::optional<std::size_t> up = start; (up = parent_of(nodes, nodes[*up].name)) && steps < nodes.size();
          ++steps) {
       way = fmt::format("{} → {}", nodes[*up].name, way);
-      if (*up == start) return TreeProblem{fmt::format("the nodes {} go round in a cycle", way), start, {}};
+      if (*up == start)
+        return TreeProblem{fmt::format("the nodes {} go round in a cycle. A node's children are nodes below it or "
+                                       "genres: take {} out of the children of {}",
+                                       way, nodes[start].name, nodes[*parent_of(nodes, nodes[start].name)].name),
+                           start,
+                           {}};
     }
   }
   return std::nullopt;

@@ -17,6 +17,7 @@
 #include "experiments/merged_runs.hpp"
 #include "experiments/model_files.hpp"
 #include "experiments/report.hpp"
+#include "experiments/report_content.hpp"
 #include "experiments/resources.hpp"
 #include "experiments/run_folder.hpp"
 #include "experiments/runner.hpp"
@@ -110,7 +111,8 @@ void print_header(const Spec& spec, const Data& data, const BackendInfo& info, s
   fmt::print("data        {}: {} in {} ({}), from {}\n", summary.name, count_of(summary.clips, "clip"),
              count_of(summary.genres.size(), "genre"), join(summary.genres), summary.source);
   for (const std::string& note : summary.notes) fmt::print("            {}\n", note);
-  fmt::print("split       {}: {} to train, {} to validate, {} to test\n", spec.dataset.split.name, summary.train,
+  for (const std::string& warning : summary.warnings) fmt::print("            warning: {}\n", warning);
+  fmt::print("split       {}: {} to train, {} to validate, {} to test\n", split_text(spec.dataset.split), summary.train,
              summary.validation, summary.test);
   fmt::print("features    MFCC {} to {}, {} frames, as {}, short clips filled with {}\n", features.first_coefficient,
              features.first_coefficient + features.coefficients - 1, features.frames,

@@ -4,9 +4,11 @@
 #include "core/io/files.hpp"
 #include "core/text.hpp"
 #include "experiments/data.hpp"
+#include "experiments/run_folder.hpp"
 #include "features/corpus.hpp"
 #include "features/synthesis.hpp"
 #include "tests/support/support.hpp"
+#include "tests/support/tiny_store.hpp"
 
 namespace genretree {
 namespace fs = std::filesystem;
@@ -41,6 +43,40 @@ struct Music {
     return stores;
   }
 };
+
+TEST_CASE("a list of artists warns of what the split does, and changes no result", "[data]") {
+  const test::TemporaryFolder folder;
+  write_store(folder / "store.h5", test::tiny_store());
+  write_whole_text(folder / "artists.txt", "a.00000\tX\na.00009\tX\nb.00000\tY\nb.00003\tY\n");
+  Spec spec = parse_spec(parse_yaml(test::tiny_experiment(folder / "store.h5"), "tiny.yaml"));
+  const std::string hash = spec_hash(spec);
+  const auto backend = make_backend({});
+  CHECK(load_data(spec, *backend, {}).summary.warnings.empty());
+  spec.dataset.split.artists = folder / "artists.txt";
+  CHECK(spec_hash(spec) == hash);
+  const DatasetSummary summary = load_data(spec, *backend, {}).summary;
+  REQUIRE(summary.warnings.size() == 2);
+  CHECK_THAT(summary.warnings[0],
+             Catch::Contains("Songs of 1 artist lie in training and test, with 1 of 6") && Catch::Contains(": X"));
+  CHECK_THAT(summary.warnings[1], Catch::Contains("validation and test") && Catch::Contains(": Y"));
+  CHECK_THAT(summary.notes.back(), Catch::Contains("26 clips"));
+  CHECK(to_yaml(spec, false).find("artists.txt") != std::string::npos);
+  spec.dataset.split.artists = folder / "none.txt";
+  CHECK_THROWS_WITH(load_data(spec, *backend, {}), Catch::Contains("none.txt"));
+}
+
+TEST_CASE("a split with a name of its own keeps its list of artists when it is written and read", "[data]") {
+  const Spec spec = parse_spec(
+      parse_yaml("dataset: {split: {kind: by-index, train: 70, validation: 20, test: 10, artists: /lists/artists.txt}}",
+                 "x.yaml"));
+  CHECK(spec.dataset.split.name == "paper-420-120-60");
+  const Spec again = parse_spec(parse_yaml(to_yaml(spec, false), "x.yaml"));
+  CHECK(again.dataset.split.artists == "/lists/artists.txt");
+  Spec named = spec;
+  named.dataset.split = named_split("paper-420-120-60");
+  CHECK(spec_hash(spec) == spec_hash(named));
+  CHECK(conflicting_keys(named, spec).empty());
+}
 
 TEST_CASE("a folder of music is extracted once, whatever its genres are used for", "[data]") {
   Music music;

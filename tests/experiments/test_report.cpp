@@ -90,10 +90,11 @@ TEST_CASE("figure10.csv has means, standard deviations and the paper's values", 
   REQUIRE(std::getline(lines, first));
   REQUIRE(std::getline(lines, second));
   CHECK_FALSE(std::getline(lines, rest));
-  CHECK(heading ==
-        "epochs,trials,validation_accuracy_mean,validation_accuracy_sd,validation_loss_mean,validation_loss_sd,"
-        "test_accuracy_mean,test_accuracy_sd,test_loss_mean,test_loss_sd,train_accuracy_mean,train_accuracy_sd,"
-        "train_loss_mean,train_loss_sd,paper_test_loss");  // of the paper only what is known
+  CHECK(
+      heading ==
+      "epochs,trials,validation_accuracy_mean,validation_accuracy_sd,validation_loss_mean,validation_loss_sd,"
+      "test_accuracy_mean,test_accuracy_sd,test_loss_mean,test_loss_sd,train_accuracy_mean,train_accuracy_sd,"
+      "train_loss_mean,train_loss_sd,test_accuracy_low,test_accuracy_high,paper_test_loss");  // of the paper only what is known
 
   const auto cells = [](const std::string& line) {
     std::vector<std::string> list;
@@ -102,15 +103,15 @@ TEST_CASE("figure10.csv has means, standard deviations and the paper's values", 
     return list;
   };
   const std::vector<std::string> five = cells(first), two_hundred = cells(second);
-  REQUIRE(five.size() == 15);
+  REQUIRE(five.size() == 17);
   CHECK((five[0] == "5" && five[1] == "2"));
   CHECK(std::stod(five[2]) == Approx(0.45));
   CHECK(std::stod(five[3]) == Approx(0.1 / std::sqrt(2)));  // two values, 0.1 apart
   CHECK(std::stod(five[8]) == 2.75);
   CHECK(std::stod(five[9]) == Approx(0.5 / std::sqrt(2)));
-  CHECK(five[14].empty());  // not known
-  REQUIRE(two_hundred.size() == 15);
-  CHECK(two_hundred[14] == "1.8864");
+  CHECK(five[16].empty());  // not known
+  REQUIRE(two_hundred.size() == 17);
+  CHECK(two_hundred[16] == "1.8864");
 }
 
 TEST_CASE("the pages show every cell, the paper beside ours, and where the paper disagrees with itself", "[report]") {
@@ -195,7 +196,7 @@ TEST_CASE("synthetic data are named in the first line and never as GTZAN's", "[r
   dataset.source = "synthetic corpus 1, seed 2018, 6 s, read from /data/made";
   const Report report(two_by_two(), dataset, all_four());
   CHECK_THAT(report["report.md"], Catch::StartsWith("# small\n\n**SYNTHETIC corpus (not GTZAN): these figures say "
-                                                    "nothing about GTZAN, real music or the paper.**"));
+                                                    "nothing about GTZAN, real music or the paper. Split "));
   for (const char* file : {"report.md", "report.html"}) {
     CHECK_THAT(report[file],
                Catch::Contains("The paper's values are for GTZAN, which is other data than these") ||
@@ -234,13 +235,79 @@ TEST_CASE("a training that diverged is shown as such, in its cell and in its poi
     CHECK_THAT(report[file], Catch::Contains("1 training diverged: e005-t1."));
 }
 
+/// Both trials of both points judge the same ten clips, jazz and rock in turn; the first seven are right.
+std::vector<Result> with_answers() {
+  std::vector<Result> results = all_four();
+  for (Result& result : results)
+    for (std::uint32_t clip = 0; clip < 10; ++clip) {
+      result.answers.tracks.push_back(fmt::format("track {}", clip));
+      result.answers.genres.push_back(clip % 2);
+      const float jazz = (clip % 2 == 0) == (clip < 7) ? 0.75f : 0.25f;
+      result.answers.probabilities.insert(result.answers.probabilities.end(), {jazz, 1 - jazz});
+    }
+  return results;
+}
+
+TEST_CASE("each test accuracy stands beside its interval, which is explained once", "[report]") {
+  const std::vector<GridPoint> points = summarise(two_by_two(), with_answers());
+  const std::vector<TrackCount> counts = track_counts(two_by_two(), points[0].trials);
+  REQUIRE(counts.size() == 10);  // tracks, not answers
+  CHECK(counts[6] == TrackCount{"track 6", 2, 2});
+  CHECK(counts[7] == TrackCount{"track 7", 0, 2});
+  const auto [low, high] = points[0].test_interval;
+  CHECK(low == Approx(0.4));  // binomial of 10 with 0.7: 4 and 9 right
+  CHECK(high == Approx(0.9).margin(0.11));
+
+  const Report report(two_by_two(), gtzan(), with_answers());
+  const std::string shown = shown_percent(points[0].test_interval);
+  CHECK_THAT(shown, Catch::StartsWith("[40.0, ") && Catch::EndsWith("0]"));
+  CHECK_THAT(report["report.md"], Catch::Contains(" \\[40.0, "));
+  CHECK_THAT(report["report.html"], Catch::Contains(shown));
+  for (const char* file : {"report.html", "report.md"})
+    CHECK(count(report[file], "95 % bootstrap interval of the accuracy over all trials (10000 resamples") == 1);
+  CHECK_THAT(report["figure10.csv"], Catch::Contains(",test_accuracy_low,test_accuracy_high,paper_") &&
+                                         Catch::Contains(fmt::format(",{},{},", low, high)));
+  const std::string text = tables_as_text(two_by_two(), gtzan(), with_answers());
+  CHECK_THAT(text, Catch::Contains("  95 %  ") && Catch::Contains(shown));
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);)
+    CHECK(std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xC0) != 0x80; }) <= 100);
+}
+
+TEST_CASE("the split is named in the first line, and artists on both sides are a warning", "[report]") {
+  Spec spec = two_by_two();
+  DatasetSummary dataset = gtzan();
+  dataset.warnings = {"Songs of 3 artists lie in training and test, with 7 of 9 test clips: A, B, C."};
+  for (const auto& [split, name] : {std::pair(SplitConfig(), "paper-420-120-60 (by index)"),
+                                    {named_split("random-420-120-60"), "random-420-120-60 (drawn for each trial)"},
+                                    {SplitConfig{.kind = SplitConfig::Kind::lists,
+                                    .name = "mine",
+                                    .train_list = "/lists/train.txt",
+                                    .validation_list = {},
+                                    .test_list = "/lists/test.txt"},
+                                     "lists train.txt, test.txt"}}) {
+    spec.dataset.split = split;
+    const Report report(spec, dataset, all_four());
+    for (const char* file : {"report.html", "report.md"}) {
+      const std::string page = report[file];
+      CHECK_THAT(page, Catch::Contains(fmt::format("; split {}.", name)) &&
+                           Catch::Contains("Songs of 3 artists lie in training and test"));
+      CHECK(page.find("Data: GTZAN") < page.find("Songs of 3"));
+    }
+    dataset.name = "SYNTHETIC corpus (not GTZAN)", dataset.source = "synthetic corpus 1";
+    CHECK_THAT(Report(spec, dataset, all_four())["report.md"], Catch::Contains(fmt::format("Split {}.", name)));
+    dataset.name = gtzan().name, dataset.source = gtzan().source;
+  }
+  CHECK(dataset_summary_from_json(to_json(dataset)).warnings == dataset.warnings);
+}
+
 TEST_CASE("a partial grid says how much of it is there", "[report]") {
   const Report report(two_by_two(), gtzan(), {result_of(200, 1), result_of(5, 0), result_of(5, 1)});
   for (const char* file : {"report.html", "report.md"})
     CHECK_THAT(report[file], Catch::Contains("3 of 4 cells of the grid are finished"));
   CHECK(count(report["figure9.csv"], "\n") == 4);
   CHECK_THAT(report["figure10.csv"],
-             Catch::Contains("\n200,1,0.75,,2,,0.65,,3,,0.95,,1,,1.8864\n"));  // no sd of one
+             Catch::Contains("\n200,1,0.75,,2,,0.65,,3,,0.95,,1,,,,1.8864\n"));  // no sd of one
 
   const Report first_point(two_by_two(), gtzan(), {result_of(5, 0)});
   CHECK(count(first_point["figure10.csv"], "\n") == 2);

@@ -1,5 +1,6 @@
 // A tree as an experiment: its file and the errors in it, its plan, its runs, what they leave behind, and its report.
 #include <fstream>
+#include <numeric>
 #include <set>
 
 #include "core/error.hpp"
@@ -9,6 +10,7 @@
 #include "experiments/paper.hpp"
 #include "experiments/report.hpp"
 #include "experiments/runner.hpp"
+#include "experiments/summary.hpp"
 #include "experiments/task.hpp"
 #include "experiments/tree_figure.hpp"
 #include "experiments/tree_summary.hpp"
@@ -397,7 +399,9 @@ TEST_CASE("a tree is decoded only where all nodes of a trial are there and saw t
     CHECK_THAT(read_text(experiment.path("run") / "report.md"), Contains("5 of 6 nodes' trainings are finished"));
     std::erase_if(results, [](const Result& result) { return result.node == "top"; });
     write_report(experiment.path("run"), experiment.spec, experiment.data().summary, results);
-    CHECK_THAT(read_text(experiment.path("run") / "report.md"), !Contains("Table 4"));
+    CHECK_THAT(read_text(experiment.path("run") / "report.md"),
+               !Contains("## Table 4") && Contains("No trial has all nodes of the tree"));
+    CHECK_THAT(read_text(experiment.path("run") / "table4.csv"), !Contains("\n0") && !Contains("nan"));
   }
   SECTION("one saw others") {
     std::swap(results[0].answers.tracks[0], results[0].answers.tracks[1]);
@@ -490,6 +494,53 @@ TEST_CASE("the report of a tree: Tables 3 and 4 with the paper's values, the con
   CHECK_THAT(read_text(folder / "confusion.csv"),
              Contains("\n1,hard,jazz,0,0,0,0,1,0,0,0,0,0\n") && Contains("\n1,soft,jazz,0,0,0,0,0,1,0,0,0,0\n"));
   CHECK_THAT(tables_as_text(spec, ten_genres("GTZAN", spec.tree), results), Contains("Table 4") && Contains("52.975"));
+}
+
+TEST_CASE("a node that diverged is wrong wherever it has a say, and the report says so", "[tree]") {
+  const test::TemporaryFolder folder;
+  Spec spec = paper_spec();
+  spec.grid.trials = 2;
+  std::vector<Result> results = nearly_sure(spec.tree);
+  for (Result& result : results)
+    if (result.node == "strong" && result.trial == 0) std::ranges::fill(result.answers.probabilities, std::nanf(""));
+  const std::vector<TreeTrial> trials = decode_trials(spec.tree, results);
+  CHECK(trials[0].diverged == std::vector<std::string>{"strong"});
+  CHECK(trials[1].diverged.empty());
+  const auto strong = static_cast<std::size_t>(std::ranges::find(spec.tree.nodes(), "strong", &TreeNode::name) -
+                                               spec.tree.nodes().begin());
+  const std::size_t below = spec.tree.genres_below(strong).size();
+  CHECK(trials[0].accuracy(&DecodedClip::hard) == Approx(1 - static_cast<double>(below) / 10));
+  CHECK(trials[0].accuracy(&DecodedClip::soft) == 0);
+  CHECK(trials[0].reached[strong] == 0);
+  const std::vector<std::uint32_t> counts = trials[0].confusion(&DecodedClip::hard);
+  CHECK(std::accumulate(counts.begin(), counts.end(), 0u) == 10 - below);
+
+  write_report(folder.path(), spec, ten_genres("GTZAN", spec.tree), results);
+  CHECK_THAT(read_text(folder / "report.md"), Contains("strong (trial 0)") && Contains("counts every clip as wrong"));
+  CHECK_THAT(read_text(folder / "table4.csv"), Contains("\nlow,") && Contains("\nhigh,") && !Contains("nan"));
+  CHECK_THAT(read_text(folder / "decoded.csv"), Contains("\n0,metal.00000,metal,,\n"));
+}
+
+TEST_CASE("the whole tree has intervals, and each node says what its largest class alone would reach", "[tree]") {
+  const test::TemporaryFolder folder;
+  Spec spec = paper_spec();
+  spec.grid.trials = 2;
+  std::vector<Result> results = nearly_sure(spec.tree);
+  for (Result& result : results)
+    if (result.node == spec.tree.nodes()[0].name) result.confusion = {5, 1, 1, 1};
+  const std::vector<TreeTrial> trials = decode_trials(spec.tree, results);
+  const Interval hard = tree_interval(trials, &DecodedClip::hard, spec.seed);
+  CHECK(hard.low == Approx(0.85));  // one of ten tracks is wrong in one of two trials
+  CHECK(hard.high == 1);
+  const std::vector<GridPoint> points = summarise(spec, results);
+  CHECK(points[0].largest_class() == 0.75);
+  CHECK(track_counts(spec, points[0].trials).size() == 10);
+  CHECK(track_counts(spec, points[2].trials).size() == spec.tree.genres_below(2).size());  // of its own genres only
+  write_report(folder.path(), spec, ten_genres("GTZAN", spec.tree), results);
+  for (const char* file : {"report.md", "report.html"})
+    CHECK_THAT(read_text(folder / file),
+               Contains("95 % interval") && Contains("85.0, 100.0") && Contains("argest class") && Contains("75.0"));
+  CHECK_THAT(read_text(folder / "table3.csv"), Contains(",largest_class_accuracy,paper_test_accuracy\n"));
 }
 
 TEST_CASE("the picture of a tree: a box for each node, a line to each child, texts that cannot break it", "[tree]") {

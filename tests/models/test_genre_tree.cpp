@@ -83,7 +83,11 @@ TEST_CASE("what is no tree is told with its place: the node and the child") {
       {{{"top", 1, {"a", "b", "c", "d", "x"}}, {"x", 1, {}}}, 1, {}, "'x' has no children"},
       {{{"top", 1, {"a", "b", "c", "d"}}, {"top", 1, {"a", "b"}}}, 1, {}, "two nodes named 'top'"},
       {{{"x", 1, {"y", "a", "b"}}, {"y", 1, {"x", "c", "d"}}}, 0, {}, "x → y → x go round in a cycle"},
-      {{{"top", 1, {"top", "a", "b", "c", "d"}}}, 0, {}, "top → top go round in a cycle"},
+      {{{"top", 1, {"top", "a", "b", "c", "d"}}},
+       0,
+       {},
+       "top → top go round in a cycle. A node's children are nodes below it or genres: take top out of the children of "
+       "top"},
       {{{"top", 1, {"a", "b"}}, {"x", 1, {"y", "c"}}, {"y", 1, {"x", "d"}}}, 1, {}, "x → y → x go round"},
       {{{"top", 1, {"a", "b"}}, {"other", 1, {"c", "d"}}},
        1,
