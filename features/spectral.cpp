@@ -38,6 +38,7 @@ Enum named(const std::string& key, const YamlValue& value, const std::vector<Enu
          did_you_mean(value.text, names));
 }
 
+const std::vector<FeatureKind> kinds = {FeatureKind::mfcc, FeatureKind::log_mel, FeatureKind::mel};
 constexpr std::size_t most_frames = 1'000'000, most_fft = 1 << 16, most_mels = 1024;
 constexpr unsigned lowest_rate = 1000, highest_rate = 384'000;
 
@@ -45,7 +46,33 @@ void check_range(const char* key, std::size_t value, std::size_t low, std::size_
   if (value < low || value > high) reject("features: {} is {}, but must be from {} to {}", key, value, low, high);
 }
 
+std::string contents_of_frame(const FeatureConfig& config) {
+  switch (config.kind) {
+    case FeatureKind::mfcc:
+      return fmt::format("MFCC {} to {} (coefficients: [{}, {}])", config.first_coefficient,
+                         config.first_coefficient + config.coefficients - 1, config.first_coefficient,
+                         config.coefficients);
+    case FeatureKind::log_mel:
+      return "log-mel spectrogram in dB";
+    case FeatureKind::mel:
+      return "mel spectrogram of power";
+  }
+  fail("a feature kind has no description");
+}
+
 // --- tables ---
+
+std::vector<SpectralFeature> wanted_features(FeatureKind kind) {
+  switch (kind) {
+    case FeatureKind::mfcc:
+      return {SpectralFeature::mfcc};
+    case FeatureKind::log_mel:
+      return {SpectralFeature::log_mel};
+    case FeatureKind::mel:
+      return {SpectralFeature::mel};
+  }
+  fail("a feature kind has no features");
+}
 
 // The Slaney mel scale: linear below 1 kHz, logarithmic above. Sources: librosa.hz_to_mel and librosa.mel_to_hz with
 // htk=False.
@@ -102,6 +129,19 @@ std::vector<double> dct_rows(std::size_t first, std::size_t count, std::size_t b
 
 }  // namespace
 
+std::size_t FeatureConfig::width() const { return kind == FeatureKind::mfcc ? coefficients : mels; }
+
+std::string_view name_of(FeatureKind kind) {
+  switch (kind) {
+    case FeatureKind::mfcc:
+      return "mfcc";
+    case FeatureKind::log_mel:
+      return "log-mel";
+    case FeatureKind::mel:
+      return "mel";
+  }
+  fail("a feature kind has no name");
+}
 std::string_view name_of(Compat compat) { return compat == Compat::librosa_1_0 ? "librosa-1.0" : "librosa-0.6"; }
 std::string_view name_of(FramePadding pad) { return pad == FramePadding::zero ? "zero" : "edge"; }
 
@@ -113,8 +153,11 @@ const std::vector<std::string>& feature_keys() {
 
 void set_feature(FeatureConfig& config, const std::string& key, const YamlValue& value) {
   if (key == "kind") {
-    if (value.text != "mfcc") reject("{}: features.kind is {}, but must be mfcc", value.where(), value.describe());
+    config.kind = named<FeatureKind>(key, value, kinds);
   } else if (key == "coefficients") {
+    if (config.kind != FeatureKind::mfcc)
+      reject("{}: features.coefficients belongs to kind {}, but the kind is {}", value.where(),
+             name_of(FeatureKind::mfcc), name_of(config.kind));
     if (value.kind != YamlValue::Kind::sequence || value.items.size() != 2)
       reject("{}: features.coefficients is {}, but must be [first, count], for example [1, 13]", value.where(),
              value.describe());
@@ -148,23 +191,28 @@ void validate(const FeatureConfig& config) {
   check_range("mels", config.mels, 1, most_mels);
   if ((config.n_fft & (config.n_fft - 1)) != 0)
     reject("features: n_fft is {}, but must be a power of two, such as 2048", config.n_fft);
+  const FeatureConfig usual;
+  const bool has_coefficients =
+      config.first_coefficient != usual.first_coefficient || config.coefficients != usual.coefficients;
+  if (config.kind != FeatureKind::mfcc && has_coefficients)
+    reject("features: coefficients is [{}, {}], but it belongs to kind {}, and the kind is {}",
+           config.first_coefficient, config.coefficients, name_of(FeatureKind::mfcc), name_of(config.kind));
+  if (config.kind != FeatureKind::mfcc) return;
   if (config.coefficients < 1 || config.first_coefficient + config.coefficients > config.mels)
     reject("features: coefficients is [{}, {}], which must end within the {} mel bands: first + count at most {}",
            config.first_coefficient, config.coefficients, config.mels, config.mels);
 }
 
 std::string to_json(const FeatureConfig& config) {
-  const nlohmann::ordered_json json = {
-      {"kind", "mfcc"},
-      {"coefficients", {config.first_coefficient, config.coefficients}},
-      {"frames", config.frames},
-      {"pad", name_of(config.pad)},
-      {"compat", name_of(config.compat)},
-      {"sample_rate", config.sample_rate},
-      {"n_fft", config.n_fft},
-      {"hop", config.hop},
-      {"mels", config.mels},
-  };
+  nlohmann::ordered_json json = {{"kind", name_of(config.kind)}};
+  if (config.kind == FeatureKind::mfcc) json["coefficients"] = {config.first_coefficient, config.coefficients};
+  json["frames"] = config.frames;
+  json["pad"] = name_of(config.pad);
+  json["compat"] = name_of(config.compat);
+  json["sample_rate"] = config.sample_rate;
+  json["n_fft"] = config.n_fft;
+  json["hop"] = config.hop;
+  json["mels"] = config.mels;
   return json.dump();
 }
 
@@ -173,9 +221,10 @@ FeatureConfig feature_config_from_json(const std::string& json) {
   if (document.kind != YamlValue::Kind::map)
     reject("feature parameters: expected a JSON object, but got {}", document.describe());
   FeatureConfig config;
-  for (const std::string& key : feature_keys())
-    if (!document.find(key)) reject("feature parameters: the key '{}' is missing", key);
   for (const auto& [key, value] : document.entries) set_feature(config, key, value);
+  for (const std::string& key : feature_keys())
+    if (!document.find(key) && (key != "coefficients" || config.kind == FeatureKind::mfcc))
+      reject("feature parameters: the key '{}' is missing", key);
   validate(config);
   return config;
 }
@@ -190,16 +239,25 @@ std::string differing_features(const FeatureConfig& a, const FeatureConfig& b, s
   };
   std::vector<std::string> parts;
   for (const auto& [key, value] : theirs.entries) {
-    const std::string old_text = text_of(value), new_text = text_of(*ours.find(key));
+    const YamlValue* other = ours.find(key);
+    if (!other) continue;  // the coefficients of another kind, which is named
+    const std::string old_text = text_of(value), new_text = text_of(*other);
     if (old_text != new_text)
       parts.push_back(fmt::format("{} is {} {} and {} {}", key, old_text, there, new_text, here));
   }
   return join(parts);
 }
 
+std::string describe(const FeatureConfig& config) {
+  return fmt::format("{}, {} frames; window {}, hop {}, {} mel bands at {} Hz; compat: {}; pad: {}",
+                     contents_of_frame(config), config.frames, config.n_fft, config.hop, config.mels,
+                     config.sample_rate, name_of(config.compat), name_of(config.pad));
+}
+
 SpectralTables make_spectral_tables(const FeatureConfig& config) {
   validate(config);
   SpectralTables tables;
+  tables.wanted = wanted_features(config.kind);
   tables.n_fft = config.n_fft;
   tables.hop = config.hop;
   tables.padding = config.compat == Compat::librosa_0_6 ? EdgePadding::reflect : EdgePadding::zero;

@@ -9,10 +9,11 @@
 // scratch lies in the states that make_… made. (Only a SpectralState grows, to the longest clip that it has met.) Views
 // lie on the backend's device. Arguments may not overlap unless it is said.
 //
-// Shapes: R runs, B rows of the largest batch, T frames, F inputs (coefficients), H units of the last layer, C classes,
+// Shapes: R runs, B rows of the largest batch, T frames, F inputs (features of a frame), H units of the last layer, C classes,
 // P parameters.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -32,8 +33,19 @@ namespace genretree {
 /// mirrored without repeating the edge sample (librosa 0.5 and 0.6, numpy's mode "reflect").
 enum class EdgePadding { zero, reflect };
 
-/// The constant tables of the MFCC, made once on the host (features/spectral.hpp) and read by every backend.
+/// What can be computed of a frame's spectrum.
+enum class SpectralFeature {
+  mel,      ///< [M] power in the mel bands (librosa.feature.melspectrogram)
+  log_mel,  ///< [M] the same in decibels, 10·log10(max(amin, mel)), at least the clip's maximum - top_db (power_to_db)
+  mfcc,     ///< [K] DCT-II of log_mel (librosa.feature.mfcc)
+};
+
+/// What is wanted, and the constant tables for it: made once on the host (features/spectral.hpp) and read by every
+/// backend.
 struct SpectralTables {
+  /// Side by side in a frame's results, in this order; each at most once.
+  std::vector<SpectralFeature> wanted = {SpectralFeature::mfcc};
+
   std::size_t n_fft = 0;  ///< samples of a frame, a power of two
   std::size_t hop = 0;    ///< samples from one frame to the next
   EdgePadding padding = EdgePadding::zero;
@@ -49,6 +61,22 @@ struct SpectralTables {
   double top_db = 80;            ///< dynamic range kept below the clip's maximum, dB
 
   std::size_t frames(std::size_t samples) const { return 1 + samples / hop; }
+  /// Numbers of one frame: of one feature, and of all that are wanted (W).
+  std::size_t width(SpectralFeature feature) const {
+    return feature == SpectralFeature::mfcc ? coefficients : mel.size();
+  }
+  std::size_t width() const {
+    std::size_t sum = 0;
+    for (const SpectralFeature feature : wanted) sum += width(feature);
+    return sum;
+  }
+  bool wants(SpectralFeature feature) const { return std::find(wanted.begin(), wanted.end(), feature) != wanted.end(); }
+  /// Where a feature that is wanted begins among the W numbers of a frame.
+  std::size_t column(SpectralFeature feature) const {
+    std::size_t sum = 0;
+    for (std::size_t i = 0; wanted[i] != feature; ++i) sum += width(wanted[i]);
+    return sum;
+  }
 };
 
 /// A backend's own form of the tables and its scratch memory; one per queue.
@@ -177,13 +205,13 @@ class Backend {
 
   virtual std::unique_ptr<SpectralState> make_spectral_state(const SpectralTables& tables) = 0;
 
-  /// MFCCs of whole clips: centred frames, |FFT|² of the windowed frame, mel bands, 10·log10(max(amin, S)), a floor of
-  /// top_db below the clip's own maximum, DCT-II. Source: librosa.feature.mfcc.
+  /// What the state's tables want, of every frame of whole clips: of |FFT|² of the windowed frame that is centred on
+  /// sample 0, hop, 2 hop, …. Source: librosa.stft with center=True.
   ///   samples   [Σ n_c] the clips' samples back to back, in -1 … 1
   ///   lengths   samples of each clip, on the host; each ≥ 1 (reflect padding: > n_fft / 2)
-  ///   out       [Σ frames(n_c), K] the clips' frames back to back
-  virtual void mfcc(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths,
-                    View<float, 2> out, Queue& queue) = 0;
+  ///   out       [Σ frames(n_c), W] the clips' frames back to back
+  virtual void spectral_features(SpectralState& state, View<const float, 1> samples,
+                                 std::span<const std::size_t> lengths, View<float, 2> out, Queue& queue) = 0;
 
   // -- LSTM stack
 

@@ -81,7 +81,7 @@ std::vector<Answer> classify_store(const fs::path& path, const SavedModel& saved
 
 /// The windows [N, T, F] of a clip of any length.
 std::vector<float> windows_of(std::vector<float> features, const FeatureConfig& config) {
-  const std::size_t width = config.coefficients, frames = features.size() / width;
+  const std::size_t width = config.width(), frames = features.size() / width;
   if (frames < config.frames) return fit_to_frames(std::move(features), config);
   std::vector<float> windows;
   for (const std::size_t start : window_starts(frames, config.frames))
@@ -97,10 +97,10 @@ Answer classify_audio(const fs::path& path, const SavedModel& saved, Backend& ba
   const Audio audio = load_audio(path, config.sample_rate);
   const std::vector<float> windows = windows_of(clip_features(audio, path.string(), config, backend, queue), config);
   Answer answer{path};
-  answer.windows = windows.size() / (config.frames * config.coefficients);
+  answer.windows = windows.size() / (config.frames * config.width());
   answer.probabilities = mean_probabilities(
       predict(saved.model.classifier, saved.parameters,
-              view_of(windows.data(), answer.windows, config.frames, config.coefficients), backend, queue),
+              view_of(windows.data(), answer.windows, config.frames, config.width()), backend, queue),
       saved.model.classifier.classes);
   return answer;
 }

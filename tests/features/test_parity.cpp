@@ -1,5 +1,5 @@
 // From audio files to MFCCs: against librosa's fixtures, and against the published statistics of GTZAN. These need
-// music and fixtures that are not part of the project; tests/kernels/test_mfcc.cpp does the same with golden data of
+// music and fixtures that are not part of the project; tests/kernels/test_spectral_features.cpp does the same with golden data of
 // the project's own.
 #include <fstream>
 #include <map>
@@ -9,7 +9,7 @@
 #include "features/audio.hpp"
 #include "features/spectral.hpp"
 #include "kernels/backends.hpp"
-#include "kernels/reference/mfcc.hpp"
+#include "kernels/reference/spectral.hpp"
 #include "tests/support/support.hpp"
 
 using namespace genretree;
@@ -26,7 +26,7 @@ FeatureConfig config_of(Compat compat, std::size_t coefficients) {
 
 std::vector<double> reference_mfcc(const SpectralTables& tables, const std::vector<float>& samples) {
   std::vector<double> out(tables.frames(samples.size()) * tables.coefficients);
-  reference::mfcc(tables, samples, out);
+  reference::spectral_features(tables, samples, out);
   return out;
 }
 
@@ -36,8 +36,8 @@ std::vector<float> cpu_mfcc(const SpectralTables& tables, const std::vector<floa
   const std::unique_ptr<SpectralState> state = backend->make_spectral_state(tables);
   const std::size_t length = samples.size(), frames = tables.frames(length);
   std::vector<float> out(frames * tables.coefficients);
-  backend->mfcc(*state, view_of(samples.data(), length), std::span(&length, 1),
-                view_of(out.data(), frames, tables.coefficients), *queue);
+  backend->spectral_features(*state, view_of(samples.data(), length), std::span(&length, 1),
+                             view_of(out.data(), frames, tables.coefficients), *queue);
   return out;
 }
 

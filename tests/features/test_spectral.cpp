@@ -70,7 +70,8 @@ TEST_CASE("a configuration survives its JSON text") {
             "sample_rate: 16000, n_fft: 512, hop: 160, mels: 40}")
            .entries)
     set_feature(config, key, value);
-  CHECK(config == FeatureConfig{1, 12, 128, FramePadding::zero, Compat::librosa_0_6, 16000, 512, 160, 40});
+  CHECK(config ==
+        FeatureConfig{FeatureKind::mfcc, 1, 12, 128, FramePadding::zero, Compat::librosa_0_6, 16000, 512, 160, 40});
   CHECK(to_json(config) == R"({"kind":"mfcc","coefficients":[1,12],"frames":128,"pad":"zero","compat":"librosa-0.6",)"
                            R"("sample_rate":16000,"n_fft":512,"hop":160,"mels":40})");
   CHECK(feature_config_from_json(to_json(config)) == config);
@@ -105,7 +106,8 @@ TEST_CASE("wrong keys, types and values are named, with what is allowed") {
         "test.yaml:1:1: features.coefficients is '13', but must be [first, count], for example [1, 13]");
   CHECK(message("pad", "edges") ==
         "test.yaml:1:1: features.pad is 'edges', but must be one of: zero, edge (did you mean 'edge'?)");
-  CHECK(message("kind", "chroma") == "test.yaml:1:1: features.kind is 'chroma', but must be mfcc");
+  CHECK(message("kind", "chroma") ==
+        "test.yaml:1:1: features.kind is 'chroma', but must be one of: mfcc, log-mel, mel");
   CHECK(config == FeatureConfig{});  // nothing was set in passing
 }
 

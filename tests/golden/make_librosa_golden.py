@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes librosa_mfcc.h5 and three small audio files: what librosa computes, in double precision, for the cases that
-tests/kernels/test_mfcc.cpp and tests/features compare with. Made with librosa 0.11.0, numpy 2.4.6, libsndfile 1.2.2.
+tests/kernels/test_spectral_features.cpp and tests/features compare with. Made with librosa 0.11.0, numpy 2.4.6, libsndfile 1.2.2.
 
     pip install librosa h5py soundfile soxr
     python3 make_librosa_golden.py

@@ -25,9 +25,9 @@ class Mfcc {
 
   const std::vector<float>& extract(const std::vector<float>& samples) {
     const std::size_t length = samples.size(), frames = tables_.frames(length);
-    out_.resize(frames * tables_.coefficients);
-    backend_.mfcc(*state_, view_of(samples.data(), length), std::span(&length, 1),
-                  view_of(out_.data(), frames, tables_.coefficients), *queue_);
+    out_.resize(frames * tables_.width());
+    backend_.spectral_features(*state_, view_of(samples.data(), length), std::span(&length, 1),
+                               view_of(out_.data(), frames, tables_.width()), *queue_);
     queue_->synchronize();
     return out_;
   }

@@ -5,9 +5,9 @@
 
 #include "core/io/hdf5.hpp"
 #include "core/random.hpp"
-#include "kernels/cpu/mfcc.hpp"
+#include "kernels/cpu/spectral.hpp"
 #include "kernels/cpu/target.hpp"
-#include "kernels/reference/mfcc.hpp"
+#include "kernels/reference/spectral.hpp"
 #include "tests/support/support.hpp"
 
 using namespace genretree;
@@ -61,7 +61,8 @@ std::vector<float> cpu_mfcc(SpectralState& state, const SpectralTables& tables, 
   std::size_t frames = 0;
   for (const std::size_t length : lengths) frames += tables.frames(length);
   std::vector<float> out(frames * tables.coefficients, std::nanf(""));
-  cpu::mfcc(state, view_of(samples.data(), samples.size()), lengths, view_of(out.data(), frames, tables.coefficients));
+  cpu::spectral_features(state, view_of(samples.data(), samples.size()), lengths,
+                         view_of(out.data(), frames, tables.coefficients));
   return out;
 }
 
@@ -70,7 +71,7 @@ std::vector<float> cpu_mfcc(SpectralState& state, const SpectralTables& tables, 
 TEST_CASE("the reference computes librosa's MFCCs") {
   for (const GoldenCase& golden : golden_cases()) {
     std::vector<double> out(golden.mfcc.size());
-    reference::mfcc(golden.tables, golden.samples, out);
+    reference::spectral_features(golden.tables, golden.samples, out);
     INFO(golden.name);
     CHECK(test::max_difference<double, double>(out, golden.mfcc) < 1e-7);
   }
@@ -79,7 +80,7 @@ TEST_CASE("the reference computes librosa's MFCCs") {
 TEST_CASE("every instruction set computes librosa's MFCCs") {
   for (const GoldenCase& golden : golden_cases())
     for (const std::int64_t target : cpu::supported_targets()) {
-      const auto state = cpu::make_mfcc_state(golden.tables, target);
+      const auto state = cpu::make_spectral_state(golden.tables, target);
       const std::vector<float> out = cpu_mfcc(*state, golden.tables, golden.samples, {golden.samples.size()});
       INFO(golden.name << " on " << cpu::target_name(target));
       CHECK(test::max_difference<float, double>(out, golden.mfcc) < 2e-4);
@@ -89,7 +90,7 @@ TEST_CASE("every instruction set computes librosa's MFCCs") {
 TEST_CASE("an all-zero clip is -100 dB in every band") {
   for (const GoldenCase& golden : golden_cases()) {
     if (golden.name != "all_zero") continue;
-    const auto state = cpu::make_mfcc_state(golden.tables, cpu::supported_targets().front());
+    const auto state = cpu::make_spectral_state(golden.tables, cpu::supported_targets().front());
     const std::vector<float> out = cpu_mfcc(*state, golden.tables, golden.samples, {golden.samples.size()});
     for (std::size_t i = 0; i < out.size(); ++i)
       CHECK(out[i] == Approx(i % 20 == 0 ? -100 * std::sqrt(128) : 0).margin(1e-3));
@@ -115,9 +116,9 @@ TEST_CASE("every size of transform, hop and clip agrees with the reference") {
           if (padding == EdgePadding::reflect && length <= n_fft / 2) continue;
           tables.padding = padding;
           std::vector<double> expected(tables.frames(length) * tables.coefficients);
-          reference::mfcc(tables, samples, expected);
+          reference::spectral_features(tables, samples, expected);
           for (const std::int64_t target : cpu::supported_targets()) {
-            const auto state = cpu::make_mfcc_state(tables, target);
+            const auto state = cpu::make_spectral_state(tables, target);
             const std::vector<float> out = cpu_mfcc(*state, tables, samples, {length});
             INFO("n_fft " << n_fft << ", hop " << hop << ", " << length << " samples, on " << cpu::target_name(target));
             CHECK(test::relative_difference<float, double>(out, expected) < 2e-5);
@@ -132,7 +133,8 @@ TEST_CASE("a clip's MFCCs do not depend on the clips beside it or before it") {
   const std::vector<float> first(golden.samples.begin(), golden.samples.begin() + static_cast<std::ptrdiff_t>(a));
   const std::vector<float> second(golden.samples.begin() + static_cast<std::ptrdiff_t>(a), golden.samples.end());
   for (const std::int64_t target : cpu::supported_targets()) {
-    const auto state = cpu::make_mfcc_state(golden.tables, target), fresh = cpu::make_mfcc_state(golden.tables, target);
+    const auto state = cpu::make_spectral_state(golden.tables, target),
+               fresh = cpu::make_spectral_state(golden.tables, target);
     const std::vector<float> together = cpu_mfcc(*state, golden.tables, golden.samples, {a, b});
     std::vector<float> apart = cpu_mfcc(*state, golden.tables, first, {a});
     const std::vector<float> rest = cpu_mfcc(*fresh, golden.tables, second, {b});

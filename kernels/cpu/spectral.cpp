@@ -1,5 +1,6 @@
-// MFCCs, as many frames side by side as a vector has lanes: lane l of every vector belongs to frame l of the block, so
-// that the Fourier transform, the mel bands, the logarithm and the cosine transform are plain loops over vectors.
+// Spectral features, as many frames side by side as a vector has lanes: lane l of every vector belongs to frame l of the
+// block, so that the Fourier transform, the mel bands, the logarithm and the cosine transform are plain loops over
+// vectors.
 //
 // What is done for a block of frames:
 //   1. Samples are turned into columns: row r of column c is sample c · hop + r of the padded clip. Frame f begins at
@@ -16,11 +17,11 @@
 #include <numeric>
 #include <vector>
 
-#include "kernels/cpu/mfcc.hpp"
+#include "kernels/cpu/spectral.hpp"
 #include "kernels/cpu/target.hpp"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/cpu/mfcc.cpp"
+#define HWY_TARGET_INCLUDE "kernels/cpu/spectral.cpp"
 // clang-format off
 #include <hwy/foreach_target.h>  // must come first: it includes this file once per target
 #include <hwy/highway.h>
@@ -28,14 +29,14 @@
 #include "kernels/cpu/fft-inl.hpp"
 // clang-format on
 
-#ifndef GENRETREE_KERNELS_CPU_MFCC_ONCE
-#define GENRETREE_KERNELS_CPU_MFCC_ONCE
+#ifndef GENRETREE_KERNELS_CPU_SPECTRAL_ONCE
+#define GENRETREE_KERNELS_CPU_SPECTRAL_ONCE
 namespace genretree::cpu {
 
 /// What the dispatched code gives out.
-class MfccState : public SpectralState {
+class ClipState : public SpectralState {
  public:
-  /// One clip: samples [n] → out [frames(n), K].
+  /// One clip: samples [n] → out [frames(n), W].
   virtual void run(std::span<const float> samples, float* out) = 0;
   virtual const SpectralTables& tables() const = 0;
 };
@@ -73,10 +74,11 @@ HWY_INLINE hn::Vec<D> load_every_fourth(D d, const float* const* columns, std::s
 }
 #endif
 
-class LaneMfcc final : public MfccState {
+class LaneFeatures final : public ClipState {
  public:
-  explicit LaneMfcc(const SpectralTables& tables)
+  explicit LaneFeatures(const SpectralTables& tables)
       : tables_(tables),
+        width_(tables.width()),
         window_(to_float(tables.window)),
         spectrum_(tables.n_fft),
         rows_(rounded_up(std::min(tables.hop, tables.n_fft), tile)),
@@ -114,16 +116,34 @@ class LaneMfcc final : public MfccState {
       take_energies();
       const std::size_t wanted = std::min(lanes(), frames - block * lanes());
       maximum = std::max(maximum, mel_decibels(decibels_.data() + block * block_size, wanted));
+      if (tables_.wants(SpectralFeature::mel))
+        store_frames(energies_.data(), energies_.size(), 0, wanted, place(out, block, SpectralFeature::mel));
     }
     for (std::size_t block = 0; block < blocks; ++block) {
-      const std::size_t first = block * lanes();
-      cosine_transform(decibels_.data() + block * block_size, maximum, std::min(lanes(), frames - first),
-                       out + first * tables_.coefficients);
+      const std::size_t wanted = std::min(lanes(), frames - block * lanes());
+      const float* decibels = decibels_.data() + block * block_size;
+      if (tables_.wants(SpectralFeature::log_mel))
+        store_frames(decibels, block_size, maximum - static_cast<float>(tables_.top_db), wanted,
+                     place(out, block, SpectralFeature::log_mel));
+      if (tables_.wants(SpectralFeature::mfcc))
+        cosine_transform(decibels, maximum, wanted, place(out, block, SpectralFeature::mfcc));
     }
   }
 
  private:
   static std::size_t lanes() { return hn::Lanes(FloatTag()); }
+
+  /// Where a feature of the block's first frame lies in out [frames][W].
+  float* place(float* out, std::size_t block, SpectralFeature feature) const {
+    return out + block * lanes() * width_ + tables_.column(feature);
+  }
+
+  /// values [size / lanes][lanes], raised to `lowest`, of the `wanted` first lanes → out, a frame in every W.
+  void store_frames(const float* HWY_RESTRICT values, std::size_t size, float lowest, std::size_t wanted,
+                    float* HWY_RESTRICT out) const {
+    for (std::size_t lane = 0; lane < wanted; ++lane, out += width_)
+      for (std::size_t i = 0; i < size / lanes(); ++i) out[i] = std::max(lowest, values[i * lanes() + lane]);
+  }
 
   void set_mel_shares() {
     std::vector<std::vector<MelShare>> shares_of_bin(tables_.n_fft / 2 + 1);
@@ -234,7 +254,7 @@ class LaneMfcc final : public MfccState {
         hn::MaxOfLanes(d, hn::IfThenElse(counts, maximum, hn::Set(d, std::numeric_limits<float>::lowest()))));
   }
 
-  /// Floor and DCT of one block; the `wanted` first lanes go to out [wanted][K]. Bands are counted from the clip's
+  /// Floor and DCT of one block; the `wanted` first lanes go to out, a frame in every W. Bands are counted from the clip's
   /// maximum and summed in short runs, which keeps the rounding of single precision small: a coefficient of 1000 is off
   /// by about one unit in its last place, where one long sum of bands of -100 dB is off by ten.
   void cosine_transform(const float* HWY_RESTRICT decibels, float clip_maximum, std::size_t wanted,
@@ -260,11 +280,12 @@ class LaneMfcc final : public MfccState {
       for (std::size_t i = 0; i < group; ++i) hn::Store(totals[i], d, results + i * step);
       for (std::size_t lane = 0; lane < wanted; ++lane)
         for (std::size_t i = 0; i < std::min(group, coefficients - k); ++i)
-          out[lane * coefficients + k + i] = results[i * step + lane];
+          out[lane * width_ + k + i] = results[i * step + lane];
     }
   }
 
   SpectralTables tables_;
+  std::size_t width_;           ///< W
   std::vector<float> window_;   ///< [n_fft]
   LanePowerSpectrum spectrum_;  ///< of n_fft samples
   /// Of columns_: rows; columns beyond the block's own; floats from one row to the next.
@@ -283,7 +304,7 @@ class LaneMfcc final : public MfccState {
 
 }  // namespace
 
-MfccState* make_state(const SpectralTables& tables) { return new LaneMfcc(tables); }
+ClipState* make_state(const SpectralTables& tables) { return new LaneFeatures(tables); }
 
 }  // namespace genretree::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -293,19 +314,19 @@ namespace genretree::cpu {
 
 HWY_EXPORT(make_state);
 
-std::unique_ptr<SpectralState> make_mfcc_state(const SpectralTables& tables, std::int64_t target) {
+std::unique_ptr<SpectralState> make_spectral_state(const SpectralTables& tables, std::int64_t target) {
   return std::unique_ptr<SpectralState>(entry_for(target, HWY_DISPATCH_TABLE(make_state))(tables));
 }
 
-void mfcc(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths,
-          View<float, 2> out) {
-  auto& lane_state = static_cast<MfccState&>(state);
+void spectral_features(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths,
+                       View<float, 2> out) {
+  auto& clip_state = static_cast<ClipState&>(state);
   const float* clip = samples.data;
   float* features = out.data;
   for (const std::size_t length : lengths) {
-    lane_state.run({clip, length}, features);
+    clip_state.run({clip, length}, features);
     clip += length;
-    features += lane_state.tables().frames(length) * lane_state.tables().coefficients;
+    features += clip_state.tables().frames(length) * clip_state.tables().width();
   }
 }
 
