@@ -159,9 +159,11 @@ struct FeatureKey {
   const char *key, *allowed, *documentation;
 };
 constexpr FeatureKey feature_documentation[] = {
-    {"kind", "mfcc | log-mel | mel",
+    {"kind", "mfcc | log-mel | mel | spectral33",
      "What each frame holds. mfcc: mel-frequency cepstral coefficients. log-mel: the mel bands in decibels, from 80 dB "
-     "below the clip's maximum up. mel: the mel bands' power."},
+     "below the clip's maximum up. mel: the mel bands' power. spectral33: 13 MFCC, the spectral centroid, 12 chroma "
+     "and 7 bands of spectral "
+     "contrast, what the code that the paper builds on learns from."},
     {"coefficients", "[first, count]",
      "Which coefficients (of kind mfcc alone): [1, 13] is C1 to C13, the paper's; first = 1 leaves out C0, the "
      "loudness."},

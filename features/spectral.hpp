@@ -23,7 +23,9 @@ enum class FramePadding { zero, edge };
 ///   mfcc        the chosen coefficients
 ///   log_mel     the mel bands in decibels, from 80 dB below the clip's maximum up
 ///   mel         the mel bands' power
-enum class FeatureKind { mfcc, log_mel, mel };
+///   spectral33  13 MFCC, spectral centroid in Hz, 12 chroma, 7 bands of spectral contrast in dB: what the code that the
+///               paper builds on (github.com/ruohoruotsi/LSTM-Music-Genre-Classification) learns from
+enum class FeatureKind { mfcc, log_mel, mel, spectral33 };
 
 /// Everything that the features depend on, and nothing else: the key of the feature store.
 struct FeatureConfig {
@@ -41,7 +43,7 @@ struct FeatureConfig {
   bool operator==(const FeatureConfig&) const = default;
 };
 
-/// "mfcc", "log-mel", "mel"; "librosa-1.0", "librosa-0.6"; "zero", "edge"
+/// "mfcc", "log-mel", "mel", "spectral33"; "librosa-1.0", "librosa-0.6"; "zero", "edge"
 std::string_view name_of(FeatureKind kind);
 std::string_view name_of(Compat compat);
 std::string_view name_of(FramePadding pad);
@@ -71,8 +73,9 @@ std::string differing_features(const FeatureConfig& a, const FeatureConfig& b, s
 /// 128 mel bands at 22050 Hz; compat: librosa-0.6; pad: edge".
 std::string describe(const FeatureConfig& config);
 
-/// Periodic Hann window, Slaney mel filters, orthonormal DCT-II rows. Sources: librosa.filters.get_window("hann"),
-/// librosa.filters.mel, scipy.fft.dct.
+/// Periodic Hann window, Slaney mel filters, orthonormal DCT-II rows, chroma banks, contrast bands. Sources:
+/// librosa.filters.get_window("hann"), librosa.filters.mel, scipy.fft.dct, librosa.filters.chroma,
+/// librosa.feature.spectral_contrast.
 SpectralTables make_spectral_tables(const FeatureConfig& config);
 
 }  // namespace genretree

@@ -38,6 +38,15 @@ enum class SpectralFeature {
   mel,      ///< [M] power in the mel bands (librosa.feature.melspectrogram)
   log_mel,  ///< [M] the same in decibels, 10·log10(max(amin, mel)), at least the clip's maximum - top_db (power_to_db)
   mfcc,     ///< [K] DCT-II of log_mel (librosa.feature.mfcc)
+  /// [1] Σ f·|X| / Σ |X|, Hz; 0 in a frame of zeros (librosa.feature.spectral_centroid)
+  centroid,
+  /// [12] pitch classes from C up: the chroma bank of the clip's tuning times |X|², over the frame's maximum; zeros in a
+  /// frame of zeros (librosa.feature.chroma_stft). The tuning is the fullest bin, the first of equals, of a histogram
+  /// of how far the clip's stronger peaks are from the nearest semitone (librosa.estimate_tuning).
+  chroma,
+  /// [Q] decibels of the mean of a band's largest |X| less those of its smallest, each with the floor of log_mel
+  /// (librosa.feature.spectral_contrast)
+  contrast,
 };
 
 /// What is wanted, and the constant tables for it: made once on the host (features/spectral.hpp) and read by every
@@ -59,11 +68,38 @@ struct SpectralTables {
   std::size_t coefficients = 0;  ///< K
   double amin = 1e-10;           ///< power below which the logarithm is cut
   double top_db = 80;            ///< dynamic range kept below the clip's maximum, dB
+  double bin_hz = 0;             ///< from one bin of the spectrum to the next
+
+  // The tuning is looked for in peaks of |X|² with more than this share of their frame's maximum, in these bins.
+  double pitch_threshold = 0.1;
+  std::size_t first_pitch_bin = 1, end_pitch_bin = 1;
+  static constexpr std::size_t tunings = 100;  ///< bins of the histogram: tuning t is t / 100 - 0.5 semitones
+  static constexpr std::size_t pitch_classes = 12;
+  std::vector<float> chroma;  ///< [tunings][n_fft / 2 + 1][pitch_classes], single precision as librosa's
+
+  struct ContrastBand {
+    std::size_t first_bin, end_bin;
+    std::size_t extremes;  ///< as many of the largest and of the smallest bins count
+  };
+  std::vector<ContrastBand> contrast;  ///< [Q]
 
   std::size_t frames(std::size_t samples) const { return 1 + samples / hop; }
   /// Numbers of one frame: of one feature, and of all that are wanted (W).
   std::size_t width(SpectralFeature feature) const {
-    return feature == SpectralFeature::mfcc ? coefficients : mel.size();
+    switch (feature) {
+      case SpectralFeature::mel:
+      case SpectralFeature::log_mel:
+        return mel.size();
+      case SpectralFeature::mfcc:
+        return coefficients;
+      case SpectralFeature::centroid:
+        return 1;
+      case SpectralFeature::chroma:
+        return pitch_classes;
+      case SpectralFeature::contrast:
+        return contrast.size();
+    }
+    return 0;
   }
   std::size_t width() const {
     std::size_t sum = 0;

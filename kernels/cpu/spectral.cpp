@@ -9,7 +9,8 @@
 //   2. Window and Fourier transform: each bin's power goes to the mel bands that it has a share in as soon as it is
 //      known, so that no spectrum is stored.
 //   3. Logarithm, and the clip's maximum so far.
-// Once the clip's maximum is known, a second sweep applies the floor and the cosine transform.
+// Once the clip's maximum is known, a second sweep applies the floor and the cosine transform. What needs the bins of
+// the spectrum themselves (descriptors-inl.hpp) gets them from a copy that is kept of the whole clip only then.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -26,6 +27,7 @@
 #include <hwy/foreach_target.h>  // must come first: it includes this file once per target
 #include <hwy/highway.h>
 #include <hwy/contrib/math/math-inl.h>
+#include "kernels/cpu/descriptors-inl.hpp"
 #include "kernels/cpu/fft-inl.hpp"
 // clang-format on
 
@@ -87,7 +89,9 @@ class LaneFeatures final : public ClipState {
         columns_(host_device(), rows_ * row_stride_),
         edge_columns_(host_device(), lanes() * rows_),
         scratch_(host_device(), spectrum_.scratch_size()),
-        energies_(host_device(), tables.mel.size() * lanes()) {
+        energies_(host_device(), tables.mel.size() * lanes()),
+        descriptors_(tables_) {
+    for (const std::size_t bin : spectrum_.bins()) bin_offsets_.push_back(static_cast<std::uint32_t>(bin * lanes()));
     for (std::size_t i = 0; i < tables.n_fft; ++i)
       sample_offsets_.push_back(static_cast<std::uint32_t>(i % tables.hop * row_stride_ + i / tables.hop));
     set_mel_shares();
@@ -110,15 +114,22 @@ class LaneFeatures final : public ClipState {
     const std::size_t blocks = (frames + lanes() - 1) / lanes();
     if (decibels_.size() < blocks * block_size) decibels_ = Buffer<float>(host_device(), blocks * block_size);
 
+    if (descriptors_.wanted()) descriptors_.begin(blocks);
+
     float maximum = std::numeric_limits<float>::lowest();
     for (std::size_t block = 0; block < blocks; ++block) {
       load_columns(samples, block);
-      take_energies();
+      if (descriptors_.wanted())
+        take_energies<true>(descriptors_.spectrum(block));
+      else
+        take_energies<false>(nullptr);
       const std::size_t wanted = std::min(lanes(), frames - block * lanes());
       maximum = std::max(maximum, mel_decibels(decibels_.data() + block * block_size, wanted));
       if (tables_.wants(SpectralFeature::mel))
         store_frames(energies_.data(), energies_.size(), 0, wanted, place(out, block, SpectralFeature::mel));
+      if (descriptors_.wanted()) descriptors_.take_block(block, wanted);
     }
+    descriptors_.finish_clip();
     for (std::size_t block = 0; block < blocks; ++block) {
       const std::size_t wanted = std::min(lanes(), frames - block * lanes());
       const float* decibels = decibels_.data() + block * block_size;
@@ -127,6 +138,13 @@ class LaneFeatures final : public ClipState {
                      place(out, block, SpectralFeature::log_mel));
       if (tables_.wants(SpectralFeature::mfcc))
         cosine_transform(decibels, maximum, wanted, place(out, block, SpectralFeature::mfcc));
+      // none of these is negative
+      for (const SpectralFeature feature :
+           {SpectralFeature::centroid, SpectralFeature::chroma, SpectralFeature::contrast})
+        if (tables_.wants(feature)) {
+          const std::span<const float> values = descriptors_.values(feature, block);
+          store_frames(values.data(), values.size(), 0, wanted, place(out, block, feature));
+        }
     }
   }
 
@@ -216,8 +234,10 @@ class LaneFeatures final : public ClipState {
 #endif
   }
 
-  /// Window, power spectrum and mel bands of the block's frames: energies_.
-  void take_energies() {
+  /// Window, power spectrum and mel bands of the block's frames: energies_. The spectrum itself [bins][lanes] is kept
+  /// where it is asked for.
+  template <bool keep_spectrum>
+  void take_energies(float* HWY_RESTRICT spectrum) {
     const FloatTag d;
     const float* HWY_RESTRICT columns = columns_.data();
     const float* HWY_RESTRICT window = window_.data();
@@ -228,7 +248,9 @@ class LaneFeatures final : public ClipState {
     std::fill(energies, energies + energies_.size(), 0.0f);
     const MelShare* HWY_RESTRICT shares = mel_shares_.data();
     const std::size_t shares_per_bin = shares_per_bin_;
+    const std::uint32_t* HWY_RESTRICT bin_offsets = bin_offsets_.data();
     const auto add_to_bands = [=](std::size_t i, FloatVector power) HWY_ATTR {
+      if constexpr (keep_spectrum) hn::Store(power, d, spectrum + bin_offsets[i]);
       for (std::size_t s = 0; s < shares_per_bin; ++s) {
         const MelShare share = shares[i * shares_per_bin + s];
         float* energy = energies + share.offset;
@@ -300,6 +322,8 @@ class LaneFeatures final : public ClipState {
   Buffer<float> scratch_;                      ///< of spectrum_
   Buffer<float> energies_;                     ///< [M][lanes]
   Buffer<float> decibels_;                     ///< [blocks][M][lanes]
+  std::vector<std::uint32_t> bin_offsets_;     ///< [n_fft / 2 + 1] of the results of spectrum_ in a kept spectrum
+  LaneDescriptors descriptors_;
 };
 
 }  // namespace

@@ -86,12 +86,96 @@ std::vector<double> cosine_transform(const SpectralTables& tables, const std::ve
   return coefficients;
 }
 
+/// Source: librosa.feature.spectral_centroid.
+std::vector<double> centroid(const SpectralTables& tables, const std::vector<double>& power) {
+  double sum = 0, weighted = 0;
+  for (std::size_t bin = 0; bin < power.size(); ++bin) {
+    sum += std::sqrt(power[bin]);
+    weighted += static_cast<double>(bin) * tables.bin_hz * std::sqrt(power[bin]);
+  }
+  return {sum > 0 ? weighted / sum : 0};
+}
+
+/// A peak of the power spectrum, at the top of the parabola through it and its neighbours.
+struct Peak {
+  double hz, power;
+};
+
+/// Source: librosa.piptrack.
+std::vector<Peak> peaks_of(const SpectralTables& tables, const std::vector<double>& power) {
+  const double least = tables.pitch_threshold * *std::max_element(power.begin(), power.end());
+  std::vector<Peak> peaks;
+  for (std::size_t bin = tables.first_pitch_bin; bin < tables.end_pitch_bin; ++bin) {
+    const double before = power[bin - 1], here = power[bin], after = power[bin + 1];
+    if (here <= least || here <= before || here < after) continue;
+    const double slope = (after - before) / 2, shift = slope / (2 * here - before - after);
+    peaks.push_back({(static_cast<double>(bin) + shift) * tables.bin_hz, here + slope * shift / 2});
+  }
+  return peaks;
+}
+
+/// Which of SpectralTables::tunings the clip has. Sources: librosa.estimate_tuning and librosa.pitch_tuning.
+std::size_t tuning_of(const SpectralTables& tables, const Frames& power) {
+  std::vector<Peak> peaks;
+  for (const std::vector<double>& frame : power)
+    for (const Peak& peak : peaks_of(tables, frame)) peaks.push_back(peak);
+  if (peaks.empty()) return SpectralTables::tunings / 2;  // in tune
+
+  std::sort(peaks.begin(), peaks.end(), [](const Peak& a, const Peak& b) { return a.power < b.power; });
+  const double median = (peaks[(peaks.size() - 1) / 2].power + peaks[peaks.size() / 2].power) / 2;
+  std::vector<std::size_t> counts(SpectralTables::tunings);
+  for (const Peak& peak : peaks) {
+    if (peak.power < median) continue;
+    const double semitones = 12 * std::log2(peak.hz / 440) + 0.5;  // half a semitone below the note is 0
+    const double place = (semitones - std::floor(semitones)) * static_cast<double>(counts.size());
+    ++counts[std::min(static_cast<std::size_t>(place), counts.size() - 1)];
+  }
+  return static_cast<std::size_t>(std::max_element(counts.begin(), counts.end()) - counts.begin());
+}
+
+/// Source: librosa.feature.chroma_stft.
+std::vector<double> chroma(std::span<const float> bank, const std::vector<double>& power) {
+  std::vector<double> classes(SpectralTables::pitch_classes);
+  for (std::size_t bin = 0; bin < power.size(); ++bin)
+    for (std::size_t c = 0; c < classes.size(); ++c) classes[c] += bank[bin * classes.size() + c] * power[bin];
+  const double maximum = *std::max_element(classes.begin(), classes.end());
+  for (double& value : classes) value = maximum > 0 ? value / maximum : 0;
+  return classes;
+}
+
+/// Mean magnitude of each band's smallest, or largest, bins.
+std::vector<double> extremes(const SpectralTables& tables, const std::vector<double>& power, bool largest) {
+  std::vector<double> means;
+  for (const SpectralTables::ContrastBand& band : tables.contrast) {
+    std::vector<double> sorted(power.begin() + static_cast<std::ptrdiff_t>(band.first_bin),
+                               power.begin() + static_cast<std::ptrdiff_t>(band.end_bin));
+    std::sort(sorted.begin(), sorted.end());
+    if (largest) std::reverse(sorted.begin(), sorted.end());
+    double sum = 0;
+    for (std::size_t i = 0; i < band.extremes; ++i) sum += std::sqrt(sorted[i]);
+    means.push_back(sum / static_cast<double>(band.extremes));
+  }
+  return means;
+}
+
 /// The function of one frame, for each frame.
 template <class Function>
 Frames for_each_frame(const Frames& frames, const Function& function) {
   Frames results;
   for (const std::vector<double>& frame : frames) results.push_back(function(frame));
   return results;
+}
+
+/// Source: librosa.feature.spectral_contrast.
+Frames contrast(const SpectralTables& tables, const Frames& power) {
+  const auto decibels_of = [&](bool largest) {
+    return decibels(tables, for_each_frame(power, [&](const auto& frame) { return extremes(tables, frame, largest); }));
+  };
+  Frames peaks = decibels_of(true);
+  const Frames valleys = decibels_of(false);
+  for (std::size_t frame = 0; frame < peaks.size(); ++frame)
+    for (std::size_t band = 0; band < tables.contrast.size(); ++band) peaks[frame][band] -= valleys[frame][band];
+  return peaks;
 }
 
 /// `feature` of all frames, from their power spectra.
@@ -104,6 +188,15 @@ Frames feature_of(SpectralFeature feature, const SpectralTables& tables, const F
     case SpectralFeature::mfcc:
       return for_each_frame(feature_of(SpectralFeature::log_mel, tables, power),
                             [&](const auto& frame) { return cosine_transform(tables, frame); });
+    case SpectralFeature::centroid:
+      return for_each_frame(power, [&](const auto& frame) { return centroid(tables, frame); });
+    case SpectralFeature::chroma: {
+      const std::size_t size = power[0].size() * SpectralTables::pitch_classes;
+      const auto bank = std::span(tables.chroma).subspan(tuning_of(tables, power) * size, size);
+      return for_each_frame(power, [&](const auto& frame) { return chroma(bank, frame); });
+    }
+    case SpectralFeature::contrast:
+      return contrast(tables, power);
   }
   return {};
 }

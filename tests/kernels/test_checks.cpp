@@ -79,6 +79,11 @@ SpectralTables small_tables() {
   for (std::size_t bin = 0; bin < 32; bin += 4) tables.mel.push_back({bin, {0.25, 0.5, 0.5, 0.25}});
   tables.coefficients = 2;
   for (std::size_t i = 0; i < 2 * tables.mel.size(); ++i) tables.dct.push_back(i % 3 - 1.0);
+  tables.bin_hz = 100;
+  tables.first_pitch_bin = 2, tables.end_pitch_bin = 30;
+  for (std::size_t i = 0; i < SpectralTables::tunings * 33 * SpectralTables::pitch_classes; ++i)
+    tables.chroma.push_back(static_cast<float>(i % 97) / 97);
+  tables.contrast = {{0, 10, 1}, {9, 33, 3}};
   return tables;
 }
 
@@ -92,7 +97,7 @@ TEST_CASE("every operation passes its check on every target, in each precision")
       backends.push_back(make_backend({.device = "cpu", .precision = precision, .target = target}));
     const std::vector<OperationCheck> checks = check_operations(backends, small_tables());
     INFO(check_table(checks, targets));
-    CHECK(checks.size() == 11);
+    CHECK(checks.size() == 14);
     for (const OperationCheck& check : checks) CHECK((check.passed() && check.errors.size() == targets.size()));
     CHECK_THAT(check_table(checks, targets), Catch::Contains(targets.back()) && !Catch::Contains("FAILED"));
   }
