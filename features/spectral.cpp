@@ -134,8 +134,8 @@ std::vector<double> dct_rows(std::size_t first, std::size_t count, std::size_t b
   return rows;
 }
 
-/// The lower edges of the bands of spectral contrast, Hz: from 0, then octaves. Source: librosa.feature.spectral_contrast
-/// with fmin=200, n_bands=6.
+/// The lower edges of the bands of spectral contrast, Hz: from 0, then octaves. Source:
+/// librosa.feature.spectral_contrast with fmin=200, n_bands=6.
 constexpr std::array<double, 7> contrast_edges = {0, 200, 400, 800, 1600, 3200, 6400};
 
 /// Bins from one edge to the next, both included; all but the first band begin a bin earlier, the last goes on to the
@@ -175,11 +175,9 @@ void check_contrast(const FeatureConfig& config) {
 std::vector<float> chroma_bank(const FeatureConfig& config, double tuning) {
   constexpr std::size_t classes = SpectralTables::pitch_classes;
   const double bin_hz = static_cast<double>(config.sample_rate) / static_cast<double>(config.n_fft);
-  const auto semitones_above_a0 = [&](std::size_t bin) {
-    const double above = [&](double b) {
-      return 12 * std::log2(b * bin_hz / 27.5) - tuning;
-    }(static_cast<double>(std::max<std::size_t>(1, bin)));
-    return bin == 0 ? above - 18 : above;  // where the logarithm has no value: an octave and a half below bin 1
+  const auto semitones_above_a0 = [&](std::size_t bin) -> double {
+    if (bin == 0) return 12 * std::log2(bin_hz / 27.5) - tuning - 18;  // an octave and a half below bin 1
+    return 12 * std::log2(static_cast<double>(bin) * bin_hz / 27.5) - tuning;
   };
   std::vector<float> bank;
   for (std::size_t bin = 0; bin <= config.n_fft / 2; ++bin) {
@@ -198,11 +196,7 @@ std::vector<float> chroma_bank(const FeatureConfig& config, double tuning) {
   return bank;
 }
 
-/// Peaks from the lower to below the higher tell the tuning, Hz. Source: librosa.piptrack.
-constexpr double lowest_pitch = 150, highest_pitch = 4000;
-
-std::size_t first_bin_from(double hz, double bin_hz) { return static_cast<std::size_t>(std::ceil(hz / bin_hz)); }
-
+/// The bank of each tuning, one after the other.
 std::vector<float> chroma_banks(const FeatureConfig& config) {
   std::vector<float> banks;
   for (std::size_t t = 0; t < SpectralTables::tunings; ++t) {
@@ -212,6 +206,11 @@ std::vector<float> chroma_banks(const FeatureConfig& config) {
   }
   return banks;
 }
+
+/// Peaks from the lower to below the higher tell the tuning, Hz. Source: librosa.piptrack.
+constexpr double lowest_pitch = 150, highest_pitch = 4000;
+
+std::size_t first_bin_from(double hz, double bin_hz) { return static_cast<std::size_t>(std::ceil(hz / bin_hz)); }
 
 }  // namespace
 

@@ -23,8 +23,8 @@ enum class FramePadding { zero, edge };
 ///   mfcc        the chosen coefficients
 ///   log_mel     the mel bands in decibels, from 80 dB below the clip's maximum up
 ///   mel         the mel bands' power
-///   spectral33  13 MFCC, spectral centroid in Hz, 12 chroma, 7 bands of spectral contrast in dB: what the code that the
-///               paper builds on (github.com/ruohoruotsi/LSTM-Music-Genre-Classification) learns from
+///   spectral33  13 MFCC, spectral centroid in Hz, 12 chroma, 7 bands of spectral contrast in dB: what the code that
+///               the paper builds on (github.com/ruohoruotsi/LSTM-Music-Genre-Classification) learns from
 enum class FeatureKind { mfcc, log_mel, mel, spectral33 };
 
 /// Everything that the features depend on, and nothing else: the key of the feature store.

@@ -9,8 +9,8 @@
 // scratch lies in the states that make_… made. (Only a SpectralState grows, to the longest clip that it has met.) Views
 // lie on the backend's device. Arguments may not overlap unless it is said.
 //
-// Shapes: R runs, B rows of the largest batch, T frames, F inputs (features of a frame), H units of the last layer, C classes,
-// P parameters.
+// Shapes: R runs, B rows of the largest batch, T frames, F inputs (features of a frame), H units of the last layer,
+// C classes, P parameters.
 #pragma once
 
 #include <algorithm>
@@ -40,8 +40,8 @@ enum class SpectralFeature {
   mfcc,     ///< [K] DCT-II of log_mel (librosa.feature.mfcc)
   /// [1] Σ f·|X| / Σ |X|, Hz; 0 in a frame of zeros (librosa.feature.spectral_centroid)
   centroid,
-  /// [12] pitch classes from C up: the chroma bank of the clip's tuning times |X|², over the frame's maximum; zeros in a
-  /// frame of zeros (librosa.feature.chroma_stft). The tuning is the fullest bin, the first of equals, of a histogram
+  /// [12] pitch classes from C up: the chroma bank of the clip's tuning times |X|², over the frame's maximum; zeros in
+  /// a frame of zeros (librosa.feature.chroma_stft). The tuning is the fullest bin, the first of equals, of a histogram
   /// of how far the clip's stronger peaks are from the nearest semitone (librosa.estimate_tuning).
   chroma,
   /// [Q] decibels of the mean of a band's largest |X| less those of its smallest, each with the floor of log_mel

@@ -1,5 +1,5 @@
-// Centroid, chroma and contrast of power spectra that lie side by side, a frame in each lane of a vector. Highway includes
-// this file once per instruction set.
+// Centroid, chroma and contrast of power spectra that lie side by side, a frame in each lane of a vector. Highway
+// includes this file once per instruction set.
 
 #if defined(GENRETREE_KERNELS_CPU_DESCRIPTORS_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef GENRETREE_KERNELS_CPU_DESCRIPTORS_INL_HPP

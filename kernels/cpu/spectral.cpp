@@ -1,5 +1,5 @@
-// Spectral features, as many frames side by side as a vector has lanes: lane l of every vector belongs to frame l of the
-// block, so that the Fourier transform, the mel bands, the logarithm and the cosine transform are plain loops over
+// Spectral features, as many frames side by side as a vector has lanes: lane l of every vector belongs to frame l of
+// the block, so that the Fourier transform, the mel bands, the logarithm and the cosine transform are plain loops over
 // vectors.
 //
 // What is done for a block of frames:
@@ -276,9 +276,9 @@ class LaneFeatures final : public ClipState {
         hn::MaxOfLanes(d, hn::IfThenElse(counts, maximum, hn::Set(d, std::numeric_limits<float>::lowest()))));
   }
 
-  /// Floor and DCT of one block; the `wanted` first lanes go to out, a frame in every W. Bands are counted from the clip's
-  /// maximum and summed in short runs, which keeps the rounding of single precision small: a coefficient of 1000 is off
-  /// by about one unit in its last place, where one long sum of bands of -100 dB is off by ten.
+  /// Floor and DCT of one block; the `wanted` first lanes go to out, a frame in every W. Bands are counted from the
+  /// clip's maximum and summed in short runs, which keeps the rounding of single precision small: a coefficient of 1000
+  /// is off by about one unit in its last place, where one long sum of bands of -100 dB is off by ten.
   void cosine_transform(const float* HWY_RESTRICT decibels, float clip_maximum, std::size_t wanted,
                         float* HWY_RESTRICT out) const {
     const FloatTag d;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Makes librosa_features.h5 and three small audio files: what librosa computes, in double precision, for the cases that
-tests/kernels/test_spectral_features.cpp and tests/features compare with. Made with librosa 0.11.0, numpy 2.4.6, libsndfile 1.2.2.
+tests/kernels/test_spectral_features.cpp and tests/features compare with. Made with librosa 0.11.0, numpy 2.4.6,
+libsndfile 1.2.2.
 
     pip install librosa h5py soundfile soxr
     python3 make_librosa_golden.py
@@ -69,7 +70,8 @@ def put_features(group, tables):
     """librosa's steps with doubles throughout; librosa itself would use single precision."""
     n_fft, hop, rate = (int(tables.attrs[key]) for key in ("n_fft", "hop", "sample_rate"))
     pad_mode = "reflect" if group.attrs["reflect"] else "constant"
-    spectrum = np.abs(librosa.stft(group["samples"][:].astype(np.float64), n_fft=n_fft, hop_length=hop, pad_mode=pad_mode))
+    samples = group["samples"][:].astype(np.float64)
+    spectrum = np.abs(librosa.stft(samples, n_fft=n_fft, hop_length=hop, pad_mode=pad_mode))
     mel = tables["mel"][:] @ spectrum**2
     decibels = librosa.power_to_db(mel, ref=1.0, amin=1e-10, top_db=80.0)
     put(group, "mel", mel.T.astype(np.float32))

@@ -1,5 +1,5 @@
-// Spectral features against librosa, for the reference and for every instruction set of the CPU backend. The tables come from
-// librosa too.
+// Spectral features against librosa, for the reference and for every instruction set of the CPU backend. The tables come
+// from librosa too.
 #include <cmath>
 #include <vector>
 

@@ -1,4 +1,5 @@
-// MFCCs and the 33 features of the built-in corpus: features alone, from files, and from a folder of files to a feature store.
+// MFCCs and the 33 features of the built-in corpus: features alone, from files, and from a folder of files to a feature
+// store.
 #include <filesystem>
 
 #include "core/error.hpp"

@@ -168,7 +168,8 @@ class Page:
         return section(SCALING_HEAD, ["what is varied", "", "precision", "cores", "seconds", "of the peak", "MB"], rows)
 
     def features(self):
-        return section(FEATURES_HEAD, ["", "clips/s"], [[r["name"], with_range(r)] for r in self.named("mfcc") + self.named("features33")])
+        records = self.named("mfcc") + self.named("features33")
+        return section(FEATURES_HEAD, ["", "clips/s"], [[r["name"], with_range(r)] for r in records])
 
     def limits(self):
         records = self.named("fma_peak") + self.named("memory")
