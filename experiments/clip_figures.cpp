@@ -228,20 +228,6 @@ std::string draw_waveforms(const std::vector<Waveform>& waveforms, unsigned samp
   return draw_script(script + "plot " + plots + "\n", "figure7", "Waveforms, one clip of each genre");
 }
 
-Matrix log_mel_of(const std::vector<float>& all_coefficients, const FeatureConfig& config) {
-  FeatureConfig all = config;
-  all.first_coefficient = 0;
-  all.coefficients = all.mels;
-  const SpectralTables tables = make_spectral_tables(all);
-  const std::size_t mels = all.mels;
-  Matrix log_mel(all_coefficients.size() / mels, mels);
-  for (std::size_t frame = 0; frame < log_mel.rows; ++frame)
-    for (std::size_t k = 0; k < mels; ++k)
-      for (std::size_t m = 0; m < mels; ++m)
-        log_mel(frame, m) += tables.dct[k * mels + m] * static_cast<double>(all_coefficients[frame * mels + k]);
-  return log_mel;
-}
-
 std::string draw_spectra(const std::vector<ClipImages>& clips, const FeatureConfig& config,
                          const std::string& heading) {
   const bool with_mel = std::ranges::all_of(clips, [](const ClipImages& clip) { return clip.log_mel.rows > 0; });

@@ -25,10 +25,6 @@ struct ClipImages {
   Matrix log_mel;  ///< [frames, mels] dB; no rows where there is no audio to take it from
 };
 
-/// The log-mel power spectrogram that a clip's MFCCs were made of: they are its orthonormal DCT-II, whose inverse is
-/// its transpose, so that all `mels` coefficients from C0 on give it back. [frames, mels], dB.
-Matrix log_mel_of(const std::vector<float>& all_coefficients, const FeatureConfig& config);
-
 /// A row for each clip: its log-mel spectrogram (if every clip has one) and its MFCCs, the colours of a column on one
 /// scale. Columns of pixels are means of frames. C0 is not shown: it lies far below the others. `config` is that of the
 /// MFCCs. Transparent, in the page's own colour; colours that also grey tells apart.

@@ -68,7 +68,7 @@ Audio audio_of(const Data& data, std::size_t clip) {
 
 /// [frames, coefficients] of a clip as the store has them, without padding.
 Matrix stored_features(const FeatureStore& store, std::size_t clip) {
-  Matrix features(real_frames(store, clip), store.config.coefficients);
+  Matrix features(real_frames(store, clip), store.config.width());
   std::copy_n(store.view()[clip].data, features.values.size(), features.values.begin());
   return features;
 }
@@ -89,12 +89,13 @@ ReportFigure figure7(const Data& data) {
 
 /// The log-mel spectrogram of a clip, as many frames as the store has of it.
 Matrix log_mel_image(const Data& data, std::size_t clip, Backend& backend, Queue& queue) {
-  FeatureConfig all = data.store.config;
-  all.first_coefficient = 0;
-  all.coefficients = all.mels;
-  Matrix image =
-      log_mel_of(clip_features(audio_of(data, clip), data.store.tracks[clip], all, backend, queue), data.store.config);
-  image.rows = std::min(image.rows, real_frames(data.store, clip));
+  FeatureConfig config = data.store.config;
+  config.kind = FeatureKind::log_mel;
+  Matrix image(real_frames(data.store, clip), config.width());
+  const std::vector<float> rows =
+      clip_features(audio_of(data, clip), data.store.tracks[clip], config, backend, queue);
+  std::copy_n(rows.begin(), std::min(rows.size(), image.values.size()), image.values.begin());
+  image.rows = std::min(image.rows, rows.size() / image.columns);
   image.values.resize(image.rows * image.columns);
   return image;
 }
@@ -115,8 +116,7 @@ ReportFigure figure8(const Data& data, Backend& backend, bool with_audio) {
       "frames.",
       names_of(store, clips), heading_of(data),
       with_audio
-          ? " Log-mel power spectrograms, 80 dB below the loudest value, as the inverse DCT gives them back from "
-            "all MFCCs."
+          ? " Log-mel power spectrograms, down to 80 dB below the loudest value."
           : "",
       mfcc_text(config),
       config.first_coefficient == 0 && config.coefficients > 1 ? ", without 0, which lies far below the others" : "",
@@ -207,7 +207,7 @@ std::string page_of(const Spec& spec, const Data& data, const DatasetFigures& al
   std::string rows, notes;
   for (const auto& [name, value] : {std::pair("source", data.summary.source),
                                     {"genres", join(data.summary.genres)},
-                                    {"features", features_text(spec.features)},
+                                    {"features", describe(spec.features)},
                                     {"data checksum", data.summary.checksum}})
     rows += fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", name, escaped(value));
   body += fmt::format("<table class=\"facts\">\n{}</table>\n", rows);
@@ -229,7 +229,7 @@ DatasetFigures draw_dataset_figures(const Spec& spec, const Data& data, Backend&
       {"figure6.svg", spec.tree.empty() ? "Figure 6: the network" : "Figure 6: the networks of the tree",
        fmt::format("Frames × numbers that come out of each layer for one clip, and its parameters. Experiment {}, {}, "
                    "{}.",
-                   spec.experiment, count_of(data.store.genres.size(), "genre"), features_text(spec.features)),
+                   spec.experiment, count_of(data.store.genres.size(), "genre"), describe(spec.features)),
        draw_network(spec, data.store.genres, heading_of(data))});
   try_to_draw(all, "Figure 7 (waveforms)", [&] { all.figures.push_back(figure7(data)); });
   const bool with_audio = !data.clips.empty();

@@ -25,17 +25,6 @@ std::string distinct(const std::vector<GridPoint>& points, Text text) {
   return join(seen, "; ");
 }
 
-}  // namespace
-
-std::string features_text(const FeatureConfig& f) {
-  return fmt::format(
-      "MFCC {} to {} (coefficients: [{}, {}]), {} frames; window {}, hop {}, {} mel bands at {} Hz; compat: {}; pad: "
-      "{}",
-      f.first_coefficient, f.first_coefficient + f.coefficients - 1, f.first_coefficient, f.coefficients, f.frames,
-      f.n_fft, f.hop, f.mels, f.sample_rate, name_of(f.compat), name_of(f.pad));
-}
-
-namespace {
 
 /// The layers from the input up, with the classes and parameters unless these differ between the nodes of a tree.
 std::string network_text(const Spec& spec, std::size_t classes) {
@@ -106,7 +95,7 @@ std::vector<std::pair<std::string, std::string>> facts_of(const Spec& spec, cons
       {"split", fmt::format("{}: {} training, {} validation, {} test clips of {} (in the first trial)",
                             spec.dataset.split.name, dataset.train, dataset.validation, dataset.test, dataset.clips)},
       {"seed", std::to_string(spec.seed)},
-      {"features", features_text(spec.features)},
+      {"features", describe(spec.features)},
       {"model", model_text(spec, dataset.genres.size())},
       {"training", training_text(spec.training)},
       {spec.tree.empty() ? "grid" : "tree", grid_text(spec)},

@@ -53,9 +53,6 @@ using PaperRow = std::array<PaperCell, metrics.size()>;
 /// The paper's values for each of the points; empty if none is known, or if the data are not the paper's GTZAN.
 std::vector<PaperRow> paper_rows(const Spec& spec, const DatasetSummary& dataset, const std::vector<GridPoint>& points);
 
-/// "MFCC 1 to 13 (coefficients: [1, 13]), 1293 frames; window 2048, …"
-std::string features_text(const FeatureConfig& features);
-
 ResultTables result_tables(const Spec& spec, bool with_paper);
 
 /// "paper-420-120-60 (by index)", "lists train.txt, valid.txt, test.txt": how clips are divided, in a few words.

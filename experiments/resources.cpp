@@ -24,10 +24,10 @@ constexpr std::size_t state_copies = 2;
 std::size_t bytes_of_run(const Spec& spec, const Split& split, std::size_t genres, std::size_t frames,
                          Backend& backend) {
   FeatureStore one_clip;  // a trainer's memory does not depend on how many there are
+  one_clip.config = spec.features;
   one_clip.config.frames = frames;
-  one_clip.config.coefficients = spec.features.coefficients;
   one_clip.tracks.resize(1), one_clip.labels.resize(1);
-  one_clip.features.resize(frames * spec.features.coefficients);
+  one_clip.features.resize(frames * spec.features.width());
   const DeviceDataset dataset(one_clip, backend);
   const std::unique_ptr<Queue> queue = backend.device().make_queue();
   const Trainer trainer(backend, *queue, dataset, split, classifier_of(spec, genres), spec.training, {});

@@ -163,9 +163,14 @@ struct FeatureKey {
   const char *key, *allowed, *documentation;
 };
 constexpr FeatureKey feature_documentation[] = {
-    {"kind", "mfcc", "Mel-frequency cepstral coefficients, frame by frame."},
+    {"kind", "mfcc | log-mel | mel | spectral33",
+     "What each frame holds. mfcc: mel-frequency cepstral coefficients. log-mel: the mel bands in decibels, from 80 dB "
+     "below the clip's maximum up. mel: the mel bands' power. spectral33: 13 MFCC, the spectral centroid, 12 chroma "
+     "and 7 bands of spectral "
+     "contrast, what the code that the paper builds on learns from."},
     {"coefficients", "[first, count]",
-     "Which coefficients: [1, 13] is C1 to C13, the paper's; first = 1 leaves out C0, the loudness."},
+     "Which coefficients (of kind mfcc alone): [1, 13] is C1 to C13, the paper's; first = 1 leaves out C0, the "
+     "loudness."},
     {"frames", "a whole number from 1",
      "Frames of each clip; longer clips are cut, shorter ones are filled. 1293 is 30 s."},
     {"pad", "zero | edge",
@@ -188,15 +193,18 @@ std::string feature_value(const FeatureConfig& features, const char* key) {
 
 void describe_features(Fields& fields, FeatureConfig& features) {
   for (const FeatureKey& row : feature_documentation)
-    fields.key({row.key,
-                row.documentation,
-                row.allowed,
-                {},
-                [&](const YamlValue& value) -> const YamlValue* {
-                  set_feature(features, row.key, value);
-                  return nullptr;
-                },
-                [&] { return feature_value(features, row.key); }});
+    fields.only_if(features.kind == FeatureKind::mfcc || std::string_view(row.key) != "coefficients",
+                   "features.kind: mfcc", [&] {
+                     fields.key({row.key,
+                                 row.documentation,
+                                 row.allowed,
+                                 {},
+                                 [&](const YamlValue& value) -> const YamlValue* {
+                                   set_feature(features, row.key, value);
+                                   return nullptr;
+                                 },
+                                 [&] { return feature_value(features, row.key); }});
+                   });
   try {
     validate(features);
   } catch (const InputError& error) {
@@ -522,7 +530,7 @@ Spec parse_spec(const YamlValue& given) {
   spec.experiment = std::filesystem::path(document.source).stem().string();
   spec.stack.units = {128, 32};
   read_fields(document, [&](Fields& fields) { describe(fields, spec); });
-  spec.stack.inputs = spec.features.coefficients;
+  spec.stack.inputs = spec.features.width();
   return spec;
 }
 

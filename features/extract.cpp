@@ -41,7 +41,7 @@ View<const float, 1> on_device(const std::vector<float>& samples, Backend& backe
   return std::as_const(work.samples).view(samples.size());
 }
 
-/// The features [frames, coefficients] of all frames of a clip. InputError if it cannot be used.
+/// The features [frames, width] of all frames of a clip. InputError if it cannot be used.
 std::vector<float> features_of(const Audio& audio, const std::string& track, const FeatureConfig& config,
                                const SpectralTables& tables, Backend& backend, Workspace& work, Queue& queue) {
   const std::size_t samples = audio.samples.size();
@@ -52,11 +52,11 @@ std::vector<float> features_of(const Audio& audio, const std::string& track, con
         track, count_of(samples, "sample"), config.sample_rate, name_of(config.compat), config.n_fft / 2,
         name_of(Compat::librosa_1_0));
   const std::size_t frames = tables.frames(samples);
-  std::vector<float> features(frames * config.coefficients);
+  std::vector<float> features(frames * config.width());
   if (!work.state) work.state = backend.make_spectral_state(tables);
   Buffer<float> output(backend.device(), features.size());
-  backend.mfcc(*work.state, on_device(audio.samples, backend, work, queue), std::span(&samples, 1),
-               output.view(frames, config.coefficients), queue);
+  backend.spectral_features(*work.state, on_device(audio.samples, backend, work, queue), std::span(&samples, 1),
+                            output.view(frames, config.width()), queue);
   output.copy_out(features, queue);
   queue.synchronize();
   return features;
@@ -67,14 +67,14 @@ FinishedClip extract_clip(const Clip& clip, const FeatureConfig& config, const S
                           Workspace& work, Queue& queue) {
   const Audio audio = clip.load(config.sample_rate);
   std::vector<float> features = features_of(audio, clip.track, config, tables, backend, work, queue);
-  const auto frames = static_cast<std::int32_t>(features.size() / config.coefficients);
+  const auto frames = static_cast<std::int32_t>(features.size() / config.width());
   return {journal_key(clip), frames, audio.checksum, fit_to_frames(std::move(features), config)};
 }
 
 /// The finished and the bad clips, by their place in the list. Each entry is written by one worker.
 struct Results {
   Results(std::size_t clips, const FeatureConfig& config)
-      : clip_size(config.frames * config.coefficients),
+      : clip_size(config.frames * config.width()),
         is_finished(clips),
         lengths(clips),
         checksums(clips),
@@ -93,7 +93,7 @@ struct Results {
   std::vector<char> is_finished;  ///< no vector<bool>, whose entries share bytes
   std::vector<std::int32_t> lengths;
   std::vector<std::uint64_t> checksums;
-  std::vector<float> features;       ///< [clips, frames, coefficients]
+  std::vector<float> features;       ///< [clips, frames, width]
   std::vector<std::string> reasons;  ///< empty: not bad
 };
 
@@ -152,7 +152,7 @@ constexpr const char* corpus_file = "corpus.txt";
 }  // namespace
 
 std::vector<float> fit_to_frames(std::vector<float> features, const FeatureConfig& config) {
-  const std::size_t width = config.coefficients, wanted = config.frames * width;
+  const std::size_t width = config.width(), wanted = config.frames * width;
   const std::vector<float> last(features.end() - static_cast<std::ptrdiff_t>(width), features.end());
   std::size_t filled = std::min(features.size(), wanted);
   features.resize(wanted);

@@ -28,7 +28,7 @@ struct ExtractSummary {
   double seconds = 0;
 };
 
-/// The features [frames, coefficients] of one clip outside any data set: of all its frames, however many. `track` names
+/// The features [frames, width] of one clip outside any data set: of all its frames, however many. `track` names
 /// it in errors. InputError if it cannot be used.
 std::vector<float> clip_features(const Audio& audio, const std::string& track, const FeatureConfig& config,
                                  Backend& backend, Queue& queue);

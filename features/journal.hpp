@@ -19,7 +19,7 @@ struct FinishedClip {
   std::string key;              ///< what clip, in what state
   std::int32_t length = 0;      ///< frames before padding or cutting
   std::uint64_t checksum = 0;   ///< Audio::checksum
-  std::vector<float> features;  ///< [frames, coefficients]
+  std::vector<float> features;  ///< [frames, width]
 };
 
 /// An append-only file. Each record is its payload's size (uint32), the payload's XXH3-64 and the payload; the first

@@ -1,4 +1,4 @@
-// From a feature configuration to the constant tables of the MFCC.
+// From a feature configuration to the constant tables of the spectral features.
 #pragma once
 
 #include <cstddef>
@@ -19,9 +19,18 @@ enum class Compat { librosa_1_0, librosa_0_6 };
 /// How a clip with fewer frames than wanted is filled: with zeros (in MFCC space: loud) or with copies of its last one.
 enum class FramePadding { zero, edge };
 
+/// What a frame holds:
+///   mfcc        the chosen coefficients
+///   log_mel     the mel bands in decibels, from 80 dB below the clip's maximum up
+///   mel         the mel bands' power
+///   spectral33  13 MFCC, spectral centroid in Hz, 12 chroma, 7 bands of spectral contrast in dB: what the code that
+///               the paper builds on (github.com/ruohoruotsi/LSTM-Music-Genre-Classification) learns from
+enum class FeatureKind { mfcc, log_mel, mel, spectral33 };
+
 /// Everything that the features depend on, and nothing else: the key of the feature store.
 struct FeatureConfig {
-  std::size_t first_coefficient = 0;  ///< 1 leaves out C0, the clip's loudness
+  FeatureKind kind = FeatureKind::mfcc;
+  std::size_t first_coefficient = 0;  ///< of kind mfcc alone, as the next; 1 leaves out C0, the clip's loudness
   std::size_t coefficients = 13;
   std::size_t frames = 1293;  ///< clips are cut or padded to this
   FramePadding pad = FramePadding::edge;
@@ -29,10 +38,13 @@ struct FeatureConfig {
   unsigned sample_rate = 22050;  ///< Hz
   std::size_t n_fft = 2048, hop = 512, mels = 128;
 
+  /// Numbers of one frame.
+  std::size_t width() const;
   bool operator==(const FeatureConfig&) const = default;
 };
 
-/// "librosa-1.0", "librosa-0.6"; "zero", "edge"
+/// "mfcc", "log-mel", "mel", "spectral33"; "librosa-1.0", "librosa-0.6"; "zero", "edge"
+std::string_view name_of(FeatureKind kind);
 std::string_view name_of(Compat compat);
 std::string_view name_of(FramePadding pad);
 
@@ -40,9 +52,9 @@ std::string_view name_of(FramePadding pad);
 /// pad, compat, sample_rate, n_fft, hop, mels.
 const std::vector<std::string>& feature_keys();
 
-/// Sets one of feature_keys(): `kind` must be mfcc, `coefficients` is [first, count]. InputError that says where, for
-/// an unknown key ("did you mean"), a wrong type or a value out of range. Values that must fit together are checked by
-/// `validate`.
+/// Sets one of feature_keys(); `coefficients` is [first, count] and exists for kind mfcc alone. InputError that says
+/// where, for an unknown key ("did you mean"), a wrong type or a value out of range. Values that must fit together are
+/// checked by `validate`.
 void set_feature(FeatureConfig& config, const std::string& key, const YamlValue& value);
 
 /// InputError for a configuration that cannot work: coefficients beyond the mel bands, n_fft no power of two, ….
@@ -57,8 +69,13 @@ FeatureConfig feature_config_from_json(const std::string& json);
 std::string differing_features(const FeatureConfig& a, const FeatureConfig& b, std::string_view there = "there",
                                std::string_view here = "here");
 
-/// Periodic Hann window, Slaney mel filters, orthonormal DCT-II rows. Sources: librosa.filters.get_window("hann"),
-/// librosa.filters.mel, scipy.fft.dct.
+/// The configuration on one line for people: "MFCC 1 to 13 (coefficients: [1, 13]), 1293 frames; window 2048, hop 512,
+/// 128 mel bands at 22050 Hz; compat: librosa-0.6; pad: edge".
+std::string describe(const FeatureConfig& config);
+
+/// Periodic Hann window, Slaney mel filters, orthonormal DCT-II rows, chroma banks, contrast bands. Sources:
+/// librosa.filters.get_window("hann"), librosa.filters.mel, scipy.fft.dct, librosa.filters.chroma,
+/// librosa.feature.spectral_contrast.
 SpectralTables make_spectral_tables(const FeatureConfig& config);
 
 }  // namespace genretree

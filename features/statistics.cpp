@@ -109,7 +109,7 @@ std::size_t real_frames(const FeatureStore& store, std::size_t clip) {
 }
 
 Matrix clip_statistics(const FeatureStore& store) {
-  const std::size_t width = store.config.coefficients;
+  const std::size_t width = store.config.width();
   Matrix statistics(store.clips(), 2 * width);
   for (std::size_t clip = 0; clip < store.clips(); ++clip) {
     const View<const float, 2> features = store.view()[clip];

@@ -85,7 +85,7 @@ std::vector<BadClip> read_left_out(const Hdf5File& file) {
 void write_store(const fs::path& path, const FeatureStore& store) {
   write_whole(path, [&](const fs::path& temporary) {
     Hdf5File file = Hdf5File::create(temporary);
-    file.write<float>("/features", store.features, {store.clips(), store.config.frames, store.config.coefficients});
+    file.write<float>("/features", store.features, {store.clips(), store.config.frames, store.config.width()});
     file.write("/labels", store.labels);
     file.write("/genres", store.genres);
     file.write("/tracks", store.tracks);
@@ -125,7 +125,7 @@ FeatureStore read_store(const fs::path& path) {
   check_shape(path, "/labels", labels, {clips});
   check_shape(path, "/lengths", lengths, {clips});
   check_shape(path, "/checksums", checksums, {clips});
-  check_shape(path, "/features", features, {clips, store.config.frames, store.config.coefficients});
+  check_shape(path, "/features", features, {clips, store.config.frames, store.config.width()});
   for (const std::int32_t label : labels.values)
     if (label < 0 || static_cast<std::size_t>(label) >= genres.values.size())
       reject("'/labels' in {} holds {}, but there are {} genres. {}", path.string(), label, genres.values.size(),
@@ -152,7 +152,7 @@ FeatureStore select_genres(const FeatureStore& store, const std::vector<std::str
   std::ranges::copy_if(store.left_out, std::back_inserter(part.left_out),
                        [&](const BadClip& clip) { return new_label.contains(clip.genre); });
   part.genres = genres;
-  const std::size_t clip_size = store.config.frames * store.config.coefficients;
+  const std::size_t clip_size = store.config.frames * store.config.width();
   std::vector<std::size_t> counts(genres.size());
   for (std::size_t clip = 0; clip < store.clips(); ++clip) {
     const auto found = new_label.find(store.genres[static_cast<std::size_t>(store.labels[clip])]);

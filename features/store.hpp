@@ -1,6 +1,6 @@
 // The feature store: one HDF5 file with the features of a whole data set.
 //
-//   /features   float32 [clips, frames, coefficients]      /labels  int32 [clips], index into /genres
+//   /features   float32 [clips, frames, width]      /labels  int32 [clips], index into /genres
 //   /genres     strings                                    /tracks  strings [clips]
 //   /lengths    int32 [clips], frames before padding or cutting
 //   /checksums  uint64 [clips], of the decoded samples (Audio::checksum)
@@ -37,10 +37,10 @@ struct FeatureStore {
   std::vector<std::int32_t> labels;      ///< [clips]
   std::vector<std::int32_t> lengths;     ///< [clips]
   std::vector<std::uint64_t> checksums;  ///< [clips]
-  std::vector<float> features;           ///< [clips, frames, coefficients]
+  std::vector<float> features;           ///< [clips, frames, width]
 
   std::size_t clips() const { return tracks.size(); }
-  View<const float, 3> view() const { return view_of(features.data(), clips(), config.frames, config.coefficients); }
+  View<const float, 3> view() const { return view_of(features.data(), clips(), config.frames, config.width()); }
 };
 
 /// Writes the whole file or nothing.

@@ -68,13 +68,15 @@ std::vector<std::int32_t> labels(std::size_t count) {
 
 // ------------------------------------------------------------------------------------------------------ the operations
 
-Tensors mfcc(Desk& desk, const SpectralTables& tables) {
+Tensors spectral_feature(Desk& desk, SpectralTables tables, SpectralFeature feature) {
+  tables.wanted = {feature};
   const std::vector<std::size_t> lengths{22050, 5000};
   const std::size_t rows = tables.frames(lengths[0]) + tables.frames(lengths[1]);
   const auto state = desk.backend().make_spectral_state(tables);
   const Buffer<float> samples = desk.upload(normal_numbers(lengths[0] + lengths[1], 2, 0.1));
-  Buffer<float> out = desk.buffer<float>(rows * tables.coefficients);
-  desk.backend().mfcc(*state, samples.view(samples.size()), lengths, out.view(rows, tables.coefficients), desk.queue());
+  Buffer<float> out = desk.buffer<float>(rows * tables.width());
+  desk.backend().spectral_features(*state, samples.view(samples.size()), lengths, out.view(rows, tables.width()),
+                                   desk.queue());
   return {desk.download(out)};
 }
 
@@ -192,8 +194,16 @@ std::vector<OperationCheck> check_operations(std::span<const std::unique_ptr<Bac
   // sums of products whose operands have 8 bits, over 20 steps of two layers
   const bool bf16 = !backends.empty() && backends.front()->info().precision == "bf16";
   const double stack = bf16 ? 5e-2 : 1e-5;
+  const auto feature = [&](SpectralFeature kind) {
+    return [&tables, kind](Desk& desk) { return spectral_feature(desk, tables, kind); };
+  };
   const std::vector<Operation> operations = {
-      {"mfcc", 2e-5, [&](Desk& desk) { return mfcc(desk, tables); }},
+      {"spectral_features, mel", 2e-5, feature(SpectralFeature::mel)},
+      {"spectral_features, log_mel", 2e-5, feature(SpectralFeature::log_mel)},
+      {"spectral_features, mfcc", 2e-5, feature(SpectralFeature::mfcc)},
+      {"spectral_features, centroid", 2e-5, feature(SpectralFeature::centroid)},
+      {"spectral_features, chroma", 2e-5, feature(SpectralFeature::chroma)},
+      {"spectral_features, contrast", 2e-5, feature(SpectralFeature::contrast)},
       {"gather", 0, gather},
       {"dropout_masks", 0, dropout_masks},
       {"stack_forward, inference", stack, [](Desk& desk) { return lstm_stack(desk, Mode::inference); }},

@@ -9,10 +9,11 @@
 // scratch lies in the states that make_… made. (Only a SpectralState grows, to the longest clip that it has met.) Views
 // lie on the backend's device. Arguments may not overlap unless it is said.
 //
-// Shapes: R runs, B rows of the largest batch, T frames, F inputs (coefficients), H units of the last layer, C classes,
-// P parameters.
+// Shapes: R runs, B rows of the largest batch, T frames, F inputs (features of a frame), H units of the last layer,
+// C classes, P parameters.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -32,8 +33,28 @@ namespace genretree {
 /// mirrored without repeating the edge sample (librosa 0.5 and 0.6, numpy's mode "reflect").
 enum class EdgePadding { zero, reflect };
 
-/// The constant tables of the MFCC, made once on the host (features/spectral.hpp) and read by every backend.
+/// What can be computed of a frame's spectrum.
+enum class SpectralFeature {
+  mel,      ///< [M] power in the mel bands (librosa.feature.melspectrogram)
+  log_mel,  ///< [M] the same in decibels, 10·log10(max(amin, mel)), at least the clip's maximum - top_db (power_to_db)
+  mfcc,     ///< [K] DCT-II of log_mel (librosa.feature.mfcc)
+  /// [1] Σ f·|X| / Σ |X|, Hz; 0 in a frame of zeros (librosa.feature.spectral_centroid)
+  centroid,
+  /// [12] pitch classes from C up: the chroma bank of the clip's tuning times |X|², over the frame's maximum; zeros in
+  /// a frame of zeros (librosa.feature.chroma_stft). The tuning is the fullest bin, the first of equals, of a histogram
+  /// of how far the clip's stronger peaks are from the nearest semitone (librosa.estimate_tuning).
+  chroma,
+  /// [Q] decibels of the mean of a band's largest |X| less those of its smallest, each with the floor of log_mel
+  /// (librosa.feature.spectral_contrast)
+  contrast,
+};
+
+/// What is wanted, and the constant tables for it: made once on the host (features/spectral.hpp) and read by every
+/// backend.
 struct SpectralTables {
+  /// Side by side in a frame's results, in this order; each at most once.
+  std::vector<SpectralFeature> wanted = {SpectralFeature::mfcc};
+
   std::size_t n_fft = 0;  ///< samples of a frame, a power of two
   std::size_t hop = 0;    ///< samples from one frame to the next
   EdgePadding padding = EdgePadding::zero;
@@ -47,8 +68,51 @@ struct SpectralTables {
   std::size_t coefficients = 0;  ///< K
   double amin = 1e-10;           ///< power below which the logarithm is cut
   double top_db = 80;            ///< dynamic range kept below the clip's maximum, dB
+  double bin_hz = 0;             ///< from one bin of the spectrum to the next
+
+  // The tuning is looked for in peaks of |X|² with more than this share of their frame's maximum, in these bins.
+  double pitch_threshold = 0.1;
+  std::size_t first_pitch_bin = 1, end_pitch_bin = 1;
+  static constexpr std::size_t tunings = 100;  ///< bins of the histogram: tuning t is t / 100 - 0.5 semitones
+  static constexpr std::size_t pitch_classes = 12;
+  std::vector<float> chroma;  ///< [tunings][n_fft / 2 + 1][pitch_classes], single precision as librosa's
+
+  struct ContrastBand {
+    std::size_t first_bin, end_bin;
+    std::size_t extremes;  ///< as many of the largest and of the smallest bins count
+  };
+  std::vector<ContrastBand> contrast;  ///< [Q]
 
   std::size_t frames(std::size_t samples) const { return 1 + samples / hop; }
+  /// Numbers of one frame: of one feature, and of all that are wanted (W).
+  std::size_t width(SpectralFeature feature) const {
+    switch (feature) {
+      case SpectralFeature::mel:
+      case SpectralFeature::log_mel:
+        return mel.size();
+      case SpectralFeature::mfcc:
+        return coefficients;
+      case SpectralFeature::centroid:
+        return 1;
+      case SpectralFeature::chroma:
+        return pitch_classes;
+      case SpectralFeature::contrast:
+        return contrast.size();
+    }
+    return 0;
+  }
+  std::size_t width() const {
+    std::size_t sum = 0;
+    for (const SpectralFeature feature : wanted) sum += width(feature);
+    return sum;
+  }
+  bool wants(SpectralFeature feature) const { return std::find(wanted.begin(), wanted.end(), feature) != wanted.end(); }
+  /// Where a feature that is wanted begins among the W numbers of a frame.
+  std::size_t column(SpectralFeature feature) const {
+    std::size_t sum = 0;
+    for (std::size_t i = 0; wanted[i] != feature; ++i) sum += width(wanted[i]);
+    return sum;
+  }
 };
 
 /// A backend's own form of the tables and its scratch memory; one per queue.
@@ -177,13 +241,13 @@ class Backend {
 
   virtual std::unique_ptr<SpectralState> make_spectral_state(const SpectralTables& tables) = 0;
 
-  /// MFCCs of whole clips: centred frames, |FFT|² of the windowed frame, mel bands, 10·log10(max(amin, S)), a floor of
-  /// top_db below the clip's own maximum, DCT-II. Source: librosa.feature.mfcc.
+  /// What the state's tables want, of every frame of whole clips: of |FFT|² of the windowed frame that is centred on
+  /// sample 0, hop, 2 hop, …. Source: librosa.stft with center=True.
   ///   samples   [Σ n_c] the clips' samples back to back, in -1 … 1
   ///   lengths   samples of each clip, on the host; each ≥ 1 (reflect padding: > n_fft / 2)
-  ///   out       [Σ frames(n_c), K] the clips' frames back to back
-  virtual void mfcc(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths,
-                    View<float, 2> out, Queue& queue) = 0;
+  ///   out       [Σ frames(n_c), W] the clips' frames back to back
+  virtual void spectral_features(SpectralState& state, View<const float, 1> samples,
+                                 std::span<const std::size_t> lengths, View<float, 2> out, Queue& queue) = 0;
 
   // -- LSTM stack
 

@@ -301,7 +301,8 @@ void write_keras(const fs::path& path, const ClassifierConfig& classifier, const
 std::string keras_recipe(const ClassifierConfig& classifier, const std::string& file) {
   const StackConfig& stack = classifier.stack;
   std::string text = fmt::format(
-      "import keras\nmodel = keras.Sequential([\n    keras.Input((None, {})),  # frames, coefficients\n", stack.inputs);
+      "import keras\nmodel = keras.Sequential([\n    keras.Input((None, {})),  # frames, numbers of a frame\n",
+      stack.inputs);
   for (std::size_t i = 0; i < stack.layers(); ++i)
     text += fmt::format("    keras.layers.LSTM({}, recurrent_activation={}{}),\n", stack.units[i],
                         python_gate(stack.gate), i + 1 < stack.layers() ? ", return_sequences=True" : "");

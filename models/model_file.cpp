@@ -53,9 +53,9 @@ std::size_t read_inputs(const Hdf5File& file, const std::optional<FeatureConfig>
   if (inputs < 1 || shape.empty() || shape[0] != static_cast<std::size_t>(inputs))
     reject("{} is damaged: its network takes {} numbers for each frame, but the kernel of the first layer has {}",
            file.path().string(), inputs, shape.empty() ? 0 : shape[0]);
-  if (features && features->coefficients != static_cast<std::size_t>(inputs))
+  if (features && features->width() != static_cast<std::size_t>(inputs))
     reject("{} is damaged: its network takes {} numbers for each frame, but its features have {}", file.path().string(),
-           inputs, features->coefficients);
+           inputs, features->width());
   return static_cast<std::size_t>(inputs);
 }
 

@@ -79,7 +79,7 @@ DeviceDataset::DeviceDataset(const FeatureStore& store, Backend& backend)
     : labels_(backend.device(), store.labels.size()),
       clips_(store.clips()),
       frames_(store.config.frames),
-      coefficients_(store.config.coefficients) {
+      coefficients_(store.config.width()) {
   const std::unique_ptr<Queue> queue = backend.device().make_queue();
   const auto features = std::make_shared<Buffer<float>>(backend.device(), store.features.size());
   features->copy_in(store.features, *queue);

@@ -96,8 +96,8 @@ ExitCode from_keras(const Options& options) {
   saved.parameters = std::move(keras.parameters);
   saved.origin = fmt::format("converted from {}, {}", options.input.filename().string(), keras.layout);
   write_model(options.model, saved);
-  fmt::print("{}: {}; {} coefficients, {}; gates: {}\n", options.input.string(), keras.layout,
-             keras.classifier.stack.inputs, describe(keras.classifier), name_of(keras.classifier.stack.gate));
+  fmt::print("{}: {}; {} inputs, {}; gates: {}\n", options.input.string(), keras.layout, keras.classifier.stack.inputs,
+             describe(keras.classifier), name_of(keras.classifier.stack.gate));
   for (const std::string& note : keras.notes) fmt::print("{}\n", note);
   fmt::print("{} is written. Try: classify {} {}\n", options.model.string(), options.model.string(),
              saved.model.features ? "AUDIO…" : "features.h5");

@@ -1,4 +1,4 @@
-// extract_features AUDIO_DIR -o features.h5: the MFCCs of a whole data set, as one file.
+// extract_features AUDIO_DIR -o features.h5: the features of a whole data set, as one file.
 #include <filesystem>
 
 #include "core/io/files.hpp"
@@ -75,6 +75,7 @@ void print_summary(const Options& options, const ExtractSummary& summary) {
   print_bad(summary.bad);
   for (const auto& [first, second] : summary.duplicates) fmt::print("bit-exact duplicates: {} and {}\n", first, second);
   const std::size_t made = summary.clips - summary.resumed;
+  fmt::print("{}: {}\n", options.store.string(), describe(options.config));
   fmt::print("{}: {} in {} ({:.1f} clips/s){}{}\n", options.store.string(), count_of(summary.clips, "clip"),
              duration(summary.seconds), static_cast<double>(made) / summary.seconds,
              summary.resumed ? fmt::format(", {} of them taken over from a run that was cut off", summary.resumed) : "",
@@ -91,7 +92,8 @@ ExitCode extract(int argc, char** argv) {
   app.add_option("AUDIO_DIR", options.audio, "folder of genres: .au, .wav, .flac, .ogg, .mp3, …")->required();
   app.add_option("-o,--out", options.store, "the feature store to write, e.g. features.h5")->required();
   app.add_option("--set", assignments,
-                 fmt::format("key=value, keys: {}; e.g. --set coefficients=[1,13]", join(feature_keys())))
+                 fmt::format("key=value, keys: {}; e.g. --set coefficients=[1,13], or --set kind=log-mel",
+                             join(feature_keys())))
       ->allow_extra_args(false);
   app.add_option("--backend", options.backend, fmt::format("auto or one of: {}", join(built_backends())))
       ->capture_default_str();

@@ -103,7 +103,6 @@ std::string model_line(const Spec& spec, std::size_t genres) {
 void print_header(const Spec& spec, const Data& data, const BackendInfo& info, std::size_t runs, const Shard& shard,
                   const Workers& workers) {
   const DatasetSummary& summary = data.summary;
-  const FeatureConfig& features = data.store.config;
   const bool snapshots = spec.grid.mode == GridSpec::Mode::snapshots;
   fmt::print("experiment  {}: {} of training{}{}\n", spec.experiment, count_of(runs, "run"),
              snapshots ? ", snapshots on the way" : "",
@@ -114,10 +113,7 @@ void print_header(const Spec& spec, const Data& data, const BackendInfo& info, s
   for (const std::string& warning : summary.warnings) fmt::print("            warning: {}\n", warning);
   fmt::print("split       {}: {} to train, {} to validate, {} to test\n", split_text(spec.dataset.split), summary.train,
              summary.validation, summary.test);
-  fmt::print("features    MFCC {} to {}, {} frames, as {}, short clips filled with {}\n", features.first_coefficient,
-             features.first_coefficient + features.coefficients - 1, features.frames,
-             features.compat == Compat::librosa_0_6 ? "librosa 0.6" : "librosa 1.0",
-             features.pad == FramePadding::edge ? "their last frame" : "zeros");
+  fmt::print("features    {}\n", describe(data.store.config));
   fmt::print("model       {}\n", model_line(spec, summary.genres.size()));
   fmt::print("backend     {}: LSTM {}, {}, {} on {}; {}\n", info.backend, info.algorithm, info.precision, info.target,
              info.device, info.libraries);

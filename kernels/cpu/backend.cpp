@@ -10,7 +10,7 @@
 #include "kernels/cpu/gather.hpp"
 #include "kernels/cpu/lstm_bf16.hpp"
 #include "kernels/cpu/lstm_stack.hpp"
-#include "kernels/cpu/mfcc.hpp"
+#include "kernels/cpu/spectral.hpp"
 #include "kernels/cpu/target.hpp"
 #include "kernels/cpu/update.hpp"
 
@@ -44,11 +44,11 @@ class CpuBackend : public Backend {
   Device& device() override { return host_device(); }
 
   std::unique_ptr<SpectralState> make_spectral_state(const SpectralTables& tables) override {
-    return make_mfcc_state(tables, target_);
+    return cpu::make_spectral_state(tables, target_);
   }
-  void mfcc(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths,
-            View<float, 2> out, Queue&) override {
-    cpu::mfcc(state, samples, lengths, out);
+  void spectral_features(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths,
+                         View<float, 2> out, Queue&) override {
+    cpu::spectral_features(state, samples, lengths, out);
   }
   std::unique_ptr<StackState> make_stack_state(const StackConfig& config, const Group& largest, Mode mode) override {
     return cpu::make_stack_state(target_, config, largest, mode);

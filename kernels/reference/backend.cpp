@@ -5,7 +5,7 @@
 #include "kernels/reference/dropout_masks.hpp"
 #include "kernels/reference/gather.hpp"
 #include "kernels/reference/lstm_stack.hpp"
-#include "kernels/reference/mfcc.hpp"
+#include "kernels/reference/spectral.hpp"
 #include "kernels/reference/update.hpp"
 
 namespace genretree::reference {
@@ -70,13 +70,13 @@ class ReferenceBackend final : public Backend {
     return std::make_unique<ReferenceSpectralState>(tables);
   }
 
-  void mfcc(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths,
-            View<float, 2> out, Queue&) override {
+  void spectral_features(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths,
+                         View<float, 2> out, Queue&) override {
     const SpectralTables& tables = static_cast<ReferenceSpectralState&>(state).tables;
     std::size_t sample = 0, value = 0;
     for (const std::size_t length : lengths) {
-      std::vector<double> clip(tables.frames(length) * tables.coefficients);
-      reference::mfcc(tables, samples.flat().subspan(sample, length), clip);
+      std::vector<double> clip(tables.frames(length) * tables.width());
+      reference::spectral_features(tables, samples.flat().subspan(sample, length), clip);
       narrow(clip, out.flat().subspan(value, clip.size()));
       sample += length, value += clip.size();
     }

@@ -96,29 +96,6 @@ TEST_CASE("Figure 6 shows one network, or one for each node of a tree", "[figure
   CHECK(two == draw_network(spec, {"a", "b", "c"}, "My music"));
 }
 
-TEST_CASE("the inverse DCT gives the log-mel spectrogram back that the MFCCs were made of", "[figures]") {
-  FeatureConfig config;
-  config.mels = 16;
-  config.first_coefficient = 1;
-  config.coefficients = 5;
-  FeatureConfig all = config;
-  all.first_coefficient = 0;
-  all.coefficients = 16;
-  const SpectralTables tables = make_spectral_tables(all);
-  std::vector<double> log_mel;
-  std::vector<float> mfcc;
-  for (std::size_t m = 0; m < 32; ++m) log_mel.push_back(-30 + 7 * std::sin(static_cast<double>(m * m)));
-  for (std::size_t frame = 0; frame < 2; ++frame)
-    for (std::size_t k = 0; k < 16; ++k) {
-      double sum = 0;
-      for (std::size_t m = 0; m < 16; ++m) sum += tables.dct[k * 16 + m] * log_mel[frame * 16 + m];
-      mfcc.push_back(static_cast<float>(sum));
-    }
-  const Matrix again = log_mel_of(mfcc, config);
-  CHECK(again.rows == 2);
-  CHECK(test::max_difference<double, double>(again.values, log_mel) < 1e-4);
-}
-
 TEST_CASE("all figures of a synthetic data set: well-formed, small, named, and on one page that says what it is",
           "[figures]") {
   const Music music;

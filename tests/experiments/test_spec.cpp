@@ -151,6 +151,8 @@ TEST_CASE("errors name file, line and column, the key's path, the value, what is
       {"features: {fames: 3}",
        "sweep.yaml:1:12: unknown key 'features.fames' (did you mean 'frames'?); known here: "
        "kind, coefficients, frames, pad, compat, sample_rate, n_fft, hop, mels"},
+      {"features: {kind: mel, coefficients: [0, 13]}",
+       "sweep.yaml:1:23: features.coefficients is only for features.kind: mfcc; remove it"},
       // wrong words, numbers and types: at the value
       {"training:\n  optimizer: adm",
        "sweep.yaml:2:14: training.optimizer cannot be 'adm': allowed is adam | rmsprop | sgd (did you mean 'adam'?)"},
@@ -365,6 +367,15 @@ TEST_CASE("the experiments that come with the program are what they say", "[spec
   CHECK(paper.grid.epochs == std::vector<std::uint32_t>{5, 10, 20, 50, 100, 200, 400});
   CHECK(paper.grid.trials == 4);
   CHECK(ParameterLayout(paper.stack, 6).size == 93'510);
+
+  const Spec features33 = load_spec(experiments_folder() / "features33.yaml", {});
+  CHECK(features33.features.kind == FeatureKind::spectral33);
+  CHECK(features33.features.frames == 128);
+  CHECK(features33.stack.inputs == 33);
+  CHECK(features33.stack.gate == Gate::hard_sigmoid);
+  CHECK(features33.stack.recurrent_dropout == 0.35);
+  CHECK(features33.grid.epochs == paper.grid.epochs);
+  CHECK(features33.dataset.genres == paper.dataset.genres);
 
   const Spec quick = load_spec(experiments_folder() / "quick_sweep.yaml", {});
   CHECK(quick.dataset.name == "built-in");

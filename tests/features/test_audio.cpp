@@ -70,7 +70,7 @@ const std::vector<float> four_floats = {0, 0.5f, -1, 32767.f / 32768};
 }  // namespace
 
 TEST_CASE("files are loaded as librosa.load does: scale, mean of channels, soxr HQ to 22050 Hz") {
-  const Hdf5File golden = Hdf5File::open(test::golden("librosa_mfcc.h5"));
+  const Hdf5File golden = Hdf5File::open(test::golden("librosa_features.h5"));
   for (const char* name : {"plain", "stereo", "8khz"}) {
     const std::string group = std::string("/cases/") + name;
     const Audio audio = load_audio(test::golden(golden.attribute<std::string>(group, "file")), 22050);

@@ -48,8 +48,8 @@ Statistics statistics(const CorpusConfig& config, const std::string& genre, std:
   const std::size_t frames = tables.frames(samples.size());
   std::vector<float> mfcc(frames * tables.coefficients);
   const std::size_t length = samples.size();
-  backend->mfcc(*state, view_of(std::as_const(samples).data(), length), std::span(&length, 1),
-                view_of(mfcc.data(), frames, tables.coefficients), *queue);
+  backend->spectral_features(*state, view_of(std::as_const(samples).data(), length), std::span(&length, 1),
+                             view_of(mfcc.data(), frames, tables.coefficients), *queue);
   Statistics result;
   for (std::size_t k = 0; k < tables.coefficients; ++k) {
     double sum = 0, squares = 0;

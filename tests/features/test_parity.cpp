@@ -1,6 +1,6 @@
-// From audio files to MFCCs: against librosa's fixtures, and against the published statistics of GTZAN. These need
-// music and fixtures that are not part of the project; tests/kernels/test_mfcc.cpp does the same with golden data of
-// the project's own.
+// From audio files to features: against librosa's fixtures, and against the published statistics of GTZAN. These need
+// music and fixtures that are not part of the project; tests/kernels/test_spectral_features.cpp does the same with golden
+// data of the project's own.
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -9,7 +9,7 @@
 #include "features/audio.hpp"
 #include "features/spectral.hpp"
 #include "kernels/backends.hpp"
-#include "kernels/reference/mfcc.hpp"
+#include "kernels/reference/spectral.hpp"
 #include "tests/support/support.hpp"
 
 using namespace genretree;
@@ -24,20 +24,20 @@ FeatureConfig config_of(Compat compat, std::size_t coefficients) {
   return config;
 }
 
-std::vector<double> reference_mfcc(const SpectralTables& tables, const std::vector<float>& samples) {
-  std::vector<double> out(tables.frames(samples.size()) * tables.coefficients);
-  reference::mfcc(tables, samples, out);
+std::vector<double> reference_features(const SpectralTables& tables, const std::vector<float>& samples) {
+  std::vector<double> out(tables.frames(samples.size()) * tables.width());
+  reference::spectral_features(tables, samples, out);
   return out;
 }
 
-std::vector<float> cpu_mfcc(const SpectralTables& tables, const std::vector<float>& samples) {
+std::vector<float> cpu_features(const SpectralTables& tables, const std::vector<float>& samples) {
   const std::unique_ptr<Backend> backend = make_backend({.device = "cpu"});
   const std::unique_ptr<Queue> queue = backend->device().make_queue();
   const std::unique_ptr<SpectralState> state = backend->make_spectral_state(tables);
   const std::size_t length = samples.size(), frames = tables.frames(length);
-  std::vector<float> out(frames * tables.coefficients);
-  backend->mfcc(*state, view_of(samples.data(), length), std::span(&length, 1),
-                view_of(out.data(), frames, tables.coefficients), *queue);
+  std::vector<float> out(frames * tables.width());
+  backend->spectral_features(*state, view_of(samples.data(), length), std::span(&length, 1),
+                             view_of(out.data(), frames, tables.width()), *queue);
   return out;
 }
 
@@ -52,8 +52,8 @@ std::vector<double> transposed(const Hdf5Array<double>& array) {
 
 void check_both(const SpectralTables& tables, const std::vector<float>& samples, const std::vector<double>& expected,
                 double reference_tolerance = 1e-4) {
-  CHECK(test::max_difference<double, double>(reference_mfcc(tables, samples), expected) < reference_tolerance);
-  CHECK(test::max_difference<float, double>(cpu_mfcc(tables, samples), expected) < 1e-3);
+  CHECK(test::max_difference<double, double>(reference_features(tables, samples), expected) < reference_tolerance);
+  CHECK(test::max_difference<float, double>(cpu_features(tables, samples), expected) < 1e-3);
 }
 
 /// Column → value for one file of features_30_sec.csv.
@@ -96,6 +96,35 @@ TEST_CASE("files become librosa's MFCCs, with zero and with reflect padding") {
   }
 }
 
+TEST_CASE("files become librosa's 33 features") {
+  const fs::path expected = test::shared("fixtures/librosa_features.h5");
+  if (expected.empty()) SKIP_TEST("no shared fixtures here");
+  const Hdf5File fixtures = Hdf5File::open(expected);
+  for (const char* name : {"a", "b", "c"}) {
+    const std::string group = std::string("/") + name;
+    const Audio audio = load_audio(expected.parent_path() / fixtures.attribute<std::string>(group, "file"), 22050);
+    SpectralTables tables = make_spectral_tables({.kind = FeatureKind::spectral33});
+    INFO(name);
+    const auto errors_of = [&](SpectralFeature feature, const std::string& dataset) {
+      tables.wanted = {feature};
+      const std::vector<double> values = transposed(fixtures.read<double>(group + "/" + dataset));
+      const std::vector<double> exact = reference_features(tables, audio.samples);
+      const std::vector<float> ours = cpu_features(tables, audio.samples);
+      return std::pair{test::max_difference<double, double>(exact, values),
+                       test::max_difference<float, double>(ours, values)};
+    };
+    const auto mfcc = errors_of(SpectralFeature::mfcc, "mfcc13"),
+               centroid = errors_of(SpectralFeature::centroid, "spectral_centroid"),
+               chroma = errors_of(SpectralFeature::chroma, "chroma_stft"),
+               contrast = errors_of(SpectralFeature::contrast, "spectral_contrast");
+    CHECK((mfcc.first < 1e-4 && mfcc.second < 1e-3));
+    CHECK((centroid.first < 0.01 && centroid.second < 0.02));  // Hz
+    CHECK((chroma.first < 1e-5 && chroma.second < 1e-5));
+    // the resampled ones have nothing in the highest bins but what single precision rounds away
+    CHECK((contrast.first < 1e-4 && contrast.second < 0.2));
+  }
+}
+
 TEST_CASE("the means of 20 tracks of GTZAN are the published ones") {
   const fs::path music = test::shared("data/gtzan-flac"), csv = test::shared("data/statistics/features_30_sec.csv");
   if (music.empty() || csv.empty()) SKIP_TEST("no GTZAN files here");
@@ -104,7 +133,7 @@ TEST_CASE("the means of 20 tracks of GTZAN are the published ones") {
   int tracks = 0;
   for (const fs::directory_entry& file : fs::recursive_directory_iterator(music)) {
     if (file.path().extension() != ".flac") continue;
-    const std::vector<float> mfcc = cpu_mfcc(tables, load_audio(file.path(), 22050).samples);
+    const std::vector<float> mfcc = cpu_features(tables, load_audio(file.path(), 22050).samples);
     const auto published = published_statistics(csv, file.path().stem().string() + ".wav");
     REQUIRE(!published.empty());
     for (std::size_t k = 0; k < 13; ++k) {

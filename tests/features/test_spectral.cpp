@@ -35,7 +35,7 @@ YamlValue yaml(const std::string& text) { return parse_yaml(text, "test.yaml"); 
 }  // namespace
 
 TEST_CASE("window, mel bands and DCT are librosa's") {
-  const Hdf5File file = Hdf5File::open(test::golden("librosa_mfcc.h5"));
+  const Hdf5File file = Hdf5File::open(test::golden("librosa_features.h5"));
   for (const std::string& name : file.members("/tables")) {
     const std::string group = "/tables/" + name;
     const SpectralTables tables = make_spectral_tables(config_of(file, group));
@@ -43,6 +43,60 @@ TEST_CASE("window, mel bands and DCT are librosa's") {
     CHECK(test::max_difference<double, double>(tables.window, file.read<double>(group + "/window").values) < 1e-15);
     CHECK(test::max_difference<double, double>(dense_mel(tables), file.read<double>(group + "/mel").values) < 1e-15);
     CHECK(test::max_difference<double, double>(tables.dct, file.read<double>(group + "/dct").values) < 1e-14);
+  }
+}
+
+TEST_CASE("chroma banks, contrast bands and the range of pitches are librosa's") {
+  const Hdf5File file = Hdf5File::open(test::golden("librosa_features.h5"));
+  for (const std::string& name : file.members("/tables")) {
+    const std::string group = "/tables/" + name;
+    FeatureConfig config = config_of(file, group);
+    config.kind = FeatureKind::spectral33;
+    config.coefficients = 13;
+    const SpectralTables tables = make_spectral_tables(config);
+    INFO(name);
+    CHECK(tables.width() == 33);
+    CHECK(config.width() == 33);
+    CHECK(static_cast<std::int32_t>(tables.first_pitch_bin) == file.attribute<std::int32_t>(group, "first_pitch_bin"));
+    CHECK(static_cast<std::int32_t>(tables.end_pitch_bin) == file.attribute<std::int32_t>(group, "end_pitch_bin"));
+    const std::vector<std::string> tunings = file.members(group + "/chroma");
+    CHECK(!tunings.empty());
+    for (const std::string& tuning : tunings) {
+      const std::vector<double> bank = file.read<double>(group + "/chroma/" + tuning).values;
+      const auto first = tables.chroma.begin() + static_cast<std::ptrdiff_t>(std::stoul(tuning) * bank.size());
+      CHECK(test::max_difference<float, double>({first, first + static_cast<std::ptrdiff_t>(bank.size())}, bank) <
+            1e-7);
+    }
+    std::vector<std::int32_t> bands;
+    for (const auto& [first, end, extremes] : tables.contrast)
+      for (const std::size_t value : {first, end, extremes}) bands.push_back(static_cast<std::int32_t>(value));
+    CHECK(bands == file.read<std::int32_t>(group + "/contrast").values);
+  }
+}
+
+TEST_CASE("each kind has its width, words and JSON; only MFCCs have coefficients") {
+  FeatureConfig config;
+  set_feature(config, "kind", yaml("log-mel"));
+  set_feature(config, "mels", yaml("40"));
+  CHECK(config.width() == 40);
+  CHECK(make_spectral_tables(config).width() == 40);
+  CHECK(to_json(config) == R"({"kind":"log-mel","frames":1293,"pad":"edge","compat":"librosa-1.0",)"
+                           R"("sample_rate":22050,"n_fft":2048,"hop":512,"mels":40})");
+  CHECK(feature_config_from_json(to_json(config)) == config);
+  CHECK(differing_features(config, FeatureConfig{}) ==
+        "kind is log-mel there and mfcc here, mels is 40 there and 128 here");
+  CHECK_THAT(describe(config),
+             Catch::StartsWith("log-mel spectrogram in dB, 1293 frames; window 2048, hop 512, 40 mel"));
+  CHECK_THAT(describe(FeatureConfig{}), Catch::StartsWith("MFCC 0 to 12 (coefficients: [0, 13]), 1293 frames; "));
+  CHECK_THROWS_WITH(set_feature(config, "coefficients", yaml("[0, 13]")),
+                    "test.yaml:1:1: features.coefficients belongs to kind mfcc, but the kind is log-mel");
+  config.first_coefficient = 1;  // as where the kind is set after them
+  CHECK_THROWS_WITH(validate(config), Catch::Contains("coefficients is [1, 13], but it belongs to kind mfcc"));
+  for (const char* kind : {"mel", "spectral33"}) {
+    FeatureConfig other;
+    set_feature(other, "kind", yaml(kind));
+    CHECK(feature_config_from_json(to_json(other)) == other);
+    CHECK(make_spectral_tables(other).width() == other.width());
   }
 }
 
@@ -70,7 +124,8 @@ TEST_CASE("a configuration survives its JSON text") {
             "sample_rate: 16000, n_fft: 512, hop: 160, mels: 40}")
            .entries)
     set_feature(config, key, value);
-  CHECK(config == FeatureConfig{1, 12, 128, FramePadding::zero, Compat::librosa_0_6, 16000, 512, 160, 40});
+  CHECK(config ==
+        FeatureConfig{FeatureKind::mfcc, 1, 12, 128, FramePadding::zero, Compat::librosa_0_6, 16000, 512, 160, 40});
   CHECK(to_json(config) == R"({"kind":"mfcc","coefficients":[1,12],"frames":128,"pad":"zero","compat":"librosa-0.6",)"
                            R"("sample_rate":16000,"n_fft":512,"hop":160,"mels":40})");
   CHECK(feature_config_from_json(to_json(config)) == config);
@@ -105,7 +160,8 @@ TEST_CASE("wrong keys, types and values are named, with what is allowed") {
         "test.yaml:1:1: features.coefficients is '13', but must be [first, count], for example [1, 13]");
   CHECK(message("pad", "edges") ==
         "test.yaml:1:1: features.pad is 'edges', but must be one of: zero, edge (did you mean 'edge'?)");
-  CHECK(message("kind", "chroma") == "test.yaml:1:1: features.kind is 'chroma', but must be mfcc");
+  CHECK(message("kind", "chroma") ==
+        "test.yaml:1:1: features.kind is 'chroma', but must be one of: mfcc, log-mel, mel, spectral33");
   CHECK(config == FeatureConfig{});  // nothing was set in passing
 }
 
@@ -116,6 +172,15 @@ TEST_CASE("values that do not fit together are rejected") {
   config = {};
   config.first_coefficient = 120;
   CHECK_THROWS_WITH(validate(config), Catch::Contains("[120, 13], which must end within the 128 mel bands"));
+  config = {};
+  config.kind = FeatureKind::spectral33;
+  config.sample_rate = 12800;
+  CHECK_THROWS_WITH(validate(config),
+                    Catch::Contains("sample_rate is 12800, but kind spectral33 needs more than 12800 Hz"));
+  config.sample_rate = 22050;
+  config.n_fft = 128;
+  CHECK_THROWS_WITH(validate(config),
+                    Catch::Contains("n_fft is 128, but kind spectral33 at 22050 Hz needs at least 256"));
   config = {};
   config.hop = 0;
   CHECK_THROWS_WITH(validate(config), "features: hop is 0, but must be from 1 to 65536");

@@ -1,13 +1,19 @@
 #!/usr/bin/env python3
-"""Makes librosa_mfcc.h5 and three small audio files: what librosa computes, in double precision, for the cases that
-tests/kernels/test_mfcc.cpp and tests/features compare with. Made with librosa 0.11.0, numpy 2.4.6, libsndfile 1.2.2.
+"""Makes librosa_features.h5 and three small audio files: what librosa computes, in double precision, for the cases that
+tests/kernels/test_spectral_features.cpp and tests/features compare with. Made with librosa 0.11.0, numpy 2.4.6,
+libsndfile 1.2.2.
 
     pip install librosa h5py soundfile soxr
     python3 make_librosa_golden.py
 
-/tables/NAME/{window, mel, dct}   librosa's own tables in double precision; attributes n_fft, hop, mels, sample_rate
+/tables/NAME/{window, mel, dct}   librosa's own tables in double precision; attributes n_fft, hop, mels, sample_rate,
+                                  first_pitch_bin, end_pitch_bin (where librosa.piptrack looks for peaks)
+/tables/NAME/contrast             int32, [7, 3]: first bin, end, and how many extremes of each contrast band
+/tables/NAME/chroma/T             float32, [bins, 12], the chroma bank of each tuning, T / 100 - 0.5, that a case has
 /cases/NAME/samples               float32, after loading; attribute `file` where they come from one of the audio files
-/cases/NAME/mfcc                  float64, [frames, 20]; attributes tables (a name), reflect (1: padded by reflection)
+/cases/NAME/{mel, log_mel}        float32, [frames, mels]; attributes tables (a name), reflect (1: padded by reflection)
+/cases/NAME/mfcc                  float64, [frames, 20]
+/cases/NAME/{centroid, chroma, contrast}   float64, [frames, 1 | 12 | 7]
 """
 import pathlib
 
@@ -43,15 +49,41 @@ def add_tables(store, name, n_fft, hop, mels, rate=22050):
     put(group, "window", librosa.filters.get_window("hann", n_fft, fftbins=True))
     put(group, "mel", librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=mels, dtype=np.float64))
     put(group, "dct", scipy.fft.dct(np.eye(mels), axis=0, type=2, norm="ortho")[:20])
+    hz = librosa.fft_frequencies(sr=rate, n_fft=n_fft)
+    pitch_bins = np.flatnonzero((hz >= 150) & (hz < 4000))
+    group.attrs.update(first_pitch_bin=np.int32(pitch_bins[0]), end_pitch_bin=np.int32(pitch_bins[-1] + 1))
+    put(group, "contrast", contrast_bands(hz))
 
 
-def mfcc(samples, tables, reflect):
-    """librosa.feature.mfcc's steps with doubles throughout, [frames, 20]; librosa itself would use single precision."""
-    n_fft, hop = int(tables.attrs["n_fft"]), int(tables.attrs["hop"])
-    pad_mode = "reflect" if reflect else "constant"
-    spectrum = librosa.stft(samples.astype(np.float64), n_fft=n_fft, hop_length=hop, pad_mode=pad_mode)
-    decibels = librosa.power_to_db(tables["mel"][:] @ np.abs(spectrum) ** 2, ref=1.0, amin=1e-10, top_db=80.0)
-    return scipy.fft.dct(decibels, axis=0, type=2, norm="ortho")[:20].T
+def contrast_bands(hz):
+    """The bins that librosa.feature.spectral_contrast takes for its bands."""
+    edges, bands = [0] + [200 * 2**octave for octave in range(7)], []
+    for band in range(7):
+        inside = np.flatnonzero((hz >= edges[band]) & (hz <= edges[band + 1]))
+        first = inside[0] - (band > 0)
+        last = len(hz) - 1 if band == 6 else inside[-1]
+        bands.append([first, last + (band == 6), max(1, int(np.rint(0.02 * (last + 1 - first))))])
+    return np.array(bands, np.int32)
+
+
+def put_features(group, tables):
+    """librosa's steps with doubles throughout; librosa itself would use single precision."""
+    n_fft, hop, rate = (int(tables.attrs[key]) for key in ("n_fft", "hop", "sample_rate"))
+    pad_mode = "reflect" if group.attrs["reflect"] else "constant"
+    samples = group["samples"][:].astype(np.float64)
+    spectrum = np.abs(librosa.stft(samples, n_fft=n_fft, hop_length=hop, pad_mode=pad_mode))
+    mel = tables["mel"][:] @ spectrum**2
+    decibels = librosa.power_to_db(mel, ref=1.0, amin=1e-10, top_db=80.0)
+    put(group, "mel", mel.T.astype(np.float32))
+    put(group, "log_mel", decibels.T.astype(np.float32))
+    put(group, "mfcc", scipy.fft.dct(decibels, axis=0, type=2, norm="ortho")[:20].T)
+    put(group, "centroid", librosa.feature.spectral_centroid(S=spectrum, sr=rate, n_fft=n_fft).T)
+    put(group, "chroma", librosa.feature.chroma_stft(S=spectrum**2, sr=rate, n_fft=n_fft).T)
+    put(group, "contrast", librosa.feature.spectral_contrast(S=spectrum, sr=rate, n_fft=n_fft).T)
+    tuning = librosa.estimate_tuning(S=spectrum**2, sr=rate, n_fft=n_fft)
+    place = f"chroma/{round((tuning + 0.5) * 100)}"
+    if place not in tables:
+        put(tables, place, librosa.filters.chroma(sr=rate, n_fft=n_fft, tuning=tuning).T)
 
 
 def add_case(store, name, samples, tables="usual", reflect=False, file=None, same_samples_as=None):
@@ -63,10 +95,10 @@ def add_case(store, name, samples, tables="usual", reflect=False, file=None, sam
         group["samples"] = store[f"cases/{same_samples_as}/samples"]  # a link
     else:
         put(group, "samples", samples.astype(np.float32))
-    put(group, "mfcc", mfcc(samples.astype(np.float32), store[f"tables/{tables}"], reflect))
+    put_features(group, store[f"tables/{tables}"])
 
 
-with h5py.File(HERE / "librosa_mfcc.h5", "w") as store:
+with h5py.File(HERE / "librosa_features.h5", "w") as store:
     soundfile.write(HERE / "librosa_plain.au", music(22050, 0.8, [220, 277.2, 329.6]), 22050, subtype="PCM_16", endian="BIG")
     stereo = np.stack([music(44100, 0.4, [110, 660]), music(44100, 0.4, [440])], axis=1)
     soundfile.write(HERE / "librosa_stereo.wav", stereo, 44100, subtype="PCM_16")
@@ -88,3 +120,4 @@ with h5py.File(HERE / "librosa_mfcc.h5", "w") as store:
     add_case(store, "silence_first", silence_first)
     add_case(store, "all_zero", np.zeros(4096))
     add_case(store, "shorter_than_a_frame", plain[3000:3100])
+    add_case(store, "out_of_tune", music(22050, 0.4, [224.2, 336.3]))  # a third of a semitone above A, and a fifth

@@ -22,10 +22,10 @@ class WrongBackend final : public Backend {
   std::unique_ptr<StackState> make_stack_state(const StackConfig& config, const Group& largest, Mode mode) override {
     return right_->make_stack_state(config, largest, mode);
   }
-  void mfcc(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths,
-            View<float, 2> out, Queue& queue) override {
-    right_->mfcc(state, samples, lengths, out, queue);
-    spoil("mfcc", out.data);
+  void spectral_features(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths,
+                         View<float, 2> out, Queue& queue) override {
+    right_->spectral_features(state, samples, lengths, out, queue);
+    spoil("spectral_features", out.data);
   }
   void dropout_masks(const StackConfig& config, const Group& group, std::span<const RandomKey> keys,
                      View<float, 2> masks, Queue& queue) override {
@@ -79,6 +79,11 @@ SpectralTables small_tables() {
   for (std::size_t bin = 0; bin < 32; bin += 4) tables.mel.push_back({bin, {0.25, 0.5, 0.5, 0.25}});
   tables.coefficients = 2;
   for (std::size_t i = 0; i < 2 * tables.mel.size(); ++i) tables.dct.push_back(i % 3 - 1.0);
+  tables.bin_hz = 100;
+  tables.first_pitch_bin = 2, tables.end_pitch_bin = 30;
+  for (std::size_t i = 0; i < SpectralTables::tunings * 33 * SpectralTables::pitch_classes; ++i)
+    tables.chroma.push_back(static_cast<float>(i % 97) / 97);
+  tables.contrast = {{0, 10, 1}, {9, 33, 3}};
   return tables;
 }
 
@@ -92,15 +97,15 @@ TEST_CASE("every operation passes its check on every target, in each precision")
       backends.push_back(make_backend({.device = "cpu", .precision = precision, .target = target}));
     const std::vector<OperationCheck> checks = check_operations(backends, small_tables());
     INFO(check_table(checks, targets));
-    CHECK(checks.size() == 9);
+    CHECK(checks.size() == 14);
     for (const OperationCheck& check : checks) CHECK((check.passed() && check.errors.size() == targets.size()));
     CHECK_THAT(check_table(checks, targets), Catch::Contains(targets.back()) && !Catch::Contains("FAILED"));
   }
 }
 
 TEST_CASE("an operation that gets one number wrong fails its checks and no others") {
-  const std::vector<std::string> wrong{"nothing",       "mfcc",           "gather",        "dropout_masks",
-                                       "stack_forward", "stack_backward", "classify_loss", "update"};
+  const std::vector<std::string> wrong{"nothing",       "spectral_features", "gather",        "dropout_masks",
+                                       "stack_forward", "stack_backward",    "classify_loss", "update"};
   std::vector<std::unique_ptr<Backend>> backends;
   for (const std::string& operation : wrong)
     backends.push_back(std::make_unique<WrongBackend>(operation, operation == "update" ? std::nanf("") : 0.5f));

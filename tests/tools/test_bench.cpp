@@ -61,7 +61,7 @@ TEST_CASE("bench: --list has the names that other programs rely on, and measures
        {"fma_peak/1core", "memory/triad/1core", "train_step/paper/fp32/1core", "train_step/short/fp32/1core",
         "epoch/paper/bf16/1core", "speedup/paper/bf16/1core", "pieces/whole_step/fp32/1core",
         "scaling/units/512/fp32/1core", "grid/paper/independent/fp32/1core", "grid/paper/snapshots/bf16/1core",
-        "mfcc/features/1core", "mfcc/decode+features/1core", "mfcc/extract/1core"})
+        "mfcc/features/1core", "mfcc/decode+features/1core", "mfcc/extract/1core", "features33/1core"})
     CHECK_THAT(names, Contains(name + "\n"));
   CHECK_THAT(names, !Contains("median") && !Contains("cores"));
   if (available_cores() < 2) return;

@@ -53,7 +53,7 @@ TEST_CASE("from Keras to classify: Keras's probabilities, with features known or
       fmt::format("{} -o model.h5 --genres jazz,rock,pop{}", keras_file(name), known ? " --features store.h5" : ""));
   INFO(converted.output);
   REQUIRE(converted.exit_code == 0);
-  CHECK_THAT(converted.output, Contains("5 coefficients, LSTM 7, LSTM 4, LSTM 3, dense 3; gates: "));
+  CHECK_THAT(converted.output, Contains("5 inputs, LSTM 7, LSTM 4, LSTM 3, dense 3; gates: "));
   CHECK((converted.output.find("Its features are unknown") == std::string::npos) == known);
 
   const auto document = nlohmann::json::parse(run(folder, "classify", "model.h5 store.h5 --json 2>/dev/null").output);

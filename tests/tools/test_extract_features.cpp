@@ -33,7 +33,8 @@ TEST_CASE("extract_features makes a store, and does nothing where it is there al
   const test::CommandResult first = extract(command);
   INFO(first.output);
   CHECK(first.exit_code == 0);
-  CHECK_THAT(first.output, Catch::Contains("3 clips in"));
+  CHECK_THAT(first.output, Catch::Contains("3 clips in") && Catch::Contains("MFCC 1 to 12") &&
+                               Catch::Contains("30 frames; window 2048"));
   const FeatureStore made = read_store(store);
   CHECK(made.tracks == std::vector<std::string>{"a", "b", "c"});
   CHECK(made.view().shape == std::array<std::size_t, 3>{3, 30, 12});
@@ -50,6 +51,11 @@ TEST_CASE("extract_features makes a store, and does nothing where it is there al
 
   CHECK(extract(audio + " -o " + store + " --force --set features.frames=31").exit_code == 0);
   CHECK(read_store(store).config.frames == 31);
+
+  const test::CommandResult wider = extract(audio + " -o " + store + " --force --set kind=spectral33 --set frames=9");
+  INFO(wider.output);
+  CHECK_THAT(wider.output, Catch::Contains("13 MFCC, spectral centroid, 12 chroma, 7 spectral contrasts, 9 frames"));
+  CHECK(read_store(store).view().shape == std::array<std::size_t, 3>{3, 9, 33});
 }
 
 TEST_CASE("a bad file is named and left out; --strict stops at it") {

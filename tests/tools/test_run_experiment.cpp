@@ -246,7 +246,7 @@ TEST_CASE("run_experiment: the experiments that come with the program, in small,
   const test::CommandResult epochs = program.run(folder + "/epoch_sweep.yaml --dataset built-in" + small);
   INFO(epochs.output);
   CHECK(epochs.exit_code == 0);
-  CHECK_THAT(epochs.output, Contains("SYNTHETIC") && Contains("as librosa 0.6") &&
+  CHECK_THAT(epochs.output, Contains("SYNTHETIC") && Contains("compat: librosa-0.6") &&
                                 Contains("(classical, hiphop, jazz, metal, pop, reggae)"));
   CHECK_THAT(read_text(program.folder / "runs/epoch_sweep/report.md"), Contains("not GTZAN") && !Contains("1.8864"));
 }

@@ -54,7 +54,7 @@ std::vector<Answer> classify_store(const fs::path& path, const SavedNetworks& mo
 
 /// The windows [N, T, F] of a clip of any length.
 std::vector<float> windows_of(std::vector<float> features, const FeatureConfig& config) {
-  const std::size_t width = config.coefficients, frames = features.size() / width;
+  const std::size_t width = config.width(), frames = features.size() / width;
   if (frames < config.frames) return fit_to_frames(std::move(features), config);
   std::vector<float> windows;
   for (const std::size_t start : window_starts(frames, config.frames))
@@ -70,8 +70,8 @@ Answer classify_audio(const fs::path& path, const SavedNetworks& model, Backend&
   const Audio audio = load_audio(path, config.sample_rate);
   const std::vector<float> windows = windows_of(clip_features(audio, path.string(), config, backend, queue), config);
   Answer answer{path, "", "", {}};
-  answer.windows = windows.size() / (config.frames * config.coefficients);
-  const View<const float, 3> view = view_of(windows.data(), answer.windows, config.frames, config.coefficients);
+  answer.windows = windows.size() / (config.frames * config.width());
+  const View<const float, 3> view = view_of(windows.data(), answer.windows, config.frames, config.width());
   for (const SavedModel& network : model.networks) {
     const std::vector<double> mean = mean_probabilities(
         predict(network.model.classifier, network.parameters, view, backend, queue), network.model.classifier.classes);

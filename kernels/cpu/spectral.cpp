@@ -1,5 +1,6 @@
-// MFCCs, as many frames side by side as a vector has lanes: lane l of every vector belongs to frame l of the block, so
-// that the Fourier transform, the mel bands, the logarithm and the cosine transform are plain loops over vectors.
+// Spectral features, as many frames side by side as a vector has lanes: lane l of every vector belongs to frame l of
+// the block, so that the Fourier transform, the mel bands, the logarithm and the cosine transform are plain loops over
+// vectors.
 //
 // What is done for a block of frames:
 //   1. Samples are turned into columns: row r of column c is sample c · hop + r of the padded clip. Frame f begins at
@@ -8,7 +9,8 @@
 //   2. Window and Fourier transform: each bin's power goes to the mel bands that it has a share in as soon as it is
 //      known, so that no spectrum is stored.
 //   3. Logarithm, and the clip's maximum so far.
-// Once the clip's maximum is known, a second sweep applies the floor and the cosine transform.
+// Once the clip's maximum is known, a second sweep applies the floor and the cosine transform. What needs the bins of
+// the spectrum themselves (descriptors-inl.hpp) gets them from a copy that is kept of the whole clip only then.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -16,26 +18,27 @@
 #include <numeric>
 #include <vector>
 
-#include "kernels/cpu/mfcc.hpp"
+#include "kernels/cpu/spectral.hpp"
 #include "kernels/cpu/target.hpp"
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/cpu/mfcc.cpp"
+#define HWY_TARGET_INCLUDE "kernels/cpu/spectral.cpp"
 // clang-format off
 #include <hwy/foreach_target.h>  // must come first: it includes this file once per target
 #include <hwy/highway.h>
 #include <hwy/contrib/math/math-inl.h>
+#include "kernels/cpu/descriptors-inl.hpp"
 #include "kernels/cpu/fft-inl.hpp"
 // clang-format on
 
-#ifndef GENRETREE_KERNELS_CPU_MFCC_ONCE
-#define GENRETREE_KERNELS_CPU_MFCC_ONCE
+#ifndef GENRETREE_KERNELS_CPU_SPECTRAL_ONCE
+#define GENRETREE_KERNELS_CPU_SPECTRAL_ONCE
 namespace genretree::cpu {
 
 /// What the dispatched code gives out.
-class MfccState : public SpectralState {
+class ClipState : public SpectralState {
  public:
-  /// One clip: samples [n] → out [frames(n), K].
+  /// One clip: samples [n] → out [frames(n), W].
   virtual void run(std::span<const float> samples, float* out) = 0;
   virtual const SpectralTables& tables() const = 0;
 };
@@ -73,10 +76,11 @@ HWY_INLINE hn::Vec<D> load_every_fourth(D d, const float* const* columns, std::s
 }
 #endif
 
-class LaneMfcc final : public MfccState {
+class LaneFeatures final : public ClipState {
  public:
-  explicit LaneMfcc(const SpectralTables& tables)
+  explicit LaneFeatures(const SpectralTables& tables)
       : tables_(tables),
+        width_(tables.width()),
         window_(to_float(tables.window)),
         spectrum_(tables.n_fft),
         rows_(rounded_up(std::min(tables.hop, tables.n_fft), tile)),
@@ -85,7 +89,9 @@ class LaneMfcc final : public MfccState {
         columns_(host_device(), rows_ * row_stride_),
         edge_columns_(host_device(), lanes() * rows_),
         scratch_(host_device(), spectrum_.scratch_size()),
-        energies_(host_device(), tables.mel.size() * lanes()) {
+        energies_(host_device(), tables.mel.size() * lanes()),
+        descriptors_(tables_) {
+    for (const std::size_t bin : spectrum_.bins()) bin_offsets_.push_back(static_cast<std::uint32_t>(bin * lanes()));
     for (std::size_t i = 0; i < tables.n_fft; ++i)
       sample_offsets_.push_back(static_cast<std::uint32_t>(i % tables.hop * row_stride_ + i / tables.hop));
     set_mel_shares();
@@ -108,22 +114,54 @@ class LaneMfcc final : public MfccState {
     const std::size_t blocks = (frames + lanes() - 1) / lanes();
     if (decibels_.size() < blocks * block_size) decibels_ = Buffer<float>(host_device(), blocks * block_size);
 
+    if (descriptors_.wanted()) descriptors_.begin(blocks);
+
     float maximum = std::numeric_limits<float>::lowest();
     for (std::size_t block = 0; block < blocks; ++block) {
       load_columns(samples, block);
-      take_energies();
+      if (descriptors_.wanted())
+        take_energies<true>(descriptors_.spectrum(block));
+      else
+        take_energies<false>(nullptr);
       const std::size_t wanted = std::min(lanes(), frames - block * lanes());
       maximum = std::max(maximum, mel_decibels(decibels_.data() + block * block_size, wanted));
+      if (tables_.wants(SpectralFeature::mel))
+        store_frames(energies_.data(), energies_.size(), 0, wanted, place(out, block, SpectralFeature::mel));
+      if (descriptors_.wanted()) descriptors_.take_block(block, wanted);
     }
+    descriptors_.finish_clip();
     for (std::size_t block = 0; block < blocks; ++block) {
-      const std::size_t first = block * lanes();
-      cosine_transform(decibels_.data() + block * block_size, maximum, std::min(lanes(), frames - first),
-                       out + first * tables_.coefficients);
+      const std::size_t wanted = std::min(lanes(), frames - block * lanes());
+      const float* decibels = decibels_.data() + block * block_size;
+      if (tables_.wants(SpectralFeature::log_mel))
+        store_frames(decibels, block_size, maximum - static_cast<float>(tables_.top_db), wanted,
+                     place(out, block, SpectralFeature::log_mel));
+      if (tables_.wants(SpectralFeature::mfcc))
+        cosine_transform(decibels, maximum, wanted, place(out, block, SpectralFeature::mfcc));
+      // none of these is negative
+      for (const SpectralFeature feature :
+           {SpectralFeature::centroid, SpectralFeature::chroma, SpectralFeature::contrast})
+        if (tables_.wants(feature)) {
+          const std::span<const float> values = descriptors_.values(feature, block);
+          store_frames(values.data(), values.size(), 0, wanted, place(out, block, feature));
+        }
     }
   }
 
  private:
   static std::size_t lanes() { return hn::Lanes(FloatTag()); }
+
+  /// Where a feature of the block's first frame lies in out [frames][W].
+  float* place(float* out, std::size_t block, SpectralFeature feature) const {
+    return out + block * lanes() * width_ + tables_.column(feature);
+  }
+
+  /// values [size / lanes][lanes], raised to `lowest`, of the `wanted` first lanes → out, a frame in every W.
+  void store_frames(const float* HWY_RESTRICT values, std::size_t size, float lowest, std::size_t wanted,
+                    float* HWY_RESTRICT out) const {
+    for (std::size_t lane = 0; lane < wanted; ++lane, out += width_)
+      for (std::size_t i = 0; i < size / lanes(); ++i) out[i] = std::max(lowest, values[i * lanes() + lane]);
+  }
 
   void set_mel_shares() {
     std::vector<std::vector<MelShare>> shares_of_bin(tables_.n_fft / 2 + 1);
@@ -196,8 +234,10 @@ class LaneMfcc final : public MfccState {
 #endif
   }
 
-  /// Window, power spectrum and mel bands of the block's frames: energies_.
-  void take_energies() {
+  /// Window, power spectrum and mel bands of the block's frames: energies_. The spectrum itself [bins][lanes] is kept
+  /// where it is asked for.
+  template <bool keep_spectrum>
+  void take_energies(float* HWY_RESTRICT spectrum) {
     const FloatTag d;
     const float* HWY_RESTRICT columns = columns_.data();
     const float* HWY_RESTRICT window = window_.data();
@@ -208,7 +248,9 @@ class LaneMfcc final : public MfccState {
     std::fill(energies, energies + energies_.size(), 0.0f);
     const MelShare* HWY_RESTRICT shares = mel_shares_.data();
     const std::size_t shares_per_bin = shares_per_bin_;
+    const std::uint32_t* HWY_RESTRICT bin_offsets = bin_offsets_.data();
     const auto add_to_bands = [=](std::size_t i, FloatVector power) HWY_ATTR {
+      if constexpr (keep_spectrum) hn::Store(power, d, spectrum + bin_offsets[i]);
       for (std::size_t s = 0; s < shares_per_bin; ++s) {
         const MelShare share = shares[i * shares_per_bin + s];
         float* energy = energies + share.offset;
@@ -234,9 +276,9 @@ class LaneMfcc final : public MfccState {
         hn::MaxOfLanes(d, hn::IfThenElse(counts, maximum, hn::Set(d, std::numeric_limits<float>::lowest()))));
   }
 
-  /// Floor and DCT of one block; the `wanted` first lanes go to out [wanted][K]. Bands are counted from the clip's
-  /// maximum and summed in short runs, which keeps the rounding of single precision small: a coefficient of 1000 is off
-  /// by about one unit in its last place, where one long sum of bands of -100 dB is off by ten.
+  /// Floor and DCT of one block; the `wanted` first lanes go to out, a frame in every W. Bands are counted from the
+  /// clip's maximum and summed in short runs, which keeps the rounding of single precision small: a coefficient of 1000
+  /// is off by about one unit in its last place, where one long sum of bands of -100 dB is off by ten.
   void cosine_transform(const float* HWY_RESTRICT decibels, float clip_maximum, std::size_t wanted,
                         float* HWY_RESTRICT out) const {
     const FloatTag d;
@@ -260,11 +302,12 @@ class LaneMfcc final : public MfccState {
       for (std::size_t i = 0; i < group; ++i) hn::Store(totals[i], d, results + i * step);
       for (std::size_t lane = 0; lane < wanted; ++lane)
         for (std::size_t i = 0; i < std::min(group, coefficients - k); ++i)
-          out[lane * coefficients + k + i] = results[i * step + lane];
+          out[lane * width_ + k + i] = results[i * step + lane];
     }
   }
 
   SpectralTables tables_;
+  std::size_t width_;           ///< W
   std::vector<float> window_;   ///< [n_fft]
   LanePowerSpectrum spectrum_;  ///< of n_fft samples
   /// Of columns_: rows; columns beyond the block's own; floats from one row to the next.
@@ -279,11 +322,13 @@ class LaneMfcc final : public MfccState {
   Buffer<float> scratch_;                      ///< of spectrum_
   Buffer<float> energies_;                     ///< [M][lanes]
   Buffer<float> decibels_;                     ///< [blocks][M][lanes]
+  std::vector<std::uint32_t> bin_offsets_;     ///< [n_fft / 2 + 1] of the results of spectrum_ in a kept spectrum
+  LaneDescriptors descriptors_;
 };
 
 }  // namespace
 
-MfccState* make_state(const SpectralTables& tables) { return new LaneMfcc(tables); }
+ClipState* make_state(const SpectralTables& tables) { return new LaneFeatures(tables); }
 
 }  // namespace genretree::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -293,19 +338,19 @@ namespace genretree::cpu {
 
 HWY_EXPORT(make_state);
 
-std::unique_ptr<SpectralState> make_mfcc_state(const SpectralTables& tables, std::int64_t target) {
+std::unique_ptr<SpectralState> make_spectral_state(const SpectralTables& tables, std::int64_t target) {
   return std::unique_ptr<SpectralState>(entry_for(target, HWY_DISPATCH_TABLE(make_state))(tables));
 }
 
-void mfcc(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths,
-          View<float, 2> out) {
-  auto& lane_state = static_cast<MfccState&>(state);
+void spectral_features(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths,
+                       View<float, 2> out) {
+  auto& clip_state = static_cast<ClipState&>(state);
   const float* clip = samples.data;
   float* features = out.data;
   for (const std::size_t length : lengths) {
-    lane_state.run({clip, length}, features);
+    clip_state.run({clip, length}, features);
     clip += length;
-    features += lane_state.tables().frames(length) * lane_state.tables().coefficients;
+    features += clip_state.tables().frames(length) * clip_state.tables().width();
   }
 }
 

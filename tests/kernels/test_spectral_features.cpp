@@ -1,0 +1,281 @@
+// Spectral features against librosa, for the reference and for every instruction set of the CPU backend. The tables come
+// from librosa too.
+#include <cmath>
+#include <vector>
+
+#include "core/io/hdf5.hpp"
+#include "core/random.hpp"
+#include "kernels/cpu/spectral.hpp"
+#include "kernels/cpu/target.hpp"
+#include "kernels/reference/spectral.hpp"
+#include "tests/support/support.hpp"
+
+using namespace genretree;
+
+namespace {
+
+/// One case of tests/golden/librosa_features.h5.
+struct GoldenCase {
+  std::string name;
+  SpectralTables tables;
+  std::vector<float> samples;
+  std::vector<double> mfcc;  ///< [frames, 20]
+};
+
+struct NamedFeature {
+  SpectralFeature feature;
+  const char* name;  ///< in the golden file
+};
+constexpr NamedFeature all_features[] = {{SpectralFeature::mel, "mel"},       {SpectralFeature::log_mel, "log_mel"},
+                                         {SpectralFeature::mfcc, "mfcc"},     {SpectralFeature::centroid, "centroid"},
+                                         {SpectralFeature::chroma, "chroma"}, {SpectralFeature::contrast, "contrast"}};
+
+/// Only the chroma banks of the tunings that the cases have are known: with another tuning all would be NaN.
+void read_descriptor_tables(const Hdf5File& file, const std::string& group, SpectralTables& tables) {
+  tables.bin_hz =
+      static_cast<double>(file.attribute<std::int32_t>(group, "sample_rate")) / static_cast<double>(tables.n_fft);
+  tables.first_pitch_bin = static_cast<std::size_t>(file.attribute<std::int32_t>(group, "first_pitch_bin"));
+  tables.end_pitch_bin = static_cast<std::size_t>(file.attribute<std::int32_t>(group, "end_pitch_bin"));
+  const std::size_t bank_size = (tables.n_fft / 2 + 1) * SpectralTables::pitch_classes;
+  tables.chroma.resize(SpectralTables::tunings * bank_size, std::nanf(""));
+  for (const std::string& tuning : file.members(group + "/chroma")) {
+    const std::vector<float> bank = file.read<float>(group + "/chroma/" + tuning).values;
+    REQUIRE(bank.size() == bank_size);
+    std::copy(bank.begin(), bank.end(),
+              tables.chroma.begin() + static_cast<std::ptrdiff_t>(std::stoul(tuning) * bank_size));
+  }
+  const std::vector<std::int32_t> bands = file.read<std::int32_t>(group + "/contrast").values;
+  for (std::size_t i = 0; i < bands.size(); i += 3)
+    tables.contrast.push_back({static_cast<std::size_t>(bands[i]), static_cast<std::size_t>(bands[i + 1]),
+                               static_cast<std::size_t>(bands[i + 2])});
+}
+
+SpectralTables read_tables(const Hdf5File& file, const std::string& group) {
+  SpectralTables tables;
+  tables.n_fft = static_cast<std::size_t>(file.attribute<std::int32_t>(group, "n_fft"));
+  tables.hop = static_cast<std::size_t>(file.attribute<std::int32_t>(group, "hop"));
+  tables.window = file.read<double>(group + "/window").values;
+  const Hdf5Array<double> mel = file.read<double>(group + "/mel"), dct = file.read<double>(group + "/dct");
+  for (std::size_t m = 0; m < mel.shape[0]; ++m) {
+    const double *row = mel.values.data() + m * mel.shape[1], *end = row + mel.shape[1];
+    const auto is_weight = [](double weight) { return weight != 0; };
+    const double* first = std::find_if(row, end, is_weight);
+    const double* last = std::find_if(std::reverse_iterator(end), std::reverse_iterator(first), is_weight).base();
+    tables.mel.push_back({static_cast<std::size_t>(first - row), {first, last}});
+  }
+  tables.dct = dct.values;
+  tables.coefficients = dct.shape[0];
+  read_descriptor_tables(file, group, tables);
+  return tables;
+}
+
+std::vector<GoldenCase> golden_cases() {
+  const Hdf5File file = Hdf5File::open(test::golden("librosa_features.h5"));
+  std::vector<GoldenCase> cases;
+  for (const std::string& name : file.members("/cases")) {
+    const std::string group = "/cases/" + name;
+    GoldenCase golden{name, read_tables(file, "/tables/" + file.attribute<std::string>(group, "tables")),
+                      file.read<float>(group + "/samples").values, file.read<double>(group + "/mfcc").values};
+    if (file.attribute<std::int32_t>(group, "reflect")) golden.tables.padding = EdgePadding::reflect;
+    REQUIRE(golden.mfcc.size() == golden.tables.frames(golden.samples.size()) * golden.tables.coefficients);
+    cases.push_back(std::move(golden));
+  }
+  REQUIRE(cases.size() == 9);
+  return cases;
+}
+
+/// The CPU backend's result for clips that lie back to back.
+std::vector<float> cpu_features(SpectralState& state, const SpectralTables& tables, const std::vector<float>& samples,
+                                const std::vector<std::size_t>& lengths) {
+  std::size_t frames = 0;
+  for (const std::size_t length : lengths) frames += tables.frames(length);
+  std::vector<float> out(frames * tables.width(), std::nanf(""));
+  cpu::spectral_features(state, view_of(samples.data(), samples.size()), lengths,
+                         view_of(out.data(), frames, tables.width()));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("the reference computes librosa's MFCCs") {
+  for (const GoldenCase& golden : golden_cases()) {
+    std::vector<double> out(golden.mfcc.size());
+    reference::spectral_features(golden.tables, golden.samples, out);
+    INFO(golden.name);
+    CHECK(test::max_difference<double, double>(out, golden.mfcc) < 1e-7);
+  }
+}
+
+TEST_CASE("every instruction set computes librosa's MFCCs") {
+  for (const GoldenCase& golden : golden_cases())
+    for (const std::int64_t target : cpu::supported_targets()) {
+      const auto state = cpu::make_spectral_state(golden.tables, target);
+      const std::vector<float> out = cpu_features(*state, golden.tables, golden.samples, {golden.samples.size()});
+      INFO(golden.name << " on " << cpu::target_name(target));
+      CHECK(test::max_difference<float, double>(out, golden.mfcc) < 2e-4);
+    }
+}
+
+/// max |a - b|, infinite for NaN; with `relative` over the largest |b|, for what has no fixed scale.
+template <class T>
+double difference(const std::vector<T>& a, const std::vector<double>& b, bool relative) {
+  REQUIRE(a.size() == b.size());
+  double worst = 0, largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (!std::isfinite(a[i])) return HUGE_VAL;
+    worst = std::max(worst, std::abs(static_cast<double>(a[i]) - b[i]));
+    largest = std::max(largest, std::abs(b[i]));
+  }
+  return relative && largest > 0 ? worst / largest : worst;
+}
+
+bool is_relative(SpectralFeature feature) {
+  return feature == SpectralFeature::mel || feature == SpectralFeature::centroid;
+}
+
+/// Resampled clips have hardly anything above the pass band of their old or new rate, in the two highest bands: 120 dB
+/// below the loudest bin, where single precision has only its own rounding. Their decibels say little.
+void check_contrast(const GoldenCase& golden, const std::vector<float>& out, const std::vector<double>& expected) {
+  const bool is_resampled = golden.name == "8khz" || golden.name == "stereo";
+  REQUIRE(out.size() == expected.size());
+  double worst = 0, worst_of_empty_bands = 0;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    REQUIRE(std::isfinite(out[i]));
+    double& largest = is_resampled && i % 7 >= 5 ? worst_of_empty_bands : worst;
+    largest = std::max(largest, std::abs(static_cast<double>(out[i]) - expected[i]));
+  }
+  CHECK(worst < 5e-3);
+  CHECK(worst_of_empty_bands < 3);
+}
+
+TEST_CASE("the reference computes librosa's other features, in any edge padding") {
+  const Hdf5File file = Hdf5File::open(test::golden("librosa_features.h5"));
+  for (GoldenCase& golden : golden_cases())
+    for (const auto& [feature, name] : all_features) {
+      golden.tables.wanted = {feature};
+      std::vector<double> out(golden.tables.frames(golden.samples.size()) * golden.tables.width());
+      reference::spectral_features(golden.tables, golden.samples, out);
+      INFO(golden.name << ", " << name);
+      // the golden mel power, decibels and chroma banks are in single precision
+      const double error =
+          difference(out, file.read<double>("/cases/" + golden.name + "/" + name).values, is_relative(feature));
+      CHECK(error < (feature == SpectralFeature::log_mel ? 5e-6 : 2e-7));
+    }
+}
+
+TEST_CASE("every instruction set computes librosa's features, side by side in the order that is wanted") {
+  const Hdf5File file = Hdf5File::open(test::golden("librosa_features.h5"));
+  for (GoldenCase& golden : golden_cases())
+    for (const std::int64_t target : cpu::supported_targets()) {
+      golden.tables.wanted = {SpectralFeature::contrast, SpectralFeature::mfcc,     SpectralFeature::chroma,
+                              SpectralFeature::mel,      SpectralFeature::centroid, SpectralFeature::log_mel};
+      const auto state = cpu::make_spectral_state(golden.tables, target);
+      const std::vector<float> all = cpu_features(*state, golden.tables, golden.samples, {golden.samples.size()});
+      for (const auto& [feature, name] : all_features) {
+        const std::size_t width = golden.tables.width(feature), column = golden.tables.column(feature);
+        std::vector<float> out;
+        for (std::size_t i = column; i < all.size(); i += golden.tables.width())
+          out.insert(out.end(), all.begin() + static_cast<std::ptrdiff_t>(i),
+                     all.begin() + static_cast<std::ptrdiff_t>(i + width));
+        INFO(golden.name << ", " << name << " on " << cpu::target_name(target));
+        const std::vector<double> expected = file.read<double>("/cases/" + golden.name + "/" + name).values;
+        if (feature == SpectralFeature::contrast)
+          check_contrast(golden, out, expected);
+        else
+          CHECK(difference(out, expected, is_relative(feature)) <
+                (is_relative(feature) || feature == SpectralFeature::chroma ? 1e-5 : 1e-3));
+      }
+    }
+}
+
+TEST_CASE("a feature is the same to the bit whatever else is wanted") {
+  const GoldenCase golden = golden_cases().at(3);
+  SpectralTables both = golden.tables;
+  both.wanted = {SpectralFeature::mfcc, SpectralFeature::chroma};
+  const std::size_t more = both.width(), wanted = golden.tables.width();
+  for (const std::int64_t target : cpu::supported_targets()) {
+    const auto state = cpu::make_spectral_state(golden.tables, target),
+               state_of_both = cpu::make_spectral_state(both, target);
+    const std::vector<float> alone = cpu_features(*state, golden.tables, golden.samples, {golden.samples.size()});
+    const std::vector<float> beside = cpu_features(*state_of_both, both, golden.samples, {golden.samples.size()});
+    std::vector<float> cut;
+    for (std::size_t i = 0; i < beside.size(); i += more)
+      cut.insert(cut.end(), beside.begin() + static_cast<std::ptrdiff_t>(i),
+                 beside.begin() + static_cast<std::ptrdiff_t>(i + wanted));
+    CHECK(cut == alone);
+  }
+}
+
+TEST_CASE("an all-zero clip is -100 dB in every band") {
+  for (const GoldenCase& golden : golden_cases()) {
+    if (golden.name != "all_zero") continue;
+    const auto state = cpu::make_spectral_state(golden.tables, cpu::supported_targets().front());
+    const std::vector<float> out = cpu_features(*state, golden.tables, golden.samples, {golden.samples.size()});
+    for (std::size_t i = 0; i < out.size(); ++i)
+      CHECK(out[i] == Approx(i % 20 == 0 ? -100 * std::sqrt(128) : 0).margin(1e-3));
+  }
+}
+
+TEST_CASE("every size of transform, hop and clip agrees with the reference") {
+  // from one butterfly to many; hops that divide nothing or leave gaps; clips of one sample and of some blocks
+  for (const std::size_t n_fft : {4, 8, 16, 32, 64, 256})
+    for (const std::size_t hop : {std::size_t{1}, std::size_t{3}, n_fft / 2, n_fft + 3})
+      for (const std::size_t length : {std::size_t{1}, n_fft, 20 * hop + 1}) {
+        const Random random(RandomKey{.seed = n_fft * 1000 + hop});
+        SpectralTables tables{.n_fft = n_fft, .hop = hop};
+        tables.bin_hz = 100;
+        tables.first_pitch_bin = std::min<std::size_t>(1, n_fft / 4), tables.end_pitch_bin = n_fft / 2;
+        // the share of a bin in a class is the same at each tuning
+        const std::size_t bank_size = (n_fft / 2 + 1) * SpectralTables::pitch_classes;
+        for (std::size_t i = 0; i < bank_size * SpectralTables::tunings; ++i)
+          tables.chroma.push_back(random.uniform_at(i % bank_size) + 0.1f);
+        tables.contrast = {{0, 2, 1}, {1, n_fft / 2, std::max<std::size_t>(1, n_fft / 8)}};
+        for (std::size_t i = 0; i < n_fft; ++i) tables.window.push_back(random.uniform_at(i) + 0.1);
+        for (std::size_t bin = 0; bin <= n_fft / 2; bin += 2)
+          tables.mel.push_back({bin, std::vector<double>(std::min<std::size_t>(2, n_fft / 2 + 1 - bin), 0.5)});
+        tables.coefficients = std::min<std::size_t>(5, tables.mel.size());
+        for (std::size_t i = 0; i < tables.coefficients * tables.mel.size(); ++i)
+          tables.dct.push_back(random.uniform_at(n_fft + i) - 0.5);
+        std::vector<float> samples(length);
+        for (std::size_t i = 0; i < length; ++i) samples[i] = random.uniform_at(10'000 + i) - 0.5f;
+        for (const EdgePadding padding : {EdgePadding::zero, EdgePadding::reflect}) {
+          if (padding == EdgePadding::reflect && length <= n_fft / 2) continue;
+          tables.padding = padding;
+          for (const auto& [feature, name] : all_features) {
+            tables.wanted = {feature};
+            std::vector<double> expected(tables.frames(length) * tables.width());
+            reference::spectral_features(tables, samples, expected);
+            for (const std::int64_t target : cpu::supported_targets()) {
+              const auto state = cpu::make_spectral_state(tables, target);
+              const std::vector<float> out = cpu_features(*state, tables, samples, {length});
+              INFO(name << ", n_fft " << n_fft << ", hop " << hop << ", " << length << " samples, on "
+                        << cpu::target_name(target));
+              if (feature == SpectralFeature::contrast)  // which is 0 in a clip of one sample
+                CHECK(test::max_difference<float, double>(out, expected) < 5e-3);
+              else
+                CHECK(test::relative_difference<float, double>(out, expected) < 2e-5);
+            }
+          }
+        }
+      }
+}
+
+TEST_CASE("a clip's features do not depend on the clips beside it or before it") {
+  GoldenCase golden = golden_cases().at(3);
+  for (const auto& [feature, name] : all_features) golden.tables.wanted.push_back(feature);
+  golden.tables.wanted.erase(golden.tables.wanted.begin());  // which was the MFCC
+  // the parts may have another tuning than those that are known
+  golden.tables.chroma.assign(golden.tables.chroma.size(), 1);
+  const std::size_t a = golden.samples.size() / 3, b = golden.samples.size() - a;
+  const std::vector<float> first(golden.samples.begin(), golden.samples.begin() + static_cast<std::ptrdiff_t>(a));
+  const std::vector<float> second(golden.samples.begin() + static_cast<std::ptrdiff_t>(a), golden.samples.end());
+  for (const std::int64_t target : cpu::supported_targets()) {
+    const auto state = cpu::make_spectral_state(golden.tables, target),
+               fresh = cpu::make_spectral_state(golden.tables, target);
+    const std::vector<float> together = cpu_features(*state, golden.tables, golden.samples, {a, b});
+    std::vector<float> apart = cpu_features(*state, golden.tables, first, {a});
+    const std::vector<float> rest = cpu_features(*fresh, golden.tables, second, {b});
+    apart.insert(apart.end(), rest.begin(), rest.end());
+    CHECK(together == apart);
+  }
+}
