@@ -1,10 +1,10 @@
-# Every CUDA kernel without a GPU: compiled for the emulator (test_cuda_emulated), for its race check (test_cuda_races), and
-# by nvcc where there is one. support/cuda_emulator.hpp says what each of them finds.
+# Every CUDA kernel without a GPU: compiled for the emulator (test_cuda_emulated), for its race check (test_cuda_races),
+# and by nvcc where there is one. support/cuda_emulator.hpp says what each of them finds.
 file(GLOB cuda_kernels CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cu kernels/cuda/*.cu)
 
 find_package(Boost 1.74 QUIET COMPONENTS context)
 if(NOT Boost_FOUND)
-  message(WARNING "Boost.Context was not found: the CUDA emulator is not built. Debian 12 has it as libboost-context-dev")
+  message(WARNING "Boost.Context was not found: the CUDA emulator is not built. Debian 12 has libboost-context-dev")
 elseif(NOT GENRETREE_SANITIZE MATCHES thread)  # the race check takes the place of ThreadSanitizer's library
   file(GLOB cuda_emulator CONFIGURE_DEPENDS support/cuda_*.cpp)
   file(GLOB cuda_tests CONFIGURE_DEPENDS kernels/cuda/*.cpp)
@@ -44,4 +44,6 @@ if(GENRETREE_NVCC AND NOT GENRETREE_SANITIZE)
   target_include_directories(cuda_platform SYSTEM PRIVATE ${cuda_include})
   target_link_libraries(cuda_platform PRIVATE genretree_flags core)
   add_custom_target(cuda_kernels_compile ALL DEPENDS ${cuda_objects} cuda_platform)
+elseif(NOT GENRETREE_SANITIZE)
+  message(STATUS "nvcc was not found: CUDA kernels are compiled for the emulator only")
 endif()

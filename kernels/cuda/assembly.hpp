@@ -4,7 +4,7 @@
 // The 32 lanes of a warp hold a matrix together. With group = lane / 4 (0 … 7) and member = lane % 4, and rows and
 // columns as [row][column]:
 //
-//   C and D [16][8], float:  c[0], c[1] = [group][2 member], [group][2 member + 1];  c[2], c[3] = the same of row group + 8
+//   C and D [16][8], float:  c[0], c[1] = [group][2 member, + 1]  c[2], c[3] = the same of row group + 8
 //   A [16][16], bf16 pairs:  a[0] = [group][2 member, + 1]      a[1] = the same of row group + 8
 //                            a[2] = [group][2 member + 8, + 9]  a[3] = the same of row group + 8
 //   A [16][8], bf16 pairs:   a[0] = [group][2 member, + 1]      a[1] = the same of row group + 8

@@ -1,9 +1,11 @@
-// The one door between our kernels and what runs them: a GPU, or the emulator of tests/support, for which a C++ compiler
-// compiles the same files with GENRETREE_CUDA_EMULATED defined. A kernel may use what CUDA calls threadIdx, blockIdx, blockDim, gridDim, __syncthreads(),
-// __syncwarp(mask), __shfl_*_sync, __ballot_sync, __any_sync, __all_sync, atomicAdd, atomicMax, atomicMin, atomicCAS,
-// float2 … uint4, __ldg, rsqrtf, __popc, __ffs, __clz and <cmath>'s float functions, what stands in this header, and the
-// wrappers of assembly.hpp. Asynchronous copies, mbarriers, named barriers and flags between blocks are not among them:
-// nothing would prove them right (tests/support/cuda_emulator.hpp).
+// The one door between our kernels and what runs them: a GPU, or the emulator of tests/support, for which a C++
+// compiler compiles the same files with GENRETREE_CUDA_EMULATED defined.
+//
+// A kernel may use what CUDA calls threadIdx, blockIdx, blockDim, gridDim, __syncthreads(), __syncwarp(mask),
+// __shfl_*_sync, __ballot_sync, __any_sync, __all_sync, atomicAdd, atomicMax, atomicMin, atomicCAS, float2 … uint4,
+// __ldg, rsqrtf, __popc, __ffs, __clz and <cmath>'s float functions, what stands in this header, and the wrappers of
+// assembly.hpp. Asynchronous copies, mbarriers, named barriers and flags between blocks are not among them: nothing
+// would prove them right (tests/support/cuda_emulator.hpp).
 #pragma once
 
 #include <cmath>

@@ -173,21 +173,22 @@ inline int __all_sync(unsigned mask, int predicate, GENRETREE_PLACE) {
 #undef GENRETREE_PLACE
 
 template <class Value>
-Value atomicAdd(Value* address, std::type_identity_t<Value> value) {
+[[gnu::always_inline]] inline Value atomicAdd(Value* address, std::type_identity_t<Value> value) {
   return genretree::emulator::atomic_update(address, [=](Value old) { return old + value; });
 }
 template <class Value>
-Value atomicMax(Value* address, std::type_identity_t<Value> value) {
+[[gnu::always_inline]] inline Value atomicMax(Value* address, std::type_identity_t<Value> value) {
   static_assert(std::is_integral_v<Value>, "CUDA has atomicMax for integers only");
   return genretree::emulator::atomic_update(address, [=](Value old) { return std::max(old, value); });
 }
 template <class Value>
-Value atomicMin(Value* address, std::type_identity_t<Value> value) {
+[[gnu::always_inline]] inline Value atomicMin(Value* address, std::type_identity_t<Value> value) {
   static_assert(std::is_integral_v<Value>, "CUDA has atomicMin for integers only");
   return genretree::emulator::atomic_update(address, [=](Value old) { return std::min(old, value); });
 }
 template <class Value>
-Value atomicCAS(Value* address, std::type_identity_t<Value> expected, std::type_identity_t<Value> value) {
+[[gnu::always_inline]] inline Value atomicCAS(Value* address, std::type_identity_t<Value> expected,
+                                              std::type_identity_t<Value> value) {
   static_assert(std::is_integral_v<Value>, "CUDA has atomicCAS for integers only");
   return genretree::emulator::atomic_update(address, [=](Value old) { return old == expected ? value : old; });
 }

@@ -99,7 +99,8 @@ class Launch {
   void meet(const Meeting& meeting);
   void* shared_memory(std::size_t bytes, std::source_location place);
   void note_access(const void* address, std::size_t bytes, RaceCheck::Kind kind, const void* code);
-  [[noreturn]] void fail(const std::string& what);
+  template <class Describe>
+  [[noreturn]] void fail(Describe describe);
   [[noreturn]] void fail_shuffle(int lane, int source);
 
  private:
@@ -113,6 +114,7 @@ class Launch {
   static void arrive(transfer_t from);
   bool all_met(const Meeting& meeting) const;
   std::string stuck() const;
+  std::string describe(const RaceCheck::Conflict& conflict, RaceCheck::Kind kind, std::uint32_t code) const;
   uint3 index_of(unsigned thread) const;
 
   static thread_local Stacks stacks_;
@@ -269,13 +271,21 @@ void Launch::arrive(transfer_t from) {
 #endif
 }
 
+/// Leaves the current thread for ever, and so must leave nothing behind that it owns: `describe` makes the text.
+template <class Describe>
+void Launch::fail(Describe describe) {
+  fault_ = fmt::format("thread {} {}", name_of(current_->index), describe());
+  switch_to(host_);
+  std::abort();  // nobody comes back
+}
+
 void Launch::barrier(std::source_location place) {
   current_->state = Thread::at_barrier;
   current_->place = place;
   if (++at_barrier_ < threads_.size()) return sleep();
   for (const Thread& thread : threads_) {
     if (thread.place.line() != place.line() || std::strcmp(thread.place.file_name(), place.file_name()) != 0)
-      fail("comes last to a divergent barrier: " + stuck());
+      fail([&] { return "comes last to a divergent barrier: " + stuck(); });
   }
   at_barrier_ = 0;
   if (checks_races()) races_.block_barrier();
@@ -299,8 +309,10 @@ bool Launch::all_met(const Meeting& meeting) const {
 void Launch::meet(const Meeting& meeting) {
   Warp& warp = warps_[current_->warp()];
   if (!(meeting.mask & current_->lane_bit()))
-    fail(fmt::format("calls {} with mask {:#010x}, in which it is not itself ({})", meeting.name, meeting.mask,
-                     name_of(meeting.place)));
+    fail([&] {
+      return fmt::format("calls {} with mask {:#010x}, in which it is not itself ({})", meeting.name, meeting.mask,
+                         name_of(meeting.place));
+    });
   current_->state = Thread::in_meeting;
   current_->meeting = &meeting;
   warp.meeting |= current_->lane_bit();
@@ -321,8 +333,10 @@ void Launch::meet(const Meeting& meeting) {
 
 void* Launch::shared_memory(std::size_t bytes, std::source_location place) {
   if (bytes > shared_bytes_)
-    fail(fmt::format("asks for {} bytes of shared memory ({}), but the launch gives {}", bytes, name_of(place),
-                     shared_bytes_));
+    fail([&] {
+      return fmt::format("asks for {} bytes of shared memory ({}), but the launch gives {}", bytes, name_of(place),
+                         shared_bytes_);
+    });
   return shared_.get();
 }
 
@@ -331,17 +345,22 @@ void Launch::note_access(const void* address, std::size_t bytes, RaceCheck::Kind
   const std::uint32_t now_code = distance_of(code);
   const auto found = races_.access(current_->number, address, bytes, kind, now_code);
   if (!found) return;
+  fail([&] { return describe(*found, kind, now_code); });
+}
+
+std::string Launch::describe(const RaceCheck::Conflict& conflict, RaceCheck::Kind kind, std::uint32_t code) const {
   const auto verb = [](RaceCheck::Kind of) {
     return of == RaceCheck::Kind::read ? "reads" : of == RaceCheck::Kind::write ? "writes" : "updates";
   };
-  const auto offset = races_.offset_in_shared(found->address);
-  const std::string where = offset ? fmt::format("byte {} of shared memory", *offset) : "a byte of global memory";
-  const std::string now = fmt::format("{} {} at {}", verb(kind), where, place_of(now_code));
-  if (!found->earlier) fail(now + ", where no thread of the block has written");
-  const RaceCheck::Accesses& earlier = *found->earlier;
-  fail(fmt::format("{}, and no barrier stands between this and thread {}{}, which {} it at {}", now,
-                   name_of(index_of(earlier.warp * warp_size + std::countr_zero(earlier.lanes))),
-                   found->same_block ? "" : " of another block", verb(found->earlier_kind), place_of(earlier.code)));
+  const auto offset = races_.offset_in_shared(conflict.address);
+  const std::string memory = offset ? fmt::format("byte {} of shared memory", *offset) : "a byte of global memory";
+  const std::string now = fmt::format("{} {} in {}", verb(kind), memory, place_of(code));
+  if (!conflict.earlier) return now + ", where no thread of the block has written";
+  const RaceCheck::Accesses& earlier = *conflict.earlier;
+  const unsigned other = earlier.warp * warp_size + static_cast<unsigned>(std::countr_zero(earlier.lanes));
+  return fmt::format("{}, and no barrier stands between this and thread {}{}, which {} it in {}", now,
+                     name_of(index_of(other)), conflict.same_block ? "" : " of another block",
+                     verb(conflict.earlier_kind), place_of(earlier.code));
 }
 
 /// Who waits for what, as many threads at a time as wait for the same.
@@ -370,17 +389,14 @@ std::string Launch::stuck() const {
   return text;
 }
 
-void Launch::fail(const std::string& what) {
-  fault_ = fmt::format("thread {} {}", name_of(current_->index), what);
-  switch_to(host_);
-  std::abort();  // nobody comes back
-}
-
 void Launch::fail_shuffle(int lane, int source) {
-  const Meeting& meeting = *current_->meeting;
-  fail(fmt::format(
-      "and its warp meet at {} with mask {:#010x} ({}), where lane {} reads lane {}, which is not in the mask",
-      meeting.name, meeting.mask, name_of(meeting.place), lane, source));
+  fail([&] {
+    const Meeting& meeting = *current_->meeting;
+    return fmt::format(
+        "and others meet at {} with mask {:#010x} ({}), where lane {} reads lane {}, which is not in the "
+        "mask",
+        meeting.name, meeting.mask, name_of(meeting.place), lane, source);
+  });
 }
 
 }  // namespace

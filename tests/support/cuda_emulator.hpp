@@ -1,10 +1,10 @@
 // A CUDA emulator: runs our kernels, unchanged, as plain C++ on one processor core, and says what is wrong with them.
 //
 // What it does
-//   The threads of a block are fibers (Boost.Context) that run one at a time until they wait. A barrier is a barrier: no
-//   thread passes before all have come. One warp runs ahead of the others as far as it can, and within it one lane: from
-//   first to last, from last to first, or drawn at random (Order); blocks run one after another in the same order. A
-//   kernel that lacks a barrier therefore sees old or undefined values in at least one order. Shared memory is filled
+//   The threads of a block are fibers (Boost.Context) that run one at a time until they wait. A barrier is a barrier:
+//   no thread passes before all have come. One warp runs ahead of the others as far as it can, and within it one lane:
+//   from first to last, from last to first, or drawn at random (Order); blocks run one after another in the same order.
+//   A kernel that lacks a barrier therefore sees old or undefined values in at least one order. Shared memory is filled
 //   with 0xff (NaN, -1) at the start of each block; a NaN in a result tells of memory that was never written.
 //
 // What it reports, as a Fault (with launch, block, thread and the places in the source)
@@ -14,10 +14,11 @@
 //   - a kernel that asks for more shared memory than its launch gives; a launch that no GPU takes.
 //
 // Two more builds of the same kernels look deeper
-//   - Races (-fsanitize=thread for the kernels' files, with the __tsan_ functions of cuda_races.cpp instead of libtsan):
+//   - Races (-fsanitize=thread for the kernels' files, with the __tsan_ functions of cuda_races.cpp, not libtsan's):
 //     any two accesses to a byte of shared or global memory, at least one a write and not both atomic, that no
 //     __syncthreads or __syncwarp orders, whatever the order they happened to run in. Shuffles, votes, mma and atomics
-//     order nothing, nor does anything order two blocks of a launch. A read of shared memory that nobody wrote is a Fault.
+//     order nothing, nor does anything order two blocks of a launch. A read of shared memory that nobody wrote is a
+//     Fault too.
 //   - AddressSanitizer and UndefinedBehaviorSanitizer (preset asan): reads and writes past the end of shared memory,
 //     which is exactly as large as the launch says, or of a global buffer, which is an allocation of its own; indices
 //     past an array inside the shared struct; misaligned vectors. Fibers' stacks end in guard pages in every build.
@@ -34,8 +35,8 @@
 //
 // How to use it for a new kernel
 //   Write kernels/cuda/NAME.cu against kernels/cuda/platform.hpp and assembly.hpp, with a launcher that takes a Stream.
-//   tests/CMakeLists.txt compiles it for the emulator, for the race check and with nvcc. In a test, call the launcher with
-//       for (emulator::Emulator emulator : emulator::all_orders()) multiply(a, b, c, &emulator);
+//   tests/cuda.cmake compiles it for the emulator, for the race check and with nvcc. In a test, call the launcher with
+//       for (emulator::Emulator& emulator : emulator::all_orders()) multiply(a, b, c, &emulator);
 //   and compare c with the reference in each order. A switch costs 50 to 90 ns: T of 1, 2 and 16 in all orders, long
 //   sequences once. tests/kernels/cuda has kernels that are right, and one for each fault that must be found.
 #pragma once

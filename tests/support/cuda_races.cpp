@@ -133,18 +133,16 @@ std::uint32_t distance_of(const void* code) {
 std::string place_of(std::uint32_t code) {
   // a return address: the call is one byte before at the latest
   const std::string command =
-      fmt::format("addr2line -i -e '{}' {:#x}", std::filesystem::read_symlink("/proc/self/exe").string(), code - 1);
-  std::string places;
+      fmt::format("addr2line --functions --inlines --demangle --basenames --pretty-print -e '{}' {:#x}",
+                  std::filesystem::read_symlink("/proc/self/exe").string(), code - 1);
+  std::string place;
   if (std::FILE* output = popen(command.c_str(), "r")) {
-    char line[512];
-    while (std::fgets(line, sizeof line, output)) {
-      std::string place = std::filesystem::path(std::string(line)).filename().string();
-      place = place.substr(0, place.find_first_of(" \n"));
-      places += (places.empty() ? "" : " from ") + place;
+    for (int letter = std::fgetc(output); letter != EOF; letter = std::fgetc(output)) {
+      if (letter != '\n') place += static_cast<char>(letter);
     }
     pclose(output);
   }
-  return places.empty() ? "an unknown place" : places;
+  return place.empty() ? fmt::format("code at {:#x}", code) : place;
 }
 
 namespace {

@@ -78,7 +78,7 @@ void note_access(const void* address, std::size_t bytes, RaceCheck::Kind kind, c
 
 /// Of an address in the program's code from its start.
 std::uint32_t distance_of(const void* code);
-/// "file:line", or "file:line from file:line" for inlined code, as addr2line tells.
+/// "function at file:line", and for inlined code where from, as addr2line tells.
 std::string place_of(std::uint32_t code);
 
 }  // namespace genretree::emulator

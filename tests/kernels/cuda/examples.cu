@@ -42,7 +42,7 @@ __global__ void histogram_kernel(const int* values, int size, int bins, int* cou
 
 constexpr int tile = 16;
 
-/// Two buffers: the tiles of the next step are loaded into one while the other is read, so one barrier a step is enough.
+/// Two buffers: the tiles of the next step are loaded into one while the other is read; so one barrier a step will do.
 struct ProductShared {
   float left[2][tile][tile + 1], right[2][tile][tile + 1];
 };

@@ -20,8 +20,8 @@ void transposed_product(const float* left, const float* right, int rows, int col
                         Stream stream);
 
 constexpr int step_units = 64, step_rows = 8;
-/// h(t) = tanh(U h(t − 1) + x(t)), h(−1) = 0, in bf16 with float sums: weights U [units, units], x [steps, blocks × rows,
-/// units], last h [blocks × rows, units]. A block holds 8 rows and all 64 units, U stays in registers.
+/// h(t) = tanh(U h(t − 1) + x(t)), h(−1) = 0, in bf16 with float sums: weights U [units, units], x [steps, blocks ×
+/// rows, units], last h [blocks × rows, units]. A block holds 8 rows and all 64 units; U stays in registers.
 void recurrence(const float* weights, const float* x, int steps, int blocks, float* h, Stream stream);
 
 }  // namespace genretree::cuda

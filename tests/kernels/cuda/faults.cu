@@ -38,6 +38,23 @@ __global__ void reverse_kernel(float* out) {
   out[lane] = shared.values[31 - lane];
 }
 
+__global__ void halves_kernel(float* out, int neighbour) {
+  auto& shared = dynamic_shared<WarpShared>();
+  const int lane = threadIdx.x;
+  shared.values[lane] = lane;
+  __syncwarp(lane < 16 ? 0x0000ffff : 0xffff0000);
+  out[lane] = shared.values[lane ^ neighbour];
+}
+
+__global__ void along_kernel(float* out) {
+  auto& shared = dynamic_shared<WarpShared>();
+  const int lane = threadIdx.x;
+  if (lane == 0) shared.values[0] = 1;
+  if (lane < 2) __syncwarp(0b011);
+  if (lane == 1 || lane == 2) __syncwarp(0b110);
+  if (lane == 2) *out = shared.values[0];
+}
+
 __global__ void half_miss_kernel() {
   if (threadIdx.x % 32 < 16) __syncthreads();
   __syncwarp();
@@ -147,6 +164,11 @@ void ring(Flaw flaw, int steps, float* h, Stream stream) {
 void reverse_in_warp(bool flawed, float* out, Stream stream) {
   launch(flawed ? reverse_kernel<true> : reverse_kernel<false>, 1, 32, sizeof(WarpShared), stream, out);
 }
+
+void exchange_in_halves(bool flawed, float* out, Stream stream) {
+  launch(halves_kernel, 1, 32, sizeof(WarpShared), stream, out, flawed ? 16 : 1);
+}
+void pass_along(float* out, Stream stream) { launch(along_kernel, 1, 32, sizeof(WarpShared), stream, out); }
 
 void barrier_that_half_the_threads_miss(Stream stream) { launch(half_miss_kernel, 1, 64, 0, stream); }
 void barrier_after_threads_ended(Stream stream) { launch(ended_kernel, 1, 64, 0, stream); }

@@ -1,4 +1,5 @@
-// Kernels that are wrong, one for each thing that the emulator must find. `flawed` false gives the kernel as it should be.
+// Kernels that are wrong, one for each thing that the emulator must find. Where there is a `flawed`, false gives the
+// kernel as it should be.
 #pragma once
 
 #include "kernels/cuda/platform.hpp"
@@ -7,11 +8,16 @@ namespace genretree::cuda {
 
 enum class Flaw { none, no_step_barrier, no_double_buffer };
 constexpr int ring_threads = 96;
-/// h(t)[i] = h(t − 1)[i − 1] + i, around a ring of 96 threads, h(−1) = 0: a step reads what another thread wrote in the last.
+/// h(t)[i] = h(t − 1)[i − 1] + i around a ring of threads, h(−1) = 0: a step reads what another thread wrote before.
 void ring(Flaw flaw, int steps, float* h, Stream stream);
 
-/// out [32] = the lanes' numbers in reverse, handed over in shared memory. Flawed: a shuffle stands where __syncwarp must.
+/// out [32] = the lanes' numbers in reverse, handed over in shared memory. Flawed: a shuffle for the __syncwarp.
 void reverse_in_warp(bool flawed, float* out, Stream stream);
+/// out [32] = the number of each lane's neighbour, handed over after a __syncwarp of each half of the warp. Flawed: that
+/// of a lane in the other half.
+void exchange_in_halves(bool flawed, float* out, Stream stream);
+/// out [1] = 1, from lane 0 by way of lane 1 to lane 2, which never meets lane 0 itself. Right.
+void pass_along(float* out, Stream stream);
 
 // Faults of control flow: each must end in a Fault in every build and order.
 void barrier_that_half_the_threads_miss(Stream stream);
