@@ -49,6 +49,8 @@ class Stacks {
   Stacks& operator=(const Stacks&) = delete;
 
   std::span<std::byte> operator[](std::size_t thread) const { return {memory_ + thread * stride + guard, bytes}; }
+  /// Where a thread's stack begins: a little apart in their pages, for else all would want the same lines of the cache.
+  std::byte* top(std::size_t thread) const { return memory_ + (thread + 1) * stride - thread * 192 % guard; }
   bool contain(const void* address) const {
     return static_cast<std::size_t>(static_cast<const std::byte*>(address) - memory_) < all;
   }
@@ -82,7 +84,8 @@ std::string name_of(const std::source_location& place) {
 }
 std::string name_of(uint3 index) { return fmt::format("({},{},{})", index.x, index.y, index.z); }
 
-/// One launch: runs its blocks one after another.
+/// One launch: runs its blocks one after another. Its member functions run on the stack of whoever calls them, mostly a
+/// thread of the block that is about to wait: it chooses who goes on and switches there itself.
 class Launch {
  public:
   Launch(Emulator& emulator, const Grid& grid, dim3 block, std::size_t shared_bytes,
@@ -148,7 +151,6 @@ Launch::Launch(Emulator& emulator, const Grid& grid, dim3 block, std::size_t sha
   const auto refuse = [&](const std::string& what) {
     throw Fault(fmt::format("launch at {}: {}", name_of(grid.place), what));
   };
-  if (running) refuse("a kernel launches a kernel, which the emulator does not do");
   if (threads == 0 || threads > most_threads || block.z > 64)
     refuse(fmt::format("a block of {}×{}×{} threads; from 1 to 1024 are allowed, 64 layers at most", block.x, block.y,
                        block.z));
@@ -201,9 +203,10 @@ void Launch::run_block(uint3 block) {
     __asan_unpoison_memory_region(thread.stack.data(), Stacks::bytes);  // its last user never left its functions
 #endif
     thread.state = Thread::running;
-    thread.context = make_fcontext(stacks_[thread.number].data() + Stacks::bytes, Stacks::bytes, thread_main);
+    thread.context = make_fcontext(stacks_.top(thread.number), Stacks::bytes - Stacks::guard, thread_main);
     wake(thread.warp(), thread.lane_bit());
   }
+  warp_ = emulator_.pick(ready_warps_);
   switch_to(next());
   if (!fault_.empty())
     throw Fault(fmt::format("launch at {}: block {}: {}", name_of(grid_.place), name_of(block), fault_));
@@ -402,6 +405,9 @@ void Launch::fail_shuffle(int lane, int source) {
 }  // namespace
 
 void Emulator::run(const Grid& grid, dim3 block, std::size_t shared_bytes, const std::function<void()>& kernel) {
+  if (running)
+    running->fail(
+        [&] { return fmt::format("launches a kernel ({}), which our kernels must not do", name_of(grid.place)); });
   Launch launch(*this, grid, block, shared_bytes, kernel);
   launch.run();
   switches_ += launch.switches();

@@ -37,7 +37,7 @@
 //   Write kernels/cuda/NAME.cu against kernels/cuda/platform.hpp and assembly.hpp, with a launcher that takes a Stream.
 //   tests/cuda.cmake compiles it for the emulator, for the race check and with nvcc. In a test, call the launcher with
 //       for (emulator::Emulator& emulator : emulator::all_orders()) multiply(a, b, c, &emulator);
-//   and compare c with the reference in each order. A switch costs 50 to 90 ns: T of 1, 2 and 16 in all orders, long
+//   and compare c with the reference in each order. A switch costs 30 to 40 ns: T of 1, 2 and 16 in all orders, long
 //   sequences once. tests/kernels/cuda has kernels that are right, and one for each fault that must be found.
 #pragma once
 

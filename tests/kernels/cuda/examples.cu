@@ -116,6 +116,10 @@ __global__ void __launch_bounds__(32 * step_warps)
   }
 }
 
+__global__ void barriers_kernel(int count) {
+  for (int i = 0; i < count; ++i) __syncthreads();
+}
+
 }  // namespace
 
 void block_sums(const float* values, int blocks, int per_block, float* sums, Stream stream) {
@@ -139,5 +143,7 @@ void recurrence(const float* weights, const float* x, int steps, int blocks, flo
   launch(recurrence_kernel, blocks, 32 * step_warps, sizeof(StepShared), stream, weights, x, steps, blocks * step_rows,
          h);
 }
+
+void pass_barriers(int threads, int count, Stream stream) { launch(barriers_kernel, 1, threads, 0, stream, count); }
 
 }  // namespace genretree::cuda

@@ -148,10 +148,6 @@ __global__ void counting_kernel(int* out) {
   if (threadIdx.x == 0) *out = shared.count;
 }
 
-__global__ void barriers_kernel(int count) {
-  for (int i = 0; i < count; ++i) __syncthreads();
-}
-
 }  // namespace
 
 void ring(Flaw flaw, int steps, float* h, Stream stream) {
@@ -203,7 +199,5 @@ void count_threads(bool flawed, int* total, Stream stream) {
 void read_while_counting(bool flawed, int* out, Stream stream) {
   launch(flawed ? counting_kernel<true> : counting_kernel<false>, 1, plain_threads, sizeof(CountShared), stream, out);
 }
-
-void pass_barriers(int threads, int count, Stream stream) { launch(barriers_kernel, 1, threads, 0, stream, count); }
 
 }  // namespace genretree::cuda

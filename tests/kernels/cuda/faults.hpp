@@ -44,7 +44,4 @@ void count_threads(bool flawed, int* total, Stream stream);
 /// Every thread counts with an atomic, and one reads the count in shared memory with no barrier before it if flawed.
 void read_while_counting(bool flawed, int* out, Stream stream);
 
-/// Time of waiting: every thread passes `count` barriers.
-void pass_barriers(int threads, int count, Stream stream);
-
 }  // namespace genretree::cuda

@@ -1,9 +1,13 @@
 // Correct kernels give the reference's results in every order, the same bits in each, and nothing is reported.
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
+#include <ctime>
+#include <numeric>
+#include <random>
+#include <thread>
 #include <vector>
 
-#include "core/random.hpp"
 #include "kernels/cuda/assembly.hpp"
 #include "tests/kernels/cuda/examples.hpp"
 #include "tests/support/support.hpp"
@@ -236,4 +240,39 @@ TEST_CASE("Indices of blocks and threads cover grids of three dimensions once") 
     });
     CHECK(visits == std::vector<int>(visits.size(), 1));
   }
+}
+
+TEST_CASE("Host threads emulate side by side, each its own launches") {
+  const auto values = random_values(1000, 9);
+  std::vector<float> sums(2);
+  {
+    std::vector<std::jthread> threads;
+    for (float& sum : sums) {
+      threads.emplace_back([&] {
+        Emulator emulator;
+        for (int i = 0; i < 20; ++i) cuda::block_sums(values.data(), 1, 1000, &sum, &emulator);
+      });
+    }
+  }
+  CHECK(sums[0] == sums[1]);
+  CHECK(sums[0] == Approx(std::accumulate(values.begin(), values.end(), 0.0)).margin(1e-4));
+}
+
+TEST_CASE("What emulation costs: a switch from fiber to fiber, a long sequence", "[.cost]") {
+  const auto seconds_of = [](auto&& work) {
+    const std::clock_t start = std::clock();  // processor time: others' load does not count
+    work();
+    return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+  };
+  for (const int threads : {32, 256, 1024}) {
+    Emulator emulator;
+    const double seconds = seconds_of([&] { cuda::pass_barriers(threads, 1'000'000 / threads, &emulator); });
+    std::printf("%4d threads: %.1f ns a switch\n", threads, 1e9 * seconds / static_cast<double>(emulator.switches()));
+  }
+  const int steps = 1293, units = cuda::step_units, rows = cuda::step_rows;
+  const auto weights = random_values(units * units, 4), x = random_values(steps * rows * units, 5);
+  std::vector<float> h(rows * units);
+  Emulator emulator;
+  const double seconds = seconds_of([&] { cuda::recurrence(weights.data(), x.data(), steps, 1, h.data(), &emulator); });
+  std::printf("a recurrence of %d steps, one block of 128 threads: %.2f s\n", steps, seconds);
 }

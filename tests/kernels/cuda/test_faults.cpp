@@ -1,9 +1,7 @@
 // What the emulator finds, each by a kernel that must fail beside one that must not. In the plain build a race shows as
 // a wrong result in some order, in the race check as a Fault in every order; in the AddressSanitizer build a read past
 // the end kills a program, so those kernels run in a child.
-#include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <numeric>
 #include <vector>
 
@@ -145,6 +143,7 @@ TEST_CASE("Launches that no GPU takes and kernels that ask for more than they ge
   CHECK_THROWS_WITH(emulator.run(1, 1025, 0, nothing), Contains("1025×1×1 threads"));
   CHECK_THROWS_WITH(emulator.run(dim3(1, 65536), 1, 0, nothing), Contains("1×65536×1 blocks"));
   CHECK_THROWS_WITH(emulator.run(1, 1, 300000, nothing), Contains("300000 bytes of shared memory"));
+  CHECK_THROWS_WITH(emulator.run(1, 1, 0, [&] { emulator.run(1, 1, 0, nothing); }), Contains("launches a kernel"));
 }
 
 TEST_CASE("Shared memory that nobody wrote is NaN, and a read of it a fault of the race check") {
@@ -218,13 +217,3 @@ TEST_CASE("read past a global buffer", "[.]") {
   cuda::read_past_global(values.data(), 100, out.data(), &emulator);
 }
 #endif
-
-TEST_CASE("What a switch from fiber to fiber costs", "[.cost]") {
-  for (const int threads : {32, 256, 1024}) {
-    Emulator emulator;
-    const auto start = std::chrono::steady_clock::now();
-    cuda::pass_barriers(threads, 1'000'000 / threads, &emulator);
-    const std::chrono::duration<double, std::nano> time = std::chrono::steady_clock::now() - start;
-    std::printf("%4d threads: %.1f ns a switch\n", threads, time.count() / static_cast<double>(emulator.switches()));
-  }
-}
