@@ -13,8 +13,8 @@ void ring(Flaw flaw, int steps, float* h, Stream stream);
 
 /// out [32] = the lanes' numbers in reverse, handed over in shared memory. Flawed: a shuffle for the __syncwarp.
 void reverse_in_warp(bool flawed, float* out, Stream stream);
-/// out [32] = the number of each lane's neighbour, handed over after a __syncwarp of each half of the warp. Flawed: that
-/// of a lane in the other half.
+/// out [32] = the number of each lane's neighbour, handed over after a __syncwarp of each half of the warp. Flawed:
+/// that of a lane in the other half.
 void exchange_in_halves(bool flawed, float* out, Stream stream);
 /// out [1] = 1, from lane 0 by way of lane 1 to lane 2, which never meets lane 0 itself. Right.
 void pass_along(float* out, Stream stream);

@@ -38,8 +38,8 @@ void must_fault(Kernel kernel, const std::vector<std::string>& words) {
   }
 }
 
-/// A kernel(out, stream) that lacks an order: the race check finds it in all orders and says `words`; in the plain build
-/// the result differs from `expected` in at least one, if `visible`.
+/// A kernel(out, stream) that lacks an order: the race check finds it in all orders and says `words`; in the plain
+/// build the result differs from `expected` in at least one, if `visible`.
 template <class Value, class Kernel>
 void must_race(Kernel kernel, const std::vector<Value>& expected, bool visible, const std::string& words) {
   bool seen = false;
