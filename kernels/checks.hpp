@@ -20,7 +20,7 @@ struct OperationCheck {
 };
 
 /// Runs each operation once on the definition and on each of `backends`, which have one precision, with random inputs:
-/// the paper's network on a partial batch, and MFCCs by `tables` of a clip of 22050 and one of 5000 samples.
+/// the paper's network on a partial batch, a small CNN, and MFCCs by `tables` of clips of 22050 and 5000 samples.
 std::vector<OperationCheck> check_operations(std::span<const std::unique_ptr<Backend>> backends,
                                              const SpectralTables& tables);
 
