@@ -1,9 +1,9 @@
 // The contract between the backends: every operation that has a kernel, and nothing else. kernels/reference is its
 // definition in double precision; one test file per operation holds every backend that is built against it.
 //
-// The unit of work is a whole LSTM stack over whole sequences (or a whole step of a CNN), for a group of runs. A run is one training: it has
-// weights, a batch and a class count of its own; the runs of a group share the shape of the stack, the frames and the
-// largest batch. One run is the plain case.
+// The unit of work is a whole LSTM stack over whole sequences, or a whole step of a CNN, for a group of runs. A run is
+// one training: it has weights, a batch and a class count of its own; the runs of a group share the shape of the
+// network, the frames and the largest batch. One run is the plain case.
 //
 // All operations are launchers: views in, views out, queue last. They wait for nothing and take no device memory: their
 // scratch lies in the states that make_… made. (Only a SpectralState grows, to the longest clip that it has met.) Views
@@ -131,7 +131,7 @@ class StackState {
   virtual std::size_t bytes() const = 0;
 };
 
-// -------------------------------------------------------------------------------------------- convolutional network (CNN)
+// ------------------------------------------------------------------------------------------- convolutional network
 
 /// A CNN over an image of frames × bands: stages of a convolution (4 × 4, stride 1), ReLU, max pooling (k × k, stride
 /// k) and dropout; then a dense layer with ReLU and dropout, and a dense softmax layer. Convolution and pooling are
@@ -297,9 +297,9 @@ class Backend {
   ///   parameters     [R, P] in CnnLayout
   ///   x              [R, T, B, F] as gather makes it; T = feature_frames(), F = bands
   ///   labels         [R, B]
-  ///   keys           [R] on the host, use = dropout: in row b of run r, number e of those that dropout is applied to is
-  ///                  kept, and multiplied by 1 / (1 - rate), iff Random(keys[r]).uniform_at(b · dropout_size() + e) ≥
-  ///                  rate. Or empty: no dropout
+  ///   keys           [R] on the host, use = dropout, or empty: no dropout. In row b of run r, number e of those that
+  ///                  dropout is applied to is kept, and multiplied by 1 / (1 - rate), iff
+  ///                  Random(keys[r]).uniform_at(b · dropout_size() + e) ≥ rate
   ///   probabilities, loss, correct   as of classify_loss
   ///   gradients      [R, P] of the mean loss over the run's rows
   virtual void cnn_step(const CnnConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,

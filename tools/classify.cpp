@@ -60,7 +60,7 @@ void check_store(const fs::path& path, const FeatureStore& store, const Model& m
         "{} holds other features than the model was trained on: {}. Extract them again with the model's parameters, or "
         "give classify the audio",
         path.string(), differing_features(store.config, *model.features, "in the store", "in the model"));
-  const std::size_t width = store.view().shape[2], inputs = model.classifier.stack.inputs;
+  const std::size_t width = store.view().shape[2], inputs = model.classifier.inputs();
   if (width != inputs)
     reject("{} holds {} numbers for each frame, but the model takes {}", path.string(), width, inputs);
 }
@@ -114,7 +114,7 @@ void refuse_audio_without_features(const Options& options, const SavedModel& sav
           "{} does not know its features, so it cannot take {}. Convert it again with --features STORE (a store with "
           "the "
           "features that it was trained on), or give it feature stores with {} numbers for each frame",
-          options.model.string(), input.string(), saved.model.classifier.stack.inputs);
+          options.model.string(), input.string(), saved.model.classifier.inputs());
 }
 
 /// In the order of the inputs. A bad input has an answer that says so.
@@ -248,7 +248,7 @@ ExitCode classify(int argc, char** argv) {
     warn(
         fmt::format("{} does not know what features it was trained on: any store with {} numbers for each frame is "
                     "taken, right or wrong",
-                    options.model.string(), saved.model.classifier.stack.inputs));
+                    options.model.string(), saved.model.classifier.inputs()));
   const std::vector<Answer> answers = classify_all(options, saved, *backend);
   const std::size_t bad = report_bad(answers);
   if (options.json) {

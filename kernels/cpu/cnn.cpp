@@ -54,7 +54,7 @@ struct Padding {
   }
 };
 
-/// A tensor in the contract's format, and in the one that a primitive asks for: the same memory if these are the same.
+/// A tensor in the format that it comes in, and in the one that a primitive asks for: the same memory if these are the same.
 class Tensor {
  public:
   Tensor() = default;
@@ -71,7 +71,7 @@ class Tensor {
   void can_be_written(Workshop& workshop) {
     if (!same_) out_ = workshop.reorder(formatted_, plain_);
   }
-  /// From the contract's format to the primitive's, and back.
+  /// To the primitive's format, and back.
   void read(const dnnl::stream& stream) const {
     if (!same_) in_(stream);
   }
@@ -146,31 +146,37 @@ class Stage {
         pooling_backward,
         {{DNNL_ARG_DIFF_DST, doutput_.formatted()}, {DNNL_ARG_DIFF_SRC, dconvolved}, {DNNL_ARG_WORKSPACE, maxima}});
 
-    // both backward convolutions take what forward has, and what the pooling leaves, in the formats that these have
-    const Desc dconvolved_desc = dconvolved.get_desc();
+    // Each backward convolution chooses its formats by itself: in those of the forward one it may have no fast code.
     const dnnl::convolution_backward_weights::primitive_desc to_kernel(
-        {direct, convolution.src_desc(), any_format(kernel_dims), bias_desc, dconvolved_desc, stride_one,
-         padding.before, padding.after},
+        {direct, any_format(dims(rows, in)), any_format(kernel_dims), bias_desc, any_format(dims(rows, between)),
+         stride_one, padding.before, padding.after},
         Workshop::attributes(), cpu_engine(), convolution);
+    rereads_input_ = to_kernel.src_desc() != convolution.src_desc();
+    backward_input_ = rereads_input_ ? Tensor(workshop, input_.plain(), to_kernel.src_desc()) : input_;
+    if (rereads_input_) backward_input_.can_be_read(workshop);
+    kernel_dconvolved_ = Tensor(workshop, dconvolved, to_kernel.diff_dst_desc());
+    kernel_dconvolved_.can_be_read(workshop);
     dkernel_ = Tensor(workshop, workshop.memory(plain_kernel(kernel_dims)), to_kernel.diff_weights_desc());
     dkernel_.can_be_written(workshop);
     dbias_ = workshop.memory(bias_desc);
-    kernel_backward_ =
-        workshop.call<dnnl::convolution_backward_weights>(to_kernel, {{DNNL_ARG_SRC, input_.formatted()},
-                                                                      {DNNL_ARG_DIFF_DST, dconvolved},
-                                                                      {DNNL_ARG_DIFF_WEIGHTS, dkernel_.formatted()},
-                                                                      {DNNL_ARG_DIFF_BIAS, dbias_}});
+    kernel_backward_ = workshop.call<dnnl::convolution_backward_weights>(
+        to_kernel, {{DNNL_ARG_SRC, backward_input_.formatted()},
+                    {DNNL_ARG_DIFF_DST, kernel_dconvolved_.formatted()},
+                    {DNNL_ARG_DIFF_WEIGHTS, dkernel_.formatted()},
+                    {DNNL_ARG_DIFF_BIAS, dbias_}});
     if (!with_dinput_) return;
     const dnnl::convolution_backward_data::primitive_desc to_input(
-        {direct, any_format(dims(rows, in)), any_format(kernel_dims), dconvolved_desc, stride_one, padding.before,
-         padding.after},
+        {direct, any_format(dims(rows, in)), any_format(kernel_dims), any_format(dims(rows, between)), stride_one,
+         padding.before, padding.after},
         Workshop::attributes(), cpu_engine(), convolution);
     backward_kernel_ = Tensor(workshop, Workshop::borrowed(plain_kernel(kernel_dims)), to_input.weights_desc());
     backward_kernel_.can_be_read(workshop);
     dinput_ = Tensor(workshop, Workshop::borrowed(plain_image(dims(rows, in)), dinput), to_input.diff_src_desc());
     dinput_.can_be_written(workshop);
+    input_dconvolved_ = Tensor(workshop, dconvolved, to_input.diff_dst_desc());
+    input_dconvolved_.can_be_read(workshop);
     input_backward_ =
-        workshop.call<dnnl::convolution_backward_data>(to_input, {{DNNL_ARG_DIFF_DST, dconvolved},
+        workshop.call<dnnl::convolution_backward_data>(to_input, {{DNNL_ARG_DIFF_DST, input_dconvolved_.formatted()},
                                                                   {DNNL_ARG_WEIGHTS, backward_kernel_.formatted()},
                                                                   {DNNL_ARG_DIFF_SRC, dinput_.formatted()}});
   }
@@ -197,9 +203,11 @@ class Stage {
   void backward(const dnnl::stream& stream, std::span<float> dkernel, std::span<float> dbias) {
     doutput_.read(stream);
     pool_backward_(stream);
+    if (rereads_input_) backward_input_.read(stream);
+    kernel_dconvolved_.read(stream);
     kernel_backward_(stream);
     dkernel_.write(stream);
-    if (with_dinput_) input_backward_(stream), dinput_.write(stream);
+    if (with_dinput_) input_dconvolved_.read(stream), input_backward_(stream), dinput_.write(stream);
     const auto add = [](const Memory& from, std::span<float> to) {
       const float* values = static_cast<const float*>(from.get_data_handle());
       for (std::size_t e = 0; e < to.size(); ++e) to[e] += values[e];
@@ -208,8 +216,9 @@ class Stage {
   }
 
  private:
-  bool with_backward_, with_dinput_;
+  bool with_backward_, with_dinput_, rereads_input_ = false;
   Tensor input_, kernel_, output_, doutput_, dkernel_, backward_kernel_, dinput_;
+  Tensor backward_input_, kernel_dconvolved_, input_dconvolved_;  ///< as the backward convolutions want them
   Memory bias_, dbias_;
   Call convolve_, pool_, pool_backward_, kernel_backward_, input_backward_;
 };
