@@ -12,8 +12,8 @@
 //   /model/dense              kernel float32 [H, C], bias [C]
 //
 // A CNN has in their place:
-//   /model                    attributes network = "cnn", inputs (bands), frames, channels, units, dropout, standardise,
-//                             initialisation
+//   /model                    attributes network = "cnn", inputs (bands), frames, channels, units, dropout,
+//                             standardise, initialisation
 //   /model/stages             int64 [stages, 2]: filters and pool of each
 //   /model/normalization      mean float32 [bands], scale [bands], if the inputs are standardised
 //   /model/conv2d             kernel float32 [4, 4, in, filters], bias [filters]; further stages are conv2d_1, …

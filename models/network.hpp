@@ -30,8 +30,8 @@ class Network {
   virtual std::size_t bytes() const = 0;
 };
 
-/// For batches of at most this shape. Mode::inference makes a smaller one that can only evaluate. InputError if a CNN is
-/// to take clips of other than its own frames.
+/// For batches of at most this shape. Mode::inference makes a smaller one that can only evaluate. InputError if a CNN
+/// is to take clips of other than its own frames.
 std::unique_ptr<Network> make_network(const ClassifierConfig& classifier, const Group& largest, Mode mode,
                                       Backend& backend);
 

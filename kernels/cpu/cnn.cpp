@@ -54,7 +54,8 @@ struct Padding {
   }
 };
 
-/// A tensor in the format that it comes in, and in the one that a primitive asks for: the same memory if these are the same.
+/// A tensor in the format that it comes in, and in the one that a primitive asks for: the same memory if these are the
+/// same.
 class Tensor {
  public:
   Tensor() = default;
