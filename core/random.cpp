@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -18,10 +19,18 @@ Random::Random(const RandomKey& key) {
   batch_ = key.batch;
 }
 
-std::uint32_t Random::word(std::uint64_t index) const {
-  const std::uint64_t block = index / 4;
+PhiloxBlock Random::words_of(std::uint64_t block) const {
   return philox({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), epoch_and_use_, batch_},
-                key_)[index % 4];
+                key_);
+}
+
+std::uint32_t Random::word(std::uint64_t index) const { return words_of(index / 4)[index % 4]; }
+
+std::array<float, 4> Random::uniform_block(std::uint64_t block) const {
+  std::array<float, 4> numbers;
+  std::ranges::transform(words_of(block), numbers.begin(),
+                         [](std::uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; });
+  return numbers;
 }
 
 double Random::normal() {

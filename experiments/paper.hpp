@@ -54,6 +54,7 @@ inline constexpr double paper_mean_of_products_by_genre = 0.5273;
 double paper_path_product(const PaperNode& last_node);
 /// What the paper compares itself with, the CNN of its reference [2]: 30 of 64 clips of a single mini-batch.
 inline constexpr double paper_cnn_accuracy = 0.4687;
+std::string paper_cnn_note();
 
 /// What the paper's abstract says of its tree; its text has the product above.
 inline constexpr double paper_abstract_accuracy = 0.50;

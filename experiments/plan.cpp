@@ -56,6 +56,26 @@ bool parse_number(std::string_view text, std::size_t& number) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+/// Of one clip on its way forward, without the softmax layer.
+double multiplications_of_clip(const Spec& spec) {
+  double sum = 0;
+  const auto add = [&](const ParameterLayout::Tensor& kernel, std::size_t times) {
+    sum += static_cast<double>(kernel.size()) * static_cast<double>(times);
+  };
+  if (spec.cnn) {
+    const CnnLayout layout(*spec.cnn, 1);
+    for (std::size_t s = 0; s < layout.stages.size(); ++s) {
+      const CnnConfig::Image image = spec.cnn->image(s);
+      add(layout.stages[s].kernel, image.rows * image.columns);
+    }
+    add(layout.hidden.kernel, 1);
+    return sum;
+  }
+  for (const ParameterLayout::Layer& layer : ParameterLayout(spec.stack, 1).layers)
+    add(layer.kernel, spec.features.frames), add(layer.recurrent, spec.features.frames);
+  return sum;
+}
+
 /// The index that a cluster gives to this process.
 std::string_view cluster_index() {
   for (const char* name : {"SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"})
@@ -68,11 +88,7 @@ std::string_view cluster_index() {
 }  // namespace
 
 double epoch_cost(const Spec& spec, std::size_t train_clips, std::size_t evaluated_clips) {
-  const ParameterLayout layout(spec.stack, 1);
-  double weights = 0;
-  for (const ParameterLayout::Layer& layer : layout.layers)
-    weights += static_cast<double>(layer.kernel.size() + layer.recurrent.size());
-  return 2 * weights * static_cast<double>(spec.features.frames) *
+  return 2 * multiplications_of_clip(spec) *
          (3 * static_cast<double>(train_clips) + static_cast<double>(evaluated_clips));
 }
 

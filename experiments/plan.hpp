@@ -14,7 +14,9 @@
 namespace genretree {
 
 /// The classifier of an experiment for so many classes.
-inline ClassifierConfig classifier_of(const Spec& spec, std::size_t classes) { return {spec.stack, classes}; }
+inline ClassifierConfig classifier_of(const Spec& spec, std::size_t classes) {
+  return {spec.stack, classes, spec.cnn, spec.initialisation};
+}
 
 /// One training of one classifier.
 struct PlannedRun {
@@ -31,8 +33,8 @@ struct PlannedRun {
   std::vector<Cell> cells() const;  ///< that its results fill
 };
 
-/// Floating point operations of one epoch of training and evaluation: 2 for each weight, frame and clip forward, 4 more
-/// backward.
+/// Floating point operations of one epoch of training and evaluation: forward 2 for each weight, clip and frame (of a
+/// CNN's kernels: pixel), 4 more backward.
 double epoch_cost(const Spec& spec, std::size_t train_clips, std::size_t evaluated_clips);
 
 /// Orders runs by their cost, the dearest first and equals as they were: workers that take them in this order are done

@@ -71,10 +71,10 @@ MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std
   MemoryNeed need;
   need.shared = std::span(data.store.features).size_bytes() + std::span(data.store.labels).size_bytes();
   // the least that any run holds: weights, gradients, two moments, and copies of all but the gradients
-  need.per_run = (4 + 3 * state_copies) * ParameterLayout(spec.stack, genres).size * sizeof(float);
+  need.per_run = (4 + 3 * state_copies) * classifier_of(spec, genres).parameter_count() * sizeof(float);
   if (need.of(1) > limit) return need;
   constexpr std::size_t few = 16;
-  if (frames > 2 * few) {  // what grows with the frames is in proportion to them
+  if (!spec.cnn && frames > 2 * few) {  // what grows with the frames is in proportion to them
     const std::size_t first = bytes(few), slope = (bytes(2 * few) - first) / few;
     need.per_run = first + slope * (frames - few);
     if (need.of(1) > limit) return need;
@@ -92,7 +92,7 @@ std::size_t automatic_jobs(std::size_t runs, const MemoryNeed& need, const Limit
         "there is no room for a single run: it needs {} MB or more and {} MB for the data set, but this process may "
         "take {} MB. Close other programs or raise the limit of the container or job; or choose a smaller "
         "training.batch, "
-        "fewer features.frames or fewer units in model.layers. --jobs 1 tries it all the same",
+        "fewer features.frames or smaller model.layers. --jobs 1 tries it all the same",
         megabytes(need.per_run), megabytes(need.shared), limits.memory / 1'000'000);
   const std::size_t fit = (limits.memory - need.shared) / std::max<std::size_t>(1, need.per_run);
   return std::max<std::size_t>(1, std::min({limits.cores, runs, fit}));

@@ -224,34 +224,91 @@ void apply_preset(Spec& spec) {
   spec.stack.recurrent_dropout = keras2018 ? 0.35 : 0;
 }
 
-Field describe_layers(std::vector<std::size_t>& units) {
-  return {"layers",
-          "From the input up: LSTM layers with their units, then the dense softmax layer over the genres.",
-          "a list such as [{lstm: 128}, {lstm: 32}, {dense: softmax}]: one to eight lstm layers of 1 to 4096 units, "
-          "then dense: softmax",
-          {},
-          [&units](const YamlValue& yaml) -> const YamlValue* {
-            if (yaml.kind != YamlValue::Kind::sequence || yaml.items.size() < 2 || yaml.items.size() > 9) return &yaml;
-            std::vector<std::size_t> read;
-            for (const YamlValue& layer : yaml.items) {
-              const bool last = &layer == &yaml.items.back();
-              const YamlValue* value = layer.entries.size() == 1 ? layer.find(last ? "dense" : "lstm") : nullptr;
-              if (!value) return &layer;
-              std::uint64_t count = 0;
-              if (last ? value->text != "softmax" : !read_whole(*value, 1, 4096, count)) return value;
-              if (!last) read.push_back(count);
-            }
-            units = std::move(read);
-            return nullptr;
-          },
-          [&units] {
-            std::string layers;
-            for (const std::size_t count : units) layers += fmt::format("{{lstm: {}}}, ", count);
-            return fmt::format("[{}{{dense: softmax}}]", layers);
-          }};
+/// One layer of the list, as the file has it.
+struct LayerText {
+  const YamlValue* value = nullptr;  ///< of its kind: 128 of {lstm: 128}
+  const YamlValue* pool = nullptr;   ///< of {conv: 32, pool: 2}
+};
+
+/// Nothing if it is no map of this kind. `with_pool`: whether a pool stands beside.
+std::optional<LayerText> layer_of(const YamlValue& layer, const char* kind, bool with_pool = false) {
+  const LayerText text{layer.find(kind), layer.find("pool")};
+  if (!text.value || layer.entries.size() != (with_pool ? 2u : 1u) || with_pool != (text.pool != nullptr))
+    return std::nullopt;
+  return text;
 }
 
-void describe_model(Fields& fields, Spec& spec) {
+/// [{conv: 32, pool: 4}, …, {dense: 256}, {dense: softmax}]; returns what is wrong. What is no layer is kept.
+const YamlValue* read_cnn(const YamlValue& yaml, CnnConfig& cnn) {
+  std::vector<CnnConfig::Stage> stages;
+  std::uint64_t units = 0;
+  if (yaml.items.size() < 3) return &yaml;
+  for (std::size_t l = 0; l + 2 < yaml.items.size(); ++l) {
+    const std::optional<LayerText> layer = layer_of(yaml.items[l], "conv", true);
+    if (!layer) return &yaml.items[l];
+    std::uint64_t filters = 0, pool = 0;
+    if (!read_whole(*layer->value, 1, 4096, filters)) return layer->value;
+    if (!read_whole(*layer->pool, 1, 64, pool)) return layer->pool;
+    stages.push_back({filters, pool});
+  }
+  const YamlValue &hidden_item = yaml.items[yaml.items.size() - 2], &last_item = yaml.items.back();
+  const std::optional<LayerText> hidden = layer_of(hidden_item, "dense"), last = layer_of(last_item, "dense");
+  if (!hidden) return &hidden_item;
+  if (!read_whole(*hidden->value, 1, 65536, units)) return hidden->value;
+  if (!last) return &last_item;
+  if (last->value->text != "softmax") return last->value;
+  cnn.stages = std::move(stages), cnn.units = units;
+  return nullptr;
+}
+
+const YamlValue* read_stack(const YamlValue& yaml, std::vector<std::size_t>& units) {
+  std::vector<std::size_t> read;
+  for (const YamlValue& item : yaml.items) {
+    const bool is_last = &item == &yaml.items.back();
+    const std::optional<LayerText> layer = layer_of(item, is_last ? "dense" : "lstm");
+    if (!layer) return &item;
+    std::uint64_t count = 0;
+    if (is_last ? layer->value->text != "softmax" : !read_whole(*layer->value, 1, 4096, count)) return layer->value;
+    if (!is_last) read.push_back(count);
+  }
+  units = std::move(read);
+  return nullptr;
+}
+
+std::string write_layers(const Spec& spec) {
+  std::string layers;
+  if (spec.cnn) {
+    for (const auto& [filters, pool] : spec.cnn->stages)
+      layers += fmt::format("{{conv: {}, pool: {}}}, ", filters, pool);
+    layers += fmt::format("{{dense: {}}}, ", spec.cnn->units);
+  } else {
+    for (const std::size_t units : spec.stack.units) layers += fmt::format("{{lstm: {}}}, ", units);
+  }
+  return fmt::format("[{}{{dense: softmax}}]", layers);
+}
+
+Field describe_layers(Spec& spec) {
+  return {"layers",
+          "From the input up. An LSTM: its layers with their units, then the dense softmax layer over the genres. A "
+          "CNN: convolutions of 4 × 4 with their filters, each with ReLU and max pooling of pool × pool; a dense layer "
+          "with ReLU; then the dense softmax layer.",
+          "a list such as [{lstm: 128}, {lstm: 32}, {dense: softmax}]: one to eight lstm layers of 1 to 4096 units, "
+          "then dense: softmax; or such as [{conv: 32, pool: 4}, {conv: 16, pool: 2}, {dense: 256}, {dense: softmax}]: "
+          "one to seven conv layers of 1 to 4096 filters with a pool of 1 to 64, a dense layer of 1 to 65536 units, "
+          "then dense: softmax",
+          {},
+          [&spec](const YamlValue& yaml) -> const YamlValue* {
+            if (yaml.kind != YamlValue::Kind::sequence || yaml.items.size() < 2 || yaml.items.size() > 9) return &yaml;
+            if (!yaml.items.front().find("conv")) return read_stack(yaml, spec.stack.units);
+            CnnConfig cnn;
+            const YamlValue* wrong = read_cnn(yaml, cnn);
+            if (!wrong) spec.cnn = std::move(cnn);
+            return wrong;
+          },
+          [&spec] { return write_layers(spec); }};
+}
+
+void describe_lstm(Fields& fields, Spec& spec) {
   fields.key(choice<std::string>(
       "preset", spec.preset, {{"paper", "paper"}, {"keras2018", "keras2018"}},
       "Sets what gate, dropout and recurrent_dropout are unless they are given. paper: the standard LSTM of Eq. (1), "
@@ -259,7 +316,6 @@ void describe_model(Fields& fields, Spec& spec) {
       "a bias and cross-entropy here). keras2018: the code that the paper builds on, hard_sigmoid, dropout 0.05, "
       "recurrent dropout 0.35."));
   if (fields.reading()) apply_preset(spec);
-  fields.key(describe_layers(spec.stack.units));
   fields.key(
       choice<Gate>("gate", spec.stack.gate,
                    {{"sigmoid", Gate::sigmoid},
@@ -267,10 +323,39 @@ void describe_model(Fields& fields, Spec& spec) {
                     {"hard_sigmoid_keras3", Gate::hard_sigmoid_keras3}},
                    "Activation of the gates. hard_sigmoid: clip(0.2 x + 0.5, 0, 1) as in Keras 2; hard_sigmoid_keras3: "
                    "relu6(x + 3) / 6."));
-  fields.key(real("dropout", spec.stack.dropout, {0, 1, true, false},
-                  "Share of each layer's inputs that is dropped in training."));
-  fields.key(real("recurrent_dropout", spec.stack.recurrent_dropout, {0, 1, true, false},
-                  "Share of each layer's fed-back outputs that is dropped in training."));
+}
+
+void describe_cnn(Fields& fields, Spec& spec) {
+  CnnConfig unused, &cnn = spec.cnn ? *spec.cnn : unused;
+  fields.key(whole("neighbours", cnn.channels, 1, 64,
+                   "Channels of the image of frames × coefficients: channel c of frame t is frame t + c. So "
+                   "features.frames = 600 and 2 neighbours make an image of 599 frames."));
+  fields.require(
+      !spec.cnn || spec.features.frames >= cnn.channels, "neighbours",
+      fmt::format("{} neighbours leave no frame of features.frames = {}", cnn.channels, spec.features.frames));
+  fields.key(choice<Initialisation>(
+      "initialisation", spec.initialisation, {{"he", Initialisation::he}, {"original", Initialisation::original}},
+      "Where the weights begin. he: kernels normal with variance 2 / inputs (the softmax layer's Glorot uniform), "
+      "biases 0; original: all weights and biases normal with variance 1, as in the CNN that the paper compares itself "
+      "with, whose losses begin in the millions."));
+  fields.key(choice<bool>("standardise", cnn.standardise, {{"true", true}, {"false", false}},
+                          "Gives the CNN each coefficient or band with mean 0 and standard deviation 1, both taken "
+                          "from the training clips and kept with the weights; false: the features as they are."));
+}
+
+void describe_model(Fields& fields, Spec& spec) {
+  fields.key(describe_layers(spec));
+  if (fields.reading() && spec.cnn) spec.cnn->channels = 2, spec.cnn->dropout = 0.25, spec.cnn->standardise = true;
+  const char *lstm = "an LSTM, not layers of conv", *cnn = "a CNN, whose layers begin with conv";
+  fields.only_if(!spec.cnn, lstm, [&] { describe_lstm(fields, spec); });
+  fields.only_if(spec.cnn.has_value(), cnn, [&] { describe_cnn(fields, spec); });
+  fields.key(real("dropout", spec.cnn ? spec.cnn->dropout : spec.stack.dropout, {0, 1, true, false},
+                  "Share that is dropped in training: of each LSTM layer's inputs; in a CNN of what each pooling and "
+                  "the hidden dense layer give."));
+  fields.only_if(!spec.cnn, lstm, [&] {
+    fields.key(real("recurrent_dropout", spec.stack.recurrent_dropout, {0, 1, true, false},
+                    "Share of each layer's fed-back outputs that is dropped in training."));
+  });
 }
 
 Optimiser keras_defaults(Optimiser::Kind kind) {
@@ -412,7 +497,7 @@ void describe_grid(Fields& fields, Spec& spec) {
                    "Trainings of each grid point or of the whole tree, each with random numbers of its own."));
 }
 
-void describe_backend(Fields& fields, BackendConfig& backend) {
+void describe_backend(Fields& fields, BackendConfig& backend, bool is_cnn) {
   const auto word = [&](const char* key, std::string& value, const std::vector<std::string>& words,
                         const char* documentation) {
     std::vector<std::pair<std::string, std::string>> choices;
@@ -429,6 +514,11 @@ void describe_backend(Fields& fields, BackendConfig& backend) {
       "processor has no instructions for it).");
   fields.key(text("target", backend.target, "auto, or an instruction set such as avx2, avx3, neon, avx3+amx_bf16",
                   "Vector instructions of the cpu; pin it for the same last bits on different processors."));
+  fields.require(!is_cnn || backend.precision == "fp32", "precision", "a CNN is computed in fp32 only");
+  fields.require(
+      !is_cnn || backend.target == "auto", "target",
+      "a CNN is computed by oneDNN, which chooses its instructions itself; leave auto, and set the environment "
+      "variable ONEDNN_MAX_CPU_ISA (AVX2, AVX512_CORE, …) to limit them");
 }
 
 void describe(Fields& fields, Spec& spec) {
@@ -451,7 +541,7 @@ void describe(Fields& fields, Spec& spec) {
   check_learned_tree(fields, spec);
   fields.group("grid", "What is repeated.", [&] { describe_grid(fields, spec); });
   fields.group("backend", "What computes it. Every choice but auto is kept to or refused, never replaced.",
-               [&] { describe_backend(fields, spec.backend); });
+               [&] { describe_backend(fields, spec.backend, spec.cnn.has_value()); });
 }
 
 std::vector<FieldRow> rows_of(Spec spec) {
@@ -464,6 +554,7 @@ Spec defaults_beside(const Spec& spec) {
   for (const FieldRow& row : rows_of(spec))
     for (const char* key : {"dataset.name", "dataset.path", "model.preset", "training.optimizer"})
       if (row.path == key && row.value != "\"\"") set_yaml_path(document, fmt::format("{}={}", row.path, row.value));
+  if (spec.cnn) set_yaml_path(document, fmt::format("model.layers={}", write_layers(spec)));
   document.source = fmt::format("{}.yaml", spec.experiment);
   return parse_spec(document);
 }
@@ -531,6 +622,10 @@ Spec parse_spec(const YamlValue& given) {
   spec.stack.units = {128, 32};
   read_fields(document, [&](Fields& fields) { describe(fields, spec); });
   spec.stack.inputs = spec.features.width();
+  if (spec.cnn) {
+    spec.cnn->bands = spec.features.width();
+    spec.cnn->frames = spec.features.frames - spec.cnn->channels + 1;
+  }
   return spec;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,8 @@ struct Spec {
   FeatureConfig features;
   std::string preset = "paper";  ///< paper | keras2018: sets the defaults of model and training
   StackConfig stack;             ///< `inputs` follows from the features
+  std::optional<CnnConfig> cnn;  ///< in place of the stack; `frames` and `bands` follow from the features
+  Initialisation initialisation = Initialisation::he;  ///< of the CNN
   TrainingConfig training;
   GenreTree tree;  ///< over dataset.genres; empty: one classifier for all genres
   /// `tree: learn`: the tree is still to be learned from a classifier of all genres (learned_tree.hpp), and each of its

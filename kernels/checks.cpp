@@ -136,6 +136,33 @@ Tensors classify_loss(Desk& desk) {
   return {p, d, desk.download(gradients), desk.download(loss), desk.download(correct)};
 }
 
+/// A small CNN of odd sizes, with dropout in its step.
+Tensors cnn(Desk& desk, Mode mode) {
+  constexpr std::size_t rows = 19;  // more than go through the network together on the cpu
+  const CnnConfig config{
+      .frames = 21, .bands = 13, .channels = 2, .stages = {{20, 4}, {9, 2}}, .units = 24, .dropout = 0.25};
+  const Group few{1, rows, config.feature_frames(), classes, {rows}, {classes}};
+  const auto state = desk.backend().make_cnn_state(config, few, mode);
+  const Buffer<float> weights = desk.upload(normal_numbers(CnnLayout(config, classes).size, 9, 0.2)),
+                      x = desk.upload(normal_numbers(few.frames * rows * config.bands, 10, 1));
+  const Buffer<std::int32_t> y = desk.upload(labels(rows));
+  Buffer<float> probabilities = desk.buffer<float>(rows * classes), gradients = desk.buffer<float>(weights.size());
+  Buffer<double> loss = desk.buffer<double>(1);
+  Buffer<std::int32_t> correct = desk.buffer<std::int32_t>(1);
+  const std::vector<RandomKey> keys{{.seed = 3, .use = RandomUse::dropout}};
+  const auto parameters = weights.view(1, weights.size());
+  const auto images = x.view(1, few.frames, rows, config.bands);
+  const auto p = probabilities.view(1, rows, classes);
+  if (mode == Mode::inference) {
+    desk.backend().cnn_evaluate(config, few, Loss::clipped, parameters, images, y.view(1, rows), *state, p,
+                                loss.view(1), correct.view(1), desk.queue());
+    return {desk.download(probabilities), desk.download(loss), desk.download(correct)};
+  }
+  desk.backend().cnn_step(config, few, Loss::clipped, parameters, images, y.view(1, rows), keys, *state, p,
+                          loss.view(1), correct.view(1), gradients.view(1, gradients.size()), desk.queue());
+  return {desk.download(probabilities), desk.download(loss), desk.download(correct), desk.download(gradients)};
+}
+
 Tensors update(Desk& desk, Optimiser::Kind kind) {
   Buffer<float> weights = desk.upload(parameters()), moments = desk.buffer<float>(2 * layout().size);
   const Buffer<float> gradients = desk.upload(normal_numbers(layout().size, 7, 0.1));
@@ -209,6 +236,8 @@ std::vector<OperationCheck> check_operations(std::span<const std::unique_ptr<Bac
       {"stack_forward, inference", stack, [](Desk& desk) { return lstm_stack(desk, Mode::inference); }},
       {"stack_forward and stack_backward", stack, [](Desk& desk) { return lstm_stack(desk, Mode::training); }},
       {"classify_loss", 1e-6, classify_loss},
+      {"cnn_step", 1e-5, [](Desk& desk) { return cnn(desk, Mode::training); }},
+      {"cnn_evaluate", 1e-5, [](Desk& desk) { return cnn(desk, Mode::inference); }},
       {"update, adam", 1e-6, [](Desk& desk) { return update(desk, Optimiser::Kind::adam); }},
       {"update, rmsprop", 1e-6, [](Desk& desk) { return update(desk, Optimiser::Kind::rmsprop); }},
       {"update, sgd", 1e-6, [](Desk& desk) { return update(desk, Optimiser::Kind::sgd); }},

@@ -20,8 +20,8 @@ struct OperationCheck {
 };
 
 /// Runs each operation once on the definition and on each of `backends`, which have one precision, with random inputs:
-/// the paper's network on a partial batch, and every spectral feature, by `tables`, of a clip of 22050
-/// and of one of 5000 samples.
+/// the paper's network on a partial batch, a small CNN, and every spectral feature, by `tables`, of a clip of 22050 and
+/// of one of 5000 samples.
 std::vector<OperationCheck> check_operations(std::span<const std::unique_ptr<Backend>> backends,
                                              const SpectralTables& tables);
 

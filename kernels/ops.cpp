@@ -27,4 +27,35 @@ MaskLayout::MaskLayout(const StackConfig& stack, std::size_t batch) {
   }
 }
 
+CnnConfig::Image CnnConfig::image(std::size_t s) const {
+  if (s == 0) return {frames, bands, channels};
+  const Image before = image(s - 1);
+  const auto [filters, pool] = stages[s - 1];
+  return {(before.rows + pool - 1) / pool, (before.columns + pool - 1) / pool, filters};
+}
+
+std::size_t CnnConfig::dropout_size() const {
+  std::size_t size = units;
+  for (std::size_t s = 1; s <= stages.size(); ++s) size += image(s).size();
+  return size;
+}
+
+CnnLayout::CnnLayout(const CnnConfig& cnn, std::size_t classes) {
+  const auto place = [this](std::size_t rows, std::size_t columns) {
+    const Tensor tensor{size, rows, columns};
+    size += tensor.size();
+    return tensor;
+  };
+  const auto place_layer = [&](std::size_t rows, std::size_t columns) {
+    const Tensor kernel = place(rows, columns);
+    return Layer{kernel, place(1, columns)};
+  };
+  mean = place(1, cnn.standardise ? cnn.bands : 0);
+  scale = place(1, cnn.standardise ? cnn.bands : 0);
+  for (std::size_t s = 0; s < cnn.stages.size(); ++s)
+    stages.push_back(place_layer(CnnConfig::kernel * CnnConfig::kernel * cnn.image(s).channels, cnn.stages[s].filters));
+  hidden = place_layer(cnn.image(cnn.stages.size()).size(), cnn.units);
+  output = place_layer(cnn.units, classes);
+}
+
 }  // namespace genretree

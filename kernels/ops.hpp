@@ -1,9 +1,9 @@
 // The contract between the backends: every operation that has a kernel, and nothing else. kernels/reference is its
 // definition in double precision; one test file per operation holds every backend that is built against it.
 //
-// The unit of work is a whole LSTM stack over whole sequences, for a group of runs. A run is one training: it has
-// weights, a batch and a class count of its own; the runs of a group share the shape of the stack, the frames and the
-// largest batch. One run is the plain case.
+// The unit of work is a whole LSTM stack over whole sequences, or a whole step of a CNN, for a group of runs. A run is
+// one training: it has weights, a batch and a class count of its own; the runs of a group share the shape of the
+// network, the frames and the largest batch. One run is the plain case.
 //
 // All operations are launchers: views in, views out, queue last. They wait for nothing and take no device memory: their
 // scratch lies in the states that make_… made. (Only a SpectralState grows, to the longest clip that it has met.) Views
@@ -195,6 +195,66 @@ class StackState {
   virtual std::size_t bytes() const = 0;
 };
 
+// ------------------------------------------------------------------------------------------- convolutional network
+
+/// A CNN over an image of frames × bands: stages of a convolution (4 × 4, stride 1), ReLU, max pooling (k × k, stride
+/// k) and dropout; then a dense layer with ReLU and dropout, and a dense softmax layer. Convolution and pooling are
+/// padded as TensorFlow's "SAME": an odd zero more goes below and to the right, and what is padded is never a maximum.
+///
+/// Channel c of frame t of the image is frame t + c of the features: each pixel hears `channels` neighbouring spectra.
+/// So features of frames + channels - 1 frames make the image [frames, bands, channels].
+struct CnnConfig {
+  struct Stage {
+    std::size_t filters, pool;
+    bool operator==(const Stage&) const = default;
+  };
+  /// An array [rows, columns, channels].
+  struct Image {
+    std::size_t rows, columns, channels;
+    std::size_t size() const { return rows * columns * channels; }
+  };
+  static constexpr std::size_t kernel = 4;  ///< rows and columns of a convolution's kernel
+
+  std::size_t frames = 0, bands = 0, channels = 1;  ///< of the image
+  std::vector<Stage> stages;                        ///< at least one
+  std::size_t units = 0;                            ///< of the hidden dense layer
+  double dropout = 0;                               ///< rate after each stage and after the hidden layer
+  /// The image is (x - mean) · scale, with a mean and a scale of each band that training never changes.
+  bool standardise = false;
+
+  std::size_t feature_frames() const { return frames + channels - 1; }
+  /// What enters stage s; of s = stages.size(), what enters the hidden layer, flattened row-major.
+  Image image(std::size_t s) const;
+  /// Numbers of one row of the batch that dropout is applied to: each stage's output, then the hidden layer's.
+  std::size_t dropout_size() const;
+  bool operator==(const CnnConfig&) const = default;
+};
+
+/// Where each tensor lies in the flat parameter vector of one run. All are row-major as Keras has them: mean and scale
+/// [bands] (empty unless `standardise`; their gradient is 0, so that no optimiser moves them); of each stage the kernel
+/// [4, 4, in, filters] (here: 16·in rows of `filters` columns) and bias [filters]; the hidden layer's kernel
+/// [image(last).size(), units] and bias [units]; the softmax layer's kernel [units, C] and bias [C].
+struct CnnLayout {
+  using Tensor = ParameterLayout::Tensor;
+  struct Layer {
+    Tensor kernel, bias;
+  };
+  Tensor mean{}, scale{};
+  std::vector<Layer> stages;
+  Layer hidden{}, output{};
+  std::size_t size = 0;  ///< P
+
+  CnnLayout(const CnnConfig& cnn, std::size_t classes);
+};
+
+/// A backend's own memory for the CNN of one group.
+class CnnState {
+ public:
+  virtual ~CnnState() = default;
+  /// Bytes held on the device.
+  virtual std::size_t bytes() const = 0;
+};
+
 // ----------------------------------------------------------------------------------------------------- loss and update
 
 /// Categorical cross-entropy.
@@ -290,6 +350,32 @@ class Backend {
                              View<const float, 3> h, View<const std::int32_t, 2> labels, View<float, 3> probabilities,
                              View<double, 1> loss, View<std::int32_t, 1> correct, View<float, 3> dh,
                              View<float, 2> gradients, Queue& queue) = 0;
+
+  // -- CNN
+
+  /// Memory for groups of at most this shape, whose `frames` are those of the features. Mode::inference makes a smaller
+  /// state that only cnn_evaluate can use.
+  virtual std::unique_ptr<CnnState> make_cnn_state(const CnnConfig& config, const Group& largest, Mode mode) = 0;
+
+  /// A whole step of training but for `update`: forward, loss, and backward.
+  ///   parameters     [R, P] in CnnLayout
+  ///   x              [R, T, B, F] as gather makes it; T = feature_frames(), F = bands
+  ///   labels         [R, B]
+  ///   keys           [R] on the host, use = dropout, or empty: no dropout. In row b of run r, number e of those that
+  ///                  dropout is applied to is kept, and multiplied by 1 / (1 - rate), iff
+  ///                  Random(keys[r]).uniform_at(b · dropout_size() + e) ≥ rate
+  ///   probabilities, loss, correct   as of classify_loss
+  ///   gradients      [R, P] of the mean loss over the run's rows
+  virtual void cnn_step(const CnnConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
+                        View<const float, 4> x, View<const std::int32_t, 2> labels, std::span<const RandomKey> keys,
+                        CnnState& state, View<float, 3> probabilities, View<double, 1> loss,
+                        View<std::int32_t, 1> correct, View<float, 2> gradients, Queue& queue) = 0;
+
+  /// The same forward without dropout, with the loss but no gradients.
+  virtual void cnn_evaluate(const CnnConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
+                            View<const float, 4> x, View<const std::int32_t, 2> labels, CnnState& state,
+                            View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct,
+                            Queue& queue) = 0;
 
   /// One step of the optimiser over all parameters of the runs that have rows.
   ///   step        [R] number of this update, from 1, on the host

@@ -56,7 +56,7 @@ Checkpoint read_checkpoint(const fs::path& path, const Model& model) {
   checkpoint.seconds = file.attribute<double>("/", "seconds");
   for (const auto& [name, field] : backend_info_fields) checkpoint.backend.*field = text(name);
   TrainerState& state = checkpoint.state;
-  state.parameters = read_parameters(file, ParameterLayout(model.classifier.stack, model.classifier.classes));
+  state.parameters = read_parameters(file, model.classifier);
   state.moments = file.read<float>("/training/moments").values;
   const Hdf5Array<std::int64_t> step = file.read<std::int64_t>("/training/step");
   const Hdf5Array<double> history = file.read<double>("/training/history");

@@ -4,7 +4,7 @@
 //                             BackendInfo: backend, device, target, algorithm, precision, libraries
 //   /genres, /model/…         as in a model file
 //   /training/step            int64, updates done
-//   /training/moments         float32 [2, P]: m and v of the optimiser, P in ParameterLayout
+//   /training/moments         float32 [2, P]: m and v of the optimiser, P in ParameterLayout or CnnLayout
 //   /training/history         float64 [epochs, 6]: loss and accuracy of training, validation, test
 #pragma once
 

@@ -71,13 +71,41 @@ void orthogonal(std::span<float> kernel, const ParameterLayout::Tensor& shape, R
       kernel[j * shape.columns + i] = static_cast<float>(matrix.column(j)[i]);
 }
 
+std::vector<float> initial_cnn(const ClassifierConfig& config, Random& random) {
+  const CnnLayout layout(*config.cnn, config.classes);
+  std::vector<float> parameters(layout.size, 0.0f);
+  const auto part = [&](const CnnLayout::Tensor& tensor) {
+    return std::span(parameters).subspan(tensor.offset, tensor.size());
+  };
+  const auto draw = [&](const CnnLayout::Tensor& tensor, double deviation) {
+    for (float& weight : part(tensor)) weight = static_cast<float>(deviation * random.normal());
+  };
+  std::ranges::fill(part(layout.scale), 1.0f);
+  std::vector<CnnLayout::Layer> layers = layout.stages;
+  layers.push_back(layout.hidden);
+  if (config.initialisation == Initialisation::original) {
+    layers.push_back(layout.output);
+    for (const CnnLayout::Layer& layer : layers) draw(layer.kernel, 1), draw(layer.bias, 1);
+    return parameters;
+  }
+  for (const CnnLayout::Layer& layer : layers)
+    draw(layer.kernel, std::sqrt(2.0 / static_cast<double>(layer.kernel.rows)));
+  glorot_uniform(part(layout.output.kernel), layout.output.kernel, random);
+  return parameters;
+}
+
 }  // namespace
+
+std::string_view name_of(Initialisation initialisation) {
+  return initialisation == Initialisation::he ? "he" : "original";
+}
 
 std::vector<float> initial_parameters(const ClassifierConfig& config, const RandomKey& key) {
   RandomKey weights_key = key;
   weights_key.epoch = weights_key.batch = 0;
   weights_key.use = RandomUse::initial_weights;
   Random random(weights_key);
+  if (config.cnn) return initial_cnn(config, random);
 
   const ParameterLayout layout(config.stack, config.classes);
   std::vector<float> parameters(layout.size, 0.0f);

@@ -271,6 +271,7 @@ KerasClassifier read_keras(const fs::path& path, std::optional<Gate> gate) {
 }
 
 void write_keras(const fs::path& path, const ClassifierConfig& classifier, const std::vector<float>& parameters) {
+  if (classifier.cnn) reject("the model is a CNN ({}); to Keras go LSTM networks only", describe(classifier));
   constexpr const char* ending = ".weights.h5";
   if (const std::string name = path.filename().string(); !name.ends_with(ending) || name == ending)
     reject("{} must end in {}: Keras loads weights from no other name", path.string(), ending);

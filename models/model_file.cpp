@@ -2,6 +2,8 @@
 #include <array>
 #include <cmath>
 #include <fmt/ranges.h>
+#include <functional>
+#include <numeric>
 #include <xxhash.h>
 
 #include "core/error.hpp"
@@ -19,22 +21,52 @@ constexpr std::array gates{Gate::sigmoid, Gate::hard_sigmoid, Gate::hard_sigmoid
 
 std::string layer_path(std::size_t layer) { return "/model/" + lstm_layer_name(layer); }
 
-/// Calls visit(name, tensor) for every tensor of a network.
+/// Calls visit(name, offset in the parameters, shape) for every tensor of an LSTM network.
 template <class Visit>
 void for_each_tensor(const ParameterLayout& layout, Visit visit) {
-  for (std::size_t layer = 0; layer < layout.layers.size(); ++layer) {
-    visit(layer_path(layer) + "/kernel", layout.layers[layer].kernel);
-    visit(layer_path(layer) + "/recurrent_kernel", layout.layers[layer].recurrent);
-    visit(layer_path(layer) + "/bias", layout.layers[layer].bias);
+  const auto layer = [&](const std::string& name, const ParameterLayout::Tensor& tensor) {
+    // kernels are matrices, biases are not, whatever their size
+    visit(name, tensor.offset,
+          name.ends_with("bias") ? std::vector{tensor.columns} : std::vector{tensor.rows, tensor.columns});
+  };
+  for (std::size_t l = 0; l < layout.layers.size(); ++l) {
+    layer(layer_path(l) + "/kernel", layout.layers[l].kernel);
+    layer(layer_path(l) + "/recurrent_kernel", layout.layers[l].recurrent);
+    layer(layer_path(l) + "/bias", layout.layers[l].bias);
   }
-  visit("/model/dense/kernel", layout.dense_kernel);
-  visit("/model/dense/bias", layout.dense_bias);
+  layer("/model/dense/kernel", layout.dense_kernel);
+  layer("/model/dense/bias", layout.dense_bias);
 }
 
-/// Kernels are matrices, biases are not, whatever their size.
-std::vector<std::size_t> shape_of(const std::string& name, const ParameterLayout::Tensor& tensor) {
-  if (name.ends_with("bias")) return {tensor.columns};
-  return {tensor.rows, tensor.columns};
+/// The same for a CNN.
+template <class Visit>
+void for_each_tensor(const CnnConfig& cnn, const CnnLayout& layout, Visit visit) {
+  const auto layer = [&](const std::string& path, const CnnLayout::Layer& tensors, std::vector<std::size_t> shape) {
+    visit(path + "/kernel", tensors.kernel.offset, shape);
+    visit(path + "/bias", tensors.bias.offset, std::vector{tensors.bias.columns});
+  };
+  if (cnn.standardise) {
+    visit("/model/normalization/mean", layout.mean.offset, std::vector{cnn.bands});
+    visit("/model/normalization/scale", layout.scale.offset, std::vector{cnn.bands});
+  }
+  constexpr std::size_t size = CnnConfig::kernel;
+  for (std::size_t s = 0; s < cnn.stages.size(); ++s)
+    layer(s == 0 ? "/model/conv2d" : fmt::format("/model/conv2d_{}", s), layout.stages[s],
+          {size, size, cnn.image(s).channels, cnn.stages[s].filters});
+  layer("/model/dense", layout.hidden, {layout.hidden.kernel.rows, layout.hidden.kernel.columns});
+  layer("/model/dense_1", layout.output, {layout.output.kernel.rows, layout.output.kernel.columns});
+}
+
+template <class Visit>
+void for_each_tensor(const ClassifierConfig& classifier, Visit visit) {
+  if (classifier.cnn)
+    for_each_tensor(*classifier.cnn, CnnLayout(*classifier.cnn, classifier.classes), visit);
+  else
+    for_each_tensor(ParameterLayout(classifier.stack, classifier.classes), visit);
+}
+
+std::size_t product(const std::vector<std::size_t>& shape) {
+  return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
 }
 
 Gate read_gate(const Hdf5File& file) {
@@ -46,16 +78,20 @@ Gate read_gate(const Hdf5File& file) {
   return *gate;
 }
 
-/// Numbers for each frame, as the first kernel tells them too. InputError if the features have another width.
-std::size_t read_inputs(const Hdf5File& file, const std::optional<FeatureConfig>& features) {
+/// InputError if the features have another width than the network.
+void check_width(const Hdf5File& file, const std::optional<FeatureConfig>& features, std::size_t inputs) {
+  if (features && features->width() != inputs)
+    reject("{} is damaged: its network takes {} numbers for each frame, but its features have {}", file.path().string(),
+           inputs, features->width());
+}
+
+/// Numbers for each frame, as the first kernel of an LSTM tells them too.
+std::size_t read_inputs(const Hdf5File& file) {
   const auto inputs = file.attribute<std::int64_t>("/model", "inputs");
   const std::vector<std::size_t> shape = file.read<float>(layer_path(0) + "/kernel").shape;
   if (inputs < 1 || shape.empty() || shape[0] != static_cast<std::size_t>(inputs))
     reject("{} is damaged: its network takes {} numbers for each frame, but the kernel of the first layer has {}",
            file.path().string(), inputs, shape.empty() ? 0 : shape[0]);
-  if (features && features->width() != static_cast<std::size_t>(inputs))
-    reject("{} is damaged: its network takes {} numbers for each frame, but its features have {}", file.path().string(),
-           inputs, features->width());
   return static_cast<std::size_t>(inputs);
 }
 
@@ -99,12 +135,19 @@ std::string checksum_of(const std::string& text) {
   return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
 }
 
+/// Every setting of a network, for its checksum.
+std::string settings_of(const ClassifierConfig& classifier) {
+  if (const auto& cnn = classifier.cnn)
+    return fmt::format("{} {} {} {} {} {} {}", describe(classifier), cnn->bands, cnn->frames, cnn->channels,
+                       cnn->dropout, cnn->standardise, name_of(classifier.initialisation));
+  const StackConfig& stack = classifier.stack;
+  return fmt::format("{} {} {} {} {}", stack.inputs, fmt::join(stack.units, "-"), name_of(stack.gate), stack.dropout,
+                     stack.recurrent_dropout);
+}
+
 /// Over everything but the features that an answer depends on.
 std::string checksum_of(const Model& model, std::span<const float> parameters) {
-  const StackConfig& stack = model.classifier.stack;
-  std::string text =
-      fmt::format("{}\n{}\n{} {} {} {} {}", join(model.genres, "\n"), model.node, stack.inputs,
-                  fmt::join(stack.units, "-"), name_of(stack.gate), stack.dropout, stack.recurrent_dropout);
+  std::string text = fmt::format("{}\n{}\n{}", join(model.genres, "\n"), model.node, settings_of(model.classifier));
   for (const std::vector<std::string>& genres : model.below) text += "\n\n" + join(genres, "\n");
   return fmt::format("{:016x}", XXH3_64bits_withSeed(parameters.data(), parameters.size_bytes(),
                                                      XXH3_64bits(text.data(), text.size())));
@@ -123,6 +166,74 @@ std::vector<std::size_t> read_units(const Hdf5File& file) {
   }
   if (units.empty()) reject("{} has no LSTM layer: it lacks '{}'", file.path().string(), layer_path(0));
   return units;
+}
+
+void write_cnn(Hdf5File& file, const CnnConfig& cnn) {
+  const auto set = [&](const char* name, std::size_t value) {
+    file.set_attribute("/model", name, static_cast<std::int64_t>(value));
+  };
+  file.set_attribute<std::string>("/model", "network", "cnn");
+  set("inputs", cnn.bands), set("frames", cnn.frames), set("channels", cnn.channels), set("units", cnn.units);
+  set("standardise", cnn.standardise);
+  file.set_attribute("/model", "dropout", cnn.dropout);
+  std::vector<std::int64_t> stages;
+  for (const auto& [filters, pool] : cnn.stages)
+    stages.insert(stages.end(), {static_cast<std::int64_t>(filters), static_cast<std::int64_t>(pool)});
+  file.write<std::int64_t>("/model/stages", stages, {cnn.stages.size(), 2});
+}
+
+CnnConfig read_cnn(const Hdf5File& file) {
+  const auto positive = [&](const char* name, std::int64_t value) {
+    if (value <= 0)
+      reject("{} says {} of its CNN's {}, but must be above 0. The file is damaged", file.path().string(), value, name);
+    return static_cast<std::size_t>(value);
+  };
+  const auto number = [&](const char* name) { return positive(name, file.attribute<std::int64_t>("/model", name)); };
+  CnnConfig cnn{.frames = number("frames"), .bands = number("inputs"), .channels = number("channels")};
+  cnn.units = number("units");
+  cnn.standardise = file.attribute<std::int64_t>("/model", "standardise") != 0;
+  cnn.dropout = read_rate(file, "dropout");
+  const Hdf5Array<std::int64_t> stages = file.read<std::int64_t>("/model/stages");
+  if (stages.shape.size() != 2 || stages.shape[0] == 0 || stages.shape[1] != 2)
+    reject("'/model/stages' in {} has the shape [{}], but must be [stages, 2]. The file is damaged",
+           file.path().string(), fmt::join(stages.shape, ", "));
+  for (std::size_t s = 0; s < stages.shape[0]; ++s)
+    cnn.stages.push_back({positive("filters", stages.values[2 * s]), positive("pools", stages.values[2 * s + 1])});
+  return cnn;
+}
+
+/// All that a network is besides its weights.
+void write_settings(Hdf5File& file, const ClassifierConfig& classifier) {
+  if (classifier.cnn) {
+    write_cnn(file, *classifier.cnn);
+    file.set_attribute("/model", "initialisation", std::string(name_of(classifier.initialisation)));
+    return;
+  }
+  const StackConfig& stack = classifier.stack;
+  file.set_attribute("/model", "inputs", static_cast<std::int64_t>(stack.inputs));
+  file.set_attribute("/model", "gate", std::string(name_of(stack.gate)));
+  file.set_attribute("/model", "dropout", stack.dropout);
+  file.set_attribute("/model", "recurrent_dropout", stack.recurrent_dropout);
+}
+
+void read_settings(const Hdf5File& file, const std::optional<FeatureConfig>& features, ClassifierConfig& classifier) {
+  if (file.has_attribute("/model", "network")) {
+    if (const auto network = file.attribute<std::string>("/model", "network"); network != "cnn")
+      reject("{} holds a network of the kind '{}', which this version does not know. It knows cnn, and LSTM stacks",
+             file.path().string(), network);
+    classifier.cnn = read_cnn(file);
+    check_width(file, features, classifier.cnn->bands);
+    if (file.attribute<std::string>("/model", "initialisation") == name_of(Initialisation::original))
+      classifier.initialisation = Initialisation::original;
+    return;
+  }
+  StackConfig& stack = classifier.stack;
+  stack.inputs = read_inputs(file);
+  check_width(file, features, stack.inputs);
+  stack.gate = read_gate(file);
+  stack.dropout = read_rate(file, "dropout");
+  stack.recurrent_dropout = read_rate(file, "recurrent_dropout");
+  stack.units = read_units(file);
 }
 
 }  // namespace
@@ -157,21 +268,21 @@ std::string lstm_layer_name(std::size_t layer) { return layer == 0 ? "lstm" : fm
 
 std::string describe(const ClassifierConfig& classifier) {
   std::string text;
+  if (classifier.cnn) {
+    for (const auto& [filters, pool] : classifier.cnn->stages) text += fmt::format("conv {} pool {}, ", filters, pool);
+    return text + fmt::format("dense {}, dense {}", classifier.cnn->units, classifier.classes);
+  }
   for (const std::size_t units : classifier.stack.units) text += fmt::format("LSTM {}, ", units);
   return text + fmt::format("dense {}", classifier.classes);
 }
 
 void write_network(Hdf5File& file, const Model& model, std::span<const float> parameters, const std::string& origin) {
   file.write("/genres", model.genres);
-  for_each_tensor(ParameterLayout(model.classifier.stack, model.classifier.classes),
-                  [&](const std::string& name, const ParameterLayout::Tensor& tensor) {
-                    file.write<float>(name, parameters.subspan(tensor.offset, tensor.size()), shape_of(name, tensor));
+  for_each_tensor(model.classifier,
+                  [&](const std::string& name, std::size_t offset, const std::vector<std::size_t>& shape) {
+                    file.write<float>(name, parameters.subspan(offset, product(shape)), shape);
                   });
-  const StackConfig& stack = model.classifier.stack;
-  file.set_attribute("/model", "inputs", static_cast<std::int64_t>(stack.inputs));
-  file.set_attribute("/model", "gate", std::string(name_of(stack.gate)));
-  file.set_attribute("/model", "dropout", stack.dropout);
-  file.set_attribute("/model", "recurrent_dropout", stack.recurrent_dropout);
+  write_settings(file, model.classifier);
   file.set_attribute("/model", "checksum", checksum_of(model, parameters));
   file.set_attribute("/", "origin", origin);
   if (!model.node.empty()) write_below(file, model);
@@ -222,14 +333,14 @@ Hdf5File open_model(const fs::path& path, const std::string& kind) {
   return file;
 }
 
-std::vector<float> read_parameters(const Hdf5File& file, const ParameterLayout& layout) {
-  std::vector<float> parameters(layout.size);
-  for_each_tensor(layout, [&](const std::string& name, const ParameterLayout::Tensor& tensor) {
+std::vector<float> read_parameters(const Hdf5File& file, const ClassifierConfig& classifier) {
+  std::vector<float> parameters(classifier.parameter_count());
+  for_each_tensor(classifier, [&](const std::string& name, std::size_t offset, const std::vector<std::size_t>& shape) {
     const Hdf5Array<float> array = file.read<float>(name);
-    if (const std::vector<std::size_t> expected = shape_of(name, tensor); array.shape != expected)
+    if (array.shape != shape)
       reject("'{}' in {} has the shape [{}], but [{}] is expected: it belongs to another network", name,
-             file.path().string(), fmt::join(array.shape, ", "), fmt::join(expected, ", "));
-    std::ranges::copy(array.values, parameters.begin() + static_cast<std::ptrdiff_t>(tensor.offset));
+             file.path().string(), fmt::join(array.shape, ", "), fmt::join(shape, ", "));
+    std::ranges::copy(array.values, parameters.begin() + static_cast<std::ptrdiff_t>(offset));
   });
   return parameters;
 }
@@ -262,13 +373,8 @@ SavedModel read_network(const Hdf5File& file, const std::optional<FeatureConfig>
   if (model.genres.size() < 2)
     reject("{} has {}, but a classifier needs at least two", path, count_of(model.genres.size(), "genre"));
   read_below(file, model);
-  StackConfig& stack = model.classifier.stack;
-  stack.inputs = read_inputs(file, features);
-  stack.gate = read_gate(file);
-  stack.dropout = read_rate(file, "dropout");
-  stack.recurrent_dropout = read_rate(file, "recurrent_dropout");
-  stack.units = read_units(file);
-  saved.parameters = read_parameters(file, ParameterLayout(stack, model.classifier.classes));
+  read_settings(file, features, model.classifier);
+  saved.parameters = read_parameters(file, model.classifier);
   if (!std::ranges::all_of(saved.parameters, [](float weight) { return std::isfinite(weight); }))
     reject("{} holds weights that are no numbers: its training diverged. Use a model of another trial", path);
   if (file.has_attribute("/model", "checksum") &&

@@ -12,6 +12,15 @@
 //   /model/lstm               kernel float32 [in, 4H], recurrent_kernel [H, 4H], bias [4H], blocks i, f, c, o;
 //                             further layers are lstm_1, lstm_2, … as in Keras
 //   /model/dense              kernel float32 [H, C], bias [C]
+//
+// A CNN has in their place:
+//   /model                    attributes network = "cnn", inputs (bands), frames, channels, units, dropout,
+//                             standardise, initialisation
+//   /model/stages             int64 [stages, 2]: filters and pool of each
+//   /model/normalization      mean float32 [bands], scale [bands], if the inputs are standardised
+//   /model/conv2d             kernel float32 [4, 4, in, filters], bias [filters]; further stages are conv2d_1, …
+//   /model/dense, dense_1     kernel and bias of the hidden and of the softmax layer
+//
 // So that a file in which a bit has flipped is refused, /model has the attribute checksum (of genres, /below and the
 // network), the root features_checksum: 16 hex digits. Whoever changes a file by hand removes them.
 #pragma once
@@ -45,7 +54,7 @@ using Details = std::vector<std::pair<std::string, std::string>>;
 /// A model as a file holds it.
 struct SavedModel {
   Model model;
-  std::vector<float> parameters;  ///< in ParameterLayout
+  std::vector<float> parameters;  ///< in ParameterLayout or CnnLayout
   std::string origin;             ///< one line: "trained for 50 epochs on …", "converted from …"
 };
 
@@ -59,7 +68,7 @@ void write_model(const std::filesystem::path& path, const SavedModel& saved, con
 /// kind or format, if a tensor is missing or has another shape than the others ask for, or if a weight is no number.
 SavedModel read_model(const std::filesystem::path& path);
 
-/// "LSTM 128, LSTM 32, dense 6"
+/// "LSTM 128, LSTM 32, dense 6"; "conv 149 pool 4, conv 73 pool 2, dense 1024, dense 10"
 std::string describe(const ClassifierConfig& classifier);
 
 /// Keras's names for the layers of a stack: lstm, lstm_1, lstm_2, …
@@ -94,6 +103,6 @@ std::optional<FeatureConfig> read_features(const Hdf5File& file);
 SavedModel read_network(const Hdf5File& file, const std::optional<FeatureConfig>& features);
 
 /// The weights of a network of known shape, after a check of every tensor's.
-std::vector<float> read_parameters(const Hdf5File& file, const ParameterLayout& layout);
+std::vector<float> read_parameters(const Hdf5File& file, const ClassifierConfig& classifier);
 
 }  // namespace genretree

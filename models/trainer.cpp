@@ -4,6 +4,7 @@
 
 #include "core/error.hpp"
 #include "core/interrupt.hpp"
+#include "models/network.hpp"
 #include "models/trainer.hpp"
 
 namespace genretree {
@@ -53,9 +54,9 @@ struct ClipList {
 /// Memory for one batch and all that is computed from it.
 struct BatchMemory {
   Group group;
-  Buffer<float> x, h, probabilities;  ///< [1, T, B, F], [1, B, H], [1, B, C]
-  Buffer<std::int32_t> y;             ///< [1, B]
-  std::unique_ptr<StackState> state;
+  Buffer<float> x, probabilities;  ///< [1, T, B, F], [1, B, C]
+  Buffer<std::int32_t> y;          ///< [1, B]
+  std::unique_ptr<Network> network;
 
   BatchMemory(Backend& backend, const ClassifierConfig& classifier, std::size_t frames, std::size_t batch, Mode mode)
       : group{1,
@@ -64,14 +65,40 @@ struct BatchMemory {
               classifier.classes,
               {static_cast<std::uint32_t>(batch)},
               {static_cast<std::uint32_t>(classifier.classes)}},
-        x(backend.device(), frames * batch * classifier.stack.inputs),
-        h(backend.device(), batch * classifier.stack.outputs()),
+        x(backend.device(), frames * batch * classifier.inputs()),
         probabilities(backend.device(), batch * classifier.classes),
         y(backend.device(), batch),
-        state(backend.make_stack_state(classifier.stack, group, mode)) {}
+        network(make_network(classifier, group, mode, backend)) {}
 
-  std::size_t bytes() const { return x.bytes() + h.bytes() + probabilities.bytes() + y.bytes() + state->bytes(); }
+  std::size_t bytes() const { return x.bytes() + probabilities.bytes() + y.bytes() + network->bytes(); }
 };
+
+/// Sets the mean and the scale of a CNN's inputs, if it has them, to those of each band over these clips: it then hears
+/// numbers with mean 0 and standard deviation 1. A band that never changes has the scale 1.
+void standardise_inputs(const ClassifierConfig& classifier, const DeviceDataset& dataset,
+                        std::span<const std::uint32_t> clips, std::vector<float>& parameters, Queue& queue) {
+  if (!classifier.cnn || !classifier.cnn->standardise) return;
+  const auto [count, frames, bands] = dataset.features().shape;
+  std::vector<double> mean(bands, 0.0), squares(bands, 0.0);
+  std::vector<float> clip(frames * bands);
+  const auto for_each_number = [&](auto visit) {
+    for (const std::uint32_t index : clips) {
+      queue.copy_out(clip.data(), dataset.features()[index].data, clip.size() * sizeof(float));
+      queue.synchronize();
+      for (std::size_t e = 0; e < clip.size(); ++e) visit(e % bands, static_cast<double>(clip[e]));
+    }
+  };
+  const double numbers = static_cast<double>(clips.size() * frames);
+  for_each_number([&](std::size_t band, double value) { mean[band] += value / numbers; });
+  for_each_number(
+      [&](std::size_t band, double value) { squares[band] += (value - mean[band]) * (value - mean[band]); });
+  const CnnLayout layout(*classifier.cnn, classifier.classes);
+  for (std::size_t band = 0; band < bands; ++band) {
+    const double deviation = std::sqrt(squares[band] / numbers);
+    parameters[layout.mean.offset + band] = static_cast<float>(mean[band]);
+    parameters[layout.scale.offset + band] = deviation > 0 ? static_cast<float>(1 / deviation) : 1.0f;
+  }
+}
 
 }  // namespace
 
@@ -110,13 +137,11 @@ struct Trainer::Implementation {
   ClassifierConfig classifier;
   TrainingConfig training;
   RandomKey key;
-  ParameterLayout layout;
 
   std::vector<std::int32_t> train_clips;  ///< in the order of the split, from which each epoch is shuffled anew
   ClipList train, validation, test;
   BatchMemory training_batch, evaluation;
   Buffer<float> parameters, gradients, moments;  ///< [1, P], [1, P], [1, 2, P]
-  Buffer<float> masks, dh;                       ///< [1, D] (none without dropout), [1, B, H]
   std::int64_t step = 0;
   std::vector<EpochScores> history;
 
@@ -128,23 +153,22 @@ struct Trainer::Implementation {
         classifier(classifier_),
         training(training_),
         key(key_),
-        layout(classifier.stack, classifier.classes),
         train_clips(split.train.begin(), split.train.end()),
         train(split.train, training_rows(split, training), backend.device()),
         validation(split.validation, evaluation_rows(split), backend.device()),
         test(split.test, evaluation_rows(split), backend.device()),
         training_batch(backend, classifier, frames(), train.batch, Mode::training),
         evaluation(backend, classifier, frames(), evaluation_rows(split), Mode::inference),
-        parameters(backend.device(), layout.size),
-        gradients(backend.device(), layout.size),
-        moments(backend.device(), 2 * layout.size),
-        masks(backend.device(), classifier.stack.has_dropout() ? MaskLayout(classifier.stack, train.batch).size : 0),
-        dh(backend.device(), train.batch * classifier.stack.outputs()) {
+        parameters(backend.device(), classifier.parameter_count()),
+        gradients(backend.device(), parameters.size()),
+        moments(backend.device(), 2 * parameters.size()) {
     if (train.size == 0) reject("the training set is empty. Give it at least one clip");
     validation.clips.copy_in(validation.host_clips, queue);
     test.clips.copy_in(test.host_clips, queue);
     moments.zero(queue);
-    parameters.copy_in(initial_parameters(classifier, key), queue);
+    std::vector<float> initial = initial_parameters(classifier, key);
+    standardise_inputs(classifier, dataset, split.train, initial, queue);
+    parameters.copy_in(initial, queue);
     queue.synchronize();
   }
 
@@ -166,29 +190,26 @@ struct Trainer::Implementation {
     return result;
   }
 
-  View<float, 2> parameter_view() { return parameters.view(1, layout.size); }
+  View<float, 2> parameter_view() { return parameters.view(1, parameters.size()); }
 
-  /// Batch `index` of `list`, gathered into memory.x and memory.y.
-  void gather(ClipList& list, std::size_t index, BatchMemory& memory) {
+  View<float, 4> x_view(BatchMemory& memory) const {
+    return memory.x.view(1, memory.group.frames, memory.group.batch, classifier.inputs());
+  }
+
+  /// Gathers batch `index` of `list` into `memory`; its loss and hits go into the list.
+  Batch gather(ClipList& list, std::size_t index, BatchMemory& memory) {
     const Group& group = memory.group;
     memory.group.rows[0] = list.rows(index);
     backend.gather(group, dataset.features(), dataset.labels(),
                    view_of(std::as_const(list.clips).data() + index * list.batch, 1, list.batch), x_view(memory),
                    memory.y.view(1, group.batch), queue);
-  }
-
-  View<float, 4> x_view(BatchMemory& memory) const {
-    return memory.x.view(1, memory.group.frames, memory.group.batch, classifier.stack.inputs);
-  }
-
-  /// From memory.h to the loss and hits of batch `index`; with `dh_view`, also to the gradients.
-  void classify(ClipList& list, std::size_t index, BatchMemory& memory, View<float, 3> dh_view) {
-    const Group& group = memory.group;
-    backend.classify_loss(classifier.stack, group, training.loss, parameter_view(),
-                          memory.h.view(1, group.batch, classifier.stack.outputs()), memory.y.view(1, group.batch),
-                          memory.probabilities.view(1, group.batch, classifier.classes),
-                          view_of(list.loss.data() + index, 1), view_of(list.correct.data() + index, 1), dh_view,
-                          gradients.view(1, layout.size), queue);
+    return {group,
+            parameter_view(),
+            x_view(memory),
+            memory.y.view(1, group.batch),
+            memory.probabilities.view(1, group.batch, classifier.classes),
+            view_of(list.loss.data() + index, 1),
+            view_of(list.correct.data() + index, 1)};
   }
 
   void shuffle() {
@@ -198,35 +219,17 @@ struct Trainer::Implementation {
   }
 
   void train_batch(std::size_t index) {
-    BatchMemory& memory = training_batch;
-    const Group& group = memory.group;
-    const StackConfig& stack = classifier.stack;
-    gather(train, index, memory);
-    View<float, 2> mask_view;
-    if (stack.has_dropout()) {
-      mask_view = masks.view(1, masks.size());
-      const RandomKey mask_key = key_for(RandomUse::dropout, index);
-      backend.dropout_masks(stack, group, {&mask_key, 1}, mask_view, queue);
-    }
-    const View<float, 3> h = memory.h.view(1, group.batch, stack.outputs()),
-                         dh_view = dh.view(1, group.batch, stack.outputs());
-    const View<float, 2> gradient_view = gradients.view(1, layout.size);
-    backend.stack_forward(stack, group, parameter_view(), x_view(memory), mask_view, Mode::training, *memory.state, h,
-                          queue);
-    classify(train, index, memory, dh_view);
-    backend.stack_backward(stack, group, parameter_view(), x_view(memory), mask_view, dh_view, *memory.state,
-                           gradient_view, queue);
+    const Batch batch = gather(train, index, training_batch);
+    const View<float, 2> gradient_view = gradients.view(1, gradients.size());
+    training_batch.network->step(batch, training.loss, key_for(RandomUse::dropout, index), gradient_view, queue);
     ++step;
-    backend.update(training.optimiser, group, {&step, 1}, parameter_view(), gradient_view,
-                   moments.view(1, 2, layout.size), queue);
+    backend.update(training.optimiser, batch.group, {&step, 1}, parameter_view(), gradient_view,
+                   moments.view(1, 2, parameters.size()), queue);
   }
 
   void evaluate_batch(ClipList& list, std::size_t index) {
-    BatchMemory& memory = evaluation;
-    gather(list, index, memory);
-    backend.stack_forward(classifier.stack, memory.group, parameter_view(), x_view(memory), {}, Mode::inference,
-                          *memory.state, memory.h.view(1, memory.group.batch, classifier.stack.outputs()), queue);
-    classify(list, index, memory, {});
+    const Batch batch = gather(list, index, evaluation);
+    evaluation.network->evaluate(batch, training.loss, queue);
   }
 
   Score score(ClipList& list) {
@@ -337,8 +340,7 @@ void Trainer::restore(const TrainerState& state) {
 std::size_t Trainer::bytes() const {
   const Implementation& run = *implementation_;
   return run.train.bytes() + run.validation.bytes() + run.test.bytes() + run.training_batch.bytes() +
-         run.evaluation.bytes() + run.parameters.bytes() + run.gradients.bytes() + run.moments.bytes() +
-         run.masks.bytes() + run.dh.bytes();
+         run.evaluation.bytes() + run.parameters.bytes() + run.gradients.bytes() + run.moments.bytes();
 }
 
 }  // namespace genretree

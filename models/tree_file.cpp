@@ -86,7 +86,7 @@ SavedNetworks read_tree_model(const fs::path& path) {
     if (model.node != name || model.below != saved.tree.genres_below_children(node))
       reject("{} is damaged: the network in '{}' belongs to another node, or has other genres below its children",
              path.string(), group_of(name));
-    if (model.classifier.stack.inputs != saved.networks.front().model.classifier.stack.inputs)
+    if (model.classifier.inputs() != saved.networks.front().model.classifier.inputs())
       reject("{} is damaged: the networks of '{}' and '{}' take different numbers for each frame", path.string(),
              saved.tree.nodes().front().name, name);
   }

@@ -49,7 +49,7 @@ Setup make_setup(const Options& options) {
 std::vector<Benchmark> all_benchmarks(const Setup& setup) {
   std::vector<Benchmark> all;
   for (const auto make : {machine_benchmarks, training_benchmarks, piece_benchmarks, scaling_benchmarks,
-                          grid_benchmarks, feature_benchmarks})
+                          grid_benchmarks, feature_benchmarks, cnn_benchmarks})
     std::ranges::move(make(setup), std::back_inserter(all));
   return all;
 }
@@ -61,6 +61,7 @@ std::vector<std::string> names_of(const std::vector<Benchmark>& benchmarks) {
 }
 
 /// Those whose names the regular expression finds; InputError if there are none.
+/// The CNN's, which take a minute and gigabytes, only if the expression itself says "cnn".
 std::vector<Benchmark> selected(std::vector<Benchmark> benchmarks, const std::string& only) {
   std::regex wanted;
   try {
@@ -69,7 +70,10 @@ std::vector<Benchmark> selected(std::vector<Benchmark> benchmarks, const std::st
     reject("--only '{}' is no regular expression: {}", only, error.what());
   }
   const std::vector<std::string> names = names_of(benchmarks);
-  std::erase_if(benchmarks, [&](const Benchmark& benchmark) { return !std::regex_search(benchmark.name, wanted); });
+  const bool with_cnn = only.find("cnn") != std::string::npos;
+  std::erase_if(benchmarks, [&](const Benchmark& benchmark) {
+    return !std::regex_search(benchmark.name, wanted) || (!with_cnn && benchmark.name.starts_with("cnn_"));
+  });
   if (benchmarks.empty()) reject("--only '{}' finds none of:\n  {}", only, join(names, "\n  "));
   return benchmarks;
 }
@@ -83,7 +87,9 @@ ExitCode run(int argc, char** argv) {
                "keep what the --json file has already and is not measured now: what is measured in parts, by the same "
                "program with the same options, comes together in one file")
       ->needs("--json");
-  app.add_option("--only", options.only, "measure only what this regular expression finds, e.g. train_step");
+  app.add_option(
+      "--only", options.only,
+      "measure only what this regular expression finds, e.g. train_step; cnn_step is measured only if it is named");
   app.add_flag("--list", options.list, "measure nothing, list the names");
   app.add_option("--target", options.target, "instruction set, e.g. avx2, or with bf16's unit, e.g. avx3+amx_bf16")
       ->capture_default_str();

@@ -70,7 +70,7 @@ ExitCode classify(int argc, char** argv) {
     warn(
         fmt::format("{} does not know what features it was trained on: any store with {} numbers for each frame is "
                     "taken, right or wrong",
-                    options.model.string(), first.classifier.stack.inputs));
+                    options.model.string(), first.classifier.inputs()));
   const std::vector<Answer> answers = classify_inputs(options.inputs, model, options.jobs, *backend);
   const std::size_t bad = report_bad(answers);
   options.json ? print_json(options.model, model, answers) : print_text(options.model, model, answers);

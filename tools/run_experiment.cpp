@@ -23,6 +23,7 @@
 #include "experiments/runner.hpp"
 #include "experiments/tree_learning.hpp"
 #include "experiments/variants.hpp"
+#include "models/model_file.hpp"
 #include "tools/program.hpp"
 
 namespace fs = std::filesystem;
@@ -91,12 +92,16 @@ std::string megabytes(std::size_t bytes) {
 }
 
 std::string model_line(const Spec& spec, std::size_t genres) {
-  std::string layers;
-  for (std::size_t units : spec.stack.units) layers += fmt::format("LSTM {}, ", units);
-  layers += spec.tree.empty() ? fmt::format("dense {}; {} weights", genres, ParameterLayout(spec.stack, genres).size)
-                              : fmt::format("dense: one such network at each of the tree's {}",
-                                            count_of(spec.tree.nodes().size(), "node"));
-  return fmt::format("{}; preset {}, batch {}, learning rate {}", layers, spec.preset, spec.training.batch,
+  const ClassifierConfig classifier = classifier_of(spec, genres);
+  const std::string layers = describe(classifier);
+  const std::string network =
+      spec.tree.empty() ? fmt::format("{}; {} weights", layers, classifier.parameter_count())
+                        : fmt::format("{}: one such network at each of the tree's {}",
+                                      layers.substr(0, layers.rfind(' ')), count_of(spec.tree.nodes().size(), "node"));
+  const std::string kind =
+      spec.cnn ? fmt::format("dropout {}, initial weights: {}", spec.cnn->dropout, name_of(spec.initialisation))
+               : fmt::format("preset {}", spec.preset);
+  return fmt::format("{}; {}, batch {}, learning rate {}", network, kind, spec.training.batch,
                      spec.training.optimiser.learning_rate);
 }
 

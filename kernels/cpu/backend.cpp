@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/backend.hpp"
 #include "kernels/cpu/classify_loss.hpp"
+#include "kernels/cpu/cnn.hpp"
 #include "kernels/cpu/denormals.hpp"
 #include "kernels/cpu/dropout_masks.hpp"
 #include "kernels/cpu/gather.hpp"
@@ -39,7 +40,8 @@ class CpuBackend : public Backend {
   BackendInfo info() const override {
     return {"cpu", processor_model(), target_name(target_), "interleaved", "fp32",
             // the C library computes exp, log, pow and cos of scalars
-            fmt::format("highway {}.{}.{}, glibc {}", HWY_MAJOR, HWY_MINOR, HWY_PATCH, gnu_get_libc_version())};
+            fmt::format("highway {}.{}.{}, glibc {}, {}", HWY_MAJOR, HWY_MINOR, HWY_PATCH, gnu_get_libc_version(),
+                        onednn_version())};
   }
   Device& device() override { return host_device(); }
 
@@ -74,6 +76,23 @@ class CpuBackend : public Backend {
                      View<double, 1> loss, View<std::int32_t, 1> correct, View<float, 3> dh, View<float, 2> gradients,
                      Queue&) override {
     cpu::classify_loss(config, group, kind, parameters, h, labels, probabilities, loss, correct, dh, gradients);
+  }
+  std::unique_ptr<CnnState> make_cnn_state(const CnnConfig& config, const Group& largest, Mode mode) override {
+    return cpu::make_cnn_state(config, largest, mode);
+  }
+  void cnn_step(const CnnConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
+                View<const float, 4> x, View<const std::int32_t, 2> labels, std::span<const RandomKey> keys,
+                CnnState& state, View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct,
+                View<float, 2> gradients, Queue&) override {
+    const FlushDenormals flush;
+    cpu::cnn_step(config, group, kind, parameters, x, labels, keys, state, probabilities, loss, correct, gradients);
+  }
+  void cnn_evaluate(const CnnConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
+                    View<const float, 4> x, View<const std::int32_t, 2> labels, CnnState& state,
+                    View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct,
+                    Queue&) override {
+    const FlushDenormals flush;
+    cpu::cnn_step(config, group, kind, parameters, x, labels, {}, state, probabilities, loss, correct, {});
   }
   void update(const Optimiser& optimiser, const Group& group, std::span<const std::int64_t> step,
               View<float, 2> parameters, View<const float, 2> gradients, View<float, 3> moments, Queue&) override {

@@ -6,6 +6,26 @@
 
 namespace genretree::cpu {
 
+/// The softmax layer of one run, and its gradients: null in an evaluation.
+struct DenseSoftmax {
+  View<const float, 2> kernel;  ///< [H, C]
+  const float* bias;            ///< [C]
+  float* dkernel;               ///< [H, C]
+  float* dbias;                 ///< [C]
+  std::size_t classes;          ///< of the run: the first of C
+};
+
+/// What rows of a batch cost.
+struct RowsLoss {
+  double loss = 0;
+  std::int32_t correct = 0;
+};
+
+/// Some rows of a batch: adds to the layer's gradients of the mean loss over the `batch_rows` rows of the whole batch.
+///   h [rows, H];  labels [rows];  probabilities [rows, C];  dh [rows, H], or empty in an evaluation
+RowsLoss classify_rows(const DenseSoftmax& layer, Loss kind, View<const float, 2> h, const std::int32_t* labels,
+                       std::size_t batch_rows, View<float, 2> probabilities, View<float, 2> dh);
+
 /// Backend::classify_loss.
 void classify_loss(const StackConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
                    View<const float, 3> h, View<const std::int32_t, 2> labels, View<float, 3> probabilities,

@@ -2,6 +2,7 @@
 
 #include "kernels/reference/backend.hpp"
 #include "kernels/reference/classify_loss.hpp"
+#include "kernels/reference/cnn.hpp"
 #include "kernels/reference/dropout_masks.hpp"
 #include "kernels/reference/gather.hpp"
 #include "kernels/reference/lstm_stack.hpp"
@@ -60,6 +61,21 @@ struct ReferenceStackState final : StackState {
     return values * sizeof(double);
   }
 };
+
+struct ReferenceCnnState final : CnnState {
+  std::size_t bytes() const override { return 0; }
+};
+
+/// Where the parameters of a run with fewer classes than its group lie in the group's layout: calls visit(place in the
+/// run's own layout, place in the group's) for every one that counts.
+template <class Visit>
+void for_each_parameter(const CnnConfig& config, std::size_t classes, std::size_t group_classes, Visit visit) {
+  const CnnLayout own(config, classes), group(config, group_classes);
+  for (std::size_t p = 0; p < own.output.kernel.offset; ++p) visit(p, p);
+  for (std::size_t u = 0; u <= config.units; ++u)  // the last row is the bias
+    for (std::size_t c = 0; c < classes; ++c)
+      visit(own.output.kernel.offset + u * classes + c, group.output.kernel.offset + u * group_classes + c);
+}
 
 class ReferenceBackend final : public Backend {
  public:
@@ -157,6 +173,44 @@ class ReferenceBackend final : public Backend {
         gradients(r, layout.dense_bias.offset + c) = used ? static_cast<float>(result.dbias[c]) : 0;
       }
     }
+  }
+
+  std::unique_ptr<CnnState> make_cnn_state(const CnnConfig&, const Group&, Mode) override {
+    return std::make_unique<ReferenceCnnState>();
+  }
+
+  void cnn_step(const CnnConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
+                View<const float, 4> x, View<const std::int32_t, 2> labels, std::span<const RandomKey> keys, CnnState&,
+                View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct,
+                View<float, 2> gradients, Queue&) override {
+    for (std::size_t r = 0; r < group.runs; ++r) {
+      loss[r] = 0, correct[r] = 0;
+      const std::size_t rows = group.rows[r], classes = group.class_counts[r];
+      if (rows == 0) continue;
+      std::vector<double> own(CnnLayout(config, classes).size);
+      for_each_parameter(config, classes, group.classes,
+                         [&](std::size_t to, std::size_t from) { own[to] = parameters(r, from); });
+      const std::vector<double> inputs = widen_rows(x[r], rows);
+      const CnnResult result =
+          cnn(config, classes, kind, own, view_of(inputs.data(), group.frames, rows, config.bands),
+              labels[r].flat().first(rows), keys.empty() ? std::vector<double>() : cnn_masks(config, rows, keys[r]));
+      loss[r] = result.loss, correct[r] = result.correct;
+      for (std::size_t b = 0; b < rows; ++b)
+        for (std::size_t c = 0; c < group.classes; ++c)
+          probabilities(r, b, c) = c < classes ? static_cast<float>(result.probabilities[b * classes + c]) : 0;
+      if (gradients.empty()) continue;
+      std::ranges::fill(gradients[r].flat(), 0.0f);
+      for_each_parameter(config, classes, group.classes, [&](std::size_t from, std::size_t to) {
+        gradients(r, to) = static_cast<float>(result.gradients[from]);
+      });
+    }
+  }
+
+  void cnn_evaluate(const CnnConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
+                    View<const float, 4> x, View<const std::int32_t, 2> labels, CnnState& state,
+                    View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct,
+                    Queue& queue) override {
+    cnn_step(config, group, kind, parameters, x, labels, {}, state, probabilities, loss, correct, {}, queue);
   }
 
   void update(const Optimiser& optimiser, const Group& group, std::span<const std::int64_t> step,

@@ -120,7 +120,7 @@ TEST_CASE("two classifiers on the same tracks: tracks that are hard for both do 
   CHECK(reversed.high == -difference.low);
 
   std::vector<TrackCount> other = b;
-  other.back().track = "x";
+  other.back().track = std::string("t.x");
   CHECK_THROWS_AS(difference_interval(a, other, 9), InputError);
   other = b;
   other.pop_back();

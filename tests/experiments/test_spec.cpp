@@ -190,10 +190,14 @@ TEST_CASE("errors name file, line and column, the key's path, the value, what is
        "two or more, or none for all"},
       {"model:\n  layers: [{lstm: 128}, {dense: relu}]",
        "sweep.yaml:2:33: model.layers cannot hold 'relu': allowed is a list such as [{lstm: 128}, {lstm: 32}, {dense: "
-       "softmax}]: one to eight lstm layers of 1 to 4096 units, then dense: softmax"},
+       "softmax}]: one to eight lstm layers of 1 to 4096 units, then dense: softmax; or such as [{conv: "
+       "32, pool: 4}, {conv: 16, pool: 2}, {dense: 256}, {dense: softmax}]: one to seven conv layers of 1 to 4096 "
+       "filters with a pool of 1 to 64, a dense layer of 1 to 65536 units, then dense: softmax"},
       {"model: {layers: [{lstm: 0}, {dense: softmax}]}",
        "sweep.yaml:1:25: model.layers cannot hold '0': allowed is a list such as [{lstm: 128}, {lstm: 32}, {dense: "
-       "softmax}]: one to eight lstm layers of 1 to 4096 units, then dense: softmax"},
+       "softmax}]: one to eight lstm layers of 1 to 4096 units, then dense: softmax; or such as [{conv: "
+       "32, pool: 4}, {conv: 16, pool: 2}, {dense: 256}, {dense: softmax}]: one to seven conv layers of 1 to 4096 "
+       "filters with a pool of 1 to 64, a dense layer of 1 to 65536 units, then dense: softmax"},
       // keys that exist only beside others
       {"training: {momentum: 0.5}",
        "sweep.yaml:1:12: training.momentum is only for training.optimizer: sgd; remove it"},

@@ -52,6 +52,24 @@ class WrongBackend final : public Backend {
                           queue);
     spoil("classify_loss", probabilities.data);
   }
+  std::unique_ptr<CnnState> make_cnn_state(const CnnConfig& config, const Group& largest, Mode mode) override {
+    return right_->make_cnn_state(config, largest, mode);
+  }
+  void cnn_step(const CnnConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
+                View<const float, 4> x, View<const std::int32_t, 2> labels, std::span<const RandomKey> keys,
+                CnnState& state, View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct,
+                View<float, 2> gradients, Queue& queue) override {
+    right_->cnn_step(config, group, kind, parameters, x, labels, keys, state, probabilities, loss, correct, gradients,
+                     queue);
+    spoil("cnn_step", gradients.data);
+  }
+  void cnn_evaluate(const CnnConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
+                    View<const float, 4> x, View<const std::int32_t, 2> labels, CnnState& state,
+                    View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct,
+                    Queue& queue) override {
+    right_->cnn_evaluate(config, group, kind, parameters, x, labels, state, probabilities, loss, correct, queue);
+    spoil("cnn_evaluate", probabilities.data);
+  }
   void update(const Optimiser& optimiser, const Group& group, std::span<const std::int64_t> step,
               View<float, 2> parameters, View<const float, 2> gradients, View<float, 3> moments,
               Queue& queue) override {
@@ -97,7 +115,7 @@ TEST_CASE("every operation passes its check on every target, in each precision")
       backends.push_back(make_backend({.device = "cpu", .precision = precision, .target = target}));
     const std::vector<OperationCheck> checks = check_operations(backends, small_tables());
     INFO(check_table(checks, targets));
-    CHECK(checks.size() == 14);
+    CHECK(checks.size() == 16);
     for (const OperationCheck& check : checks) CHECK((check.passed() && check.errors.size() == targets.size()));
     CHECK_THAT(check_table(checks, targets), Catch::Contains(targets.back()) && !Catch::Contains("FAILED"));
   }
@@ -105,7 +123,8 @@ TEST_CASE("every operation passes its check on every target, in each precision")
 
 TEST_CASE("an operation that gets one number wrong fails its checks and no others") {
   const std::vector<std::string> wrong{"nothing",       "spectral_features", "gather",        "dropout_masks",
-                                       "stack_forward", "stack_backward",    "classify_loss", "update"};
+                                       "stack_forward", "stack_backward",    "classify_loss", "update",
+                                       "cnn_step",      "cnn_evaluate"};
   std::vector<std::unique_ptr<Backend>> backends;
   for (const std::string& operation : wrong)
     backends.push_back(std::make_unique<WrongBackend>(operation, operation == "update" ? std::nanf("") : 0.5f));

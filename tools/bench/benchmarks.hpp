@@ -9,6 +9,7 @@ namespace genretree::bench {
 
 std::vector<Benchmark> machine_benchmarks(const Setup& setup);   // machine.cpp
 std::vector<Benchmark> training_benchmarks(const Setup& setup);  // training.cpp
+std::vector<Benchmark> cnn_benchmarks(const Setup& setup);       // cnn.cpp
 std::vector<Benchmark> piece_benchmarks(const Setup& setup);     // pieces.cpp
 std::vector<Benchmark> scaling_benchmarks(const Setup& setup);   // scaling.cpp
 std::vector<Benchmark> grid_benchmarks(const Setup& setup);      // grid.cpp

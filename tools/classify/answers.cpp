@@ -30,7 +30,7 @@ void check_store(const fs::path& path, const FeatureStore& store, const Model& m
         "{} holds other features than the model was trained on: {}. Extract them again with the model's parameters, or "
         "give classify the audio",
         path.string(), differing_features(store.config, *model.features, "in the store", "in the model"));
-  const std::size_t width = store.view().shape[2], inputs = model.classifier.stack.inputs;
+  const std::size_t width = store.view().shape[2], inputs = model.classifier.inputs();
   if (width != inputs)
     reject("{} holds {} numbers for each frame, but the model takes {}", path.string(), width, inputs);
 }
@@ -144,7 +144,7 @@ void refuse_audio_without_features(const fs::path& model_path, const std::vector
       reject(
           "{} does not know its features, so it cannot take {}. Convert it again with --features STORE (a store with "
           "the features that it was trained on), or give it feature stores with {} numbers for each frame",
-          model_path.string(), input.string(), first_of(model).classifier.stack.inputs);
+          model_path.string(), input.string(), first_of(model).classifier.inputs());
 }
 
 Agreement agreement_of(const SavedNetworks& model, const std::vector<Answer>& answers) {

@@ -21,11 +21,8 @@ bool is_single_node(const SavedNetworks& model) {
 
 /// "LSTM 128, LSTM 32, dense 6", or of a tree "LSTM 128, LSTM 32, dense at each node"
 std::string network_of(const SavedNetworks& model) {
-  const ClassifierConfig& classifier = model.networks.front().model.classifier;
-  if (model.tree.empty()) return describe(classifier);
-  std::string layers;
-  for (const std::size_t units : classifier.stack.units) layers += fmt::format("LSTM {}, ", units);
-  return layers + "dense at each node";
+  const std::string network = describe(model.networks.front().model.classifier);
+  return model.tree.empty() ? network : network.substr(0, network.rfind("dense ")) + "dense at each node";
 }
 
 /// "jazz 63.2 %, blues 20.1 %, …", the most probable first.

@@ -1,0 +1,87 @@
+#include "core/error.hpp"
+#include "models/network.hpp"
+
+namespace genretree {
+namespace {
+
+class LstmNetwork final : public Network {
+ public:
+  LstmNetwork(const StackConfig& stack, const Group& largest, Mode mode, Backend& backend)
+      : backend_(backend),
+        stack_(stack),
+        batch_(largest.batch),
+        state_(backend.make_stack_state(stack, largest, mode)),
+        h_(backend.device(), largest.batch * stack.outputs()) {
+    if (mode == Mode::inference) return;
+    dh_ = Buffer<float>(backend.device(), h_.size());
+    if (stack.has_dropout()) masks_ = Buffer<float>(backend.device(), MaskLayout(stack, batch_).size);
+  }
+
+  void step(const Batch& batch, Loss kind, const RandomKey& key, View<float, 2> gradients, Queue& queue) override {
+    View<float, 2> masks;
+    if (stack_.has_dropout()) {
+      masks = masks_.view(1, masks_.size());
+      backend_.dropout_masks(stack_, batch.group, {&key, 1}, masks, queue);
+    }
+    const View<float, 3> h = output_view(h_), dh = output_view(dh_);
+    backend_.stack_forward(stack_, batch.group, batch.parameters, batch.x, masks, Mode::training, *state_, h, queue);
+    backend_.classify_loss(stack_, batch.group, kind, batch.parameters, h, batch.labels, batch.probabilities,
+                           batch.loss, batch.correct, dh, gradients, queue);
+    backend_.stack_backward(stack_, batch.group, batch.parameters, batch.x, masks, dh, *state_, gradients, queue);
+  }
+
+  void evaluate(const Batch& batch, Loss kind, Queue& queue) override {
+    const View<float, 3> h = output_view(h_);
+    backend_.stack_forward(stack_, batch.group, batch.parameters, batch.x, {}, Mode::inference, *state_, h, queue);
+    backend_.classify_loss(stack_, batch.group, kind, batch.parameters, h, batch.labels, batch.probabilities,
+                           batch.loss, batch.correct, {}, {}, queue);
+  }
+
+  std::size_t bytes() const override { return state_->bytes() + h_.bytes() + dh_.bytes() + masks_.bytes(); }
+
+ private:
+  View<float, 3> output_view(Buffer<float>& buffer) const { return buffer.view(1, batch_, stack_.outputs()); }
+
+  Backend& backend_;
+  StackConfig stack_;
+  std::size_t batch_;
+  std::unique_ptr<StackState> state_;
+  Buffer<float> h_, dh_, masks_;  ///< [1, B, H], [1, B, H], [1, D]; the last two for training
+};
+
+class CnnNetwork final : public Network {
+ public:
+  CnnNetwork(const CnnConfig& cnn, const Group& largest, Mode mode, Backend& backend)
+      : backend_(backend), cnn_(cnn), state_(backend.make_cnn_state(cnn, largest, mode)) {}
+
+  void step(const Batch& batch, Loss kind, const RandomKey& key, View<float, 2> gradients, Queue& queue) override {
+    const std::span<const RandomKey> keys = cnn_.dropout > 0 ? std::span(&key, 1) : std::span<const RandomKey>();
+    backend_.cnn_step(cnn_, batch.group, kind, batch.parameters, batch.x, batch.labels, keys, *state_,
+                      batch.probabilities, batch.loss, batch.correct, gradients, queue);
+  }
+
+  void evaluate(const Batch& batch, Loss kind, Queue& queue) override {
+    backend_.cnn_evaluate(cnn_, batch.group, kind, batch.parameters, batch.x, batch.labels, *state_,
+                          batch.probabilities, batch.loss, batch.correct, queue);
+  }
+
+  std::size_t bytes() const override { return state_->bytes(); }
+
+ private:
+  Backend& backend_;
+  CnnConfig cnn_;
+  std::unique_ptr<CnnState> state_;
+};
+
+}  // namespace
+
+std::unique_ptr<Network> make_network(const ClassifierConfig& classifier, const Group& largest, Mode mode,
+                                      Backend& backend) {
+  if (!classifier.cnn) return std::make_unique<LstmNetwork>(classifier.stack, largest, mode, backend);
+  if (const std::size_t frames = classifier.cnn->feature_frames(); largest.frames != frames)
+    reject("the clips have {} frames, but this CNN takes exactly {}. Extract the features with that number of frames",
+           largest.frames, frames);
+  return std::make_unique<CnnNetwork>(*classifier.cnn, largest, mode, backend);
+}
+
+}  // namespace genretree
