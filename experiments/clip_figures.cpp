@@ -153,6 +153,8 @@ ImageColumn mfcc_column(const std::vector<ClipImages>& clips, const FeatureConfi
   return column;
 }
 
+std::size_t frames_of(const ClipImages& clip) { return std::max(clip.mfcc.rows, clip.log_mel.rows); }
+
 constexpr double top = 100, row_height = 132, name_height = 22, image_height = 94, bottom = 50;
 
 /// A data block of one image, a line for each row of pixels.
@@ -170,7 +172,7 @@ std::string image_plot(const ImageColumn& column, const ClipImages& clip, std::s
                        double seconds_per_frame, double longest, std::size_t height) {
   const Matrix& image = column.images[row];
   const double image_top = top + row_height * static_cast<double>(row) + name_height, h = static_cast<double>(height);
-  const double step = static_cast<double>(clip.mfcc.rows) / static_cast<double>(image.rows) * seconds_per_frame;
+  const double step = static_cast<double>(frames_of(clip)) / static_cast<double>(image.rows) * seconds_per_frame;
   const double first = static_cast<double>(column.first_number) - 0.5, numbers = static_cast<double>(column.numbers),
                pixel_rows = static_cast<double>(image.columns);
   const bool is_last = row + 1 == rows;
@@ -230,16 +232,18 @@ std::string draw_waveforms(const std::vector<Waveform>& waveforms, unsigned samp
 
 std::string draw_spectra(const std::vector<ClipImages>& clips, const FeatureConfig& config,
                          const std::string& heading) {
-  const bool with_mel = std::ranges::all_of(clips, [](const ClipImages& clip) { return clip.log_mel.rows > 0; });
+  const auto all_have = [&](Matrix ClipImages::*image) {
+    return std::ranges::all_of(clips, [image](const ClipImages& clip) { return (clip.*image).rows > 0; });
+  };
   std::vector<ImageColumn> columns;
-  if (with_mel) columns.push_back(mel_column(clips, config));
-  columns.push_back(mfcc_column(clips, config, with_mel ? 545 : 70));
+  if (all_have(&ClipImages::log_mel)) columns.push_back(mel_column(clips, config));
+  if (all_have(&ClipImages::mfcc)) columns.push_back(mfcc_column(clips, config, columns.empty() ? 70 : 545));
 
   const std::size_t rows = clips.size();
   const auto height = static_cast<std::size_t>(top + row_height * static_cast<double>(rows) + bottom - 10);
   const double seconds_per_frame = static_cast<double>(config.hop) / config.sample_rate;
   std::size_t longest = 0;
-  for (const ClipImages& clip : clips) longest = std::max(longest, clip.mfcc.rows);
+  for (const ClipImages& clip : clips) longest = std::max(longest, frames_of(clip));
   // viridis of matplotlib: even steps for the eye, and in grey from dark to light
   std::string script = terminal("figure8", height) +
                        "set palette maxcolors 32 defined (0 '#440154', 1 '#482878', 2 '#3E4989', 3 '#31688E', "

@@ -21,13 +21,13 @@ std::string draw_waveforms(const std::vector<Waveform>& waveforms, unsigned samp
 /// A clip's features as images.
 struct ClipImages {
   std::string genre, track;
-  Matrix mfcc;     ///< [frames, coefficients]
-  Matrix log_mel;  ///< [frames, mels] dB; no rows where there is no audio to take it from
+  Matrix mfcc;     ///< [frames, coefficients]; no rows where there are none
+  Matrix log_mel;  ///< [frames, mels] dB; no rows where there is none
 };
 
-/// A row for each clip: its log-mel spectrogram (if every clip has one) and its MFCCs, the colours of a column on one
-/// scale. Columns of pixels are means of frames. C0 is not shown: it lies far below the others. `config` is that of the
-/// MFCCs. Transparent, in the page's own colour; colours that also grey tells apart.
+/// A row for each clip: its log-mel spectrogram and its MFCCs (what every clip has of these, at least one), the colours
+/// of a column on one scale. Columns of pixels are means of frames. C0 is not shown: it lies far below the others.
+/// `config` is that of the MFCCs. Transparent, in the page's own colour; colours that also grey tells apart.
 std::string draw_spectra(const std::vector<ClipImages>& clips, const FeatureConfig& config, const std::string& heading);
 
 }  // namespace genretree

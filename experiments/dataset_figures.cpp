@@ -18,11 +18,6 @@ namespace {
 /// What stands above every figure.
 std::string heading_of(const Data& data) { return printable(data.summary.name); }
 
-std::string mfcc_text(const FeatureConfig& features) {
-  return fmt::format("MFCC {} to {}", features.first_coefficient,
-                     features.first_coefficient + features.coefficients - 1);
-}
-
 /// Runs `draw`; what it rejects is left out with its reason.
 template <class Draw>
 void try_to_draw(DatasetFigures& all, const std::string& name, Draw draw) {
@@ -66,7 +61,7 @@ Audio audio_of(const Data& data, std::size_t clip) {
   return audio;
 }
 
-/// [frames, coefficients] of a clip as the store has them, without padding.
+/// [frames, width] of a clip as the store has them, without padding.
 Matrix stored_features(const FeatureStore& store, std::size_t clip) {
   Matrix features(real_frames(store, clip), store.config.width());
   std::copy_n(store.view()[clip].data, features.values.size(), features.values.begin());
@@ -87,47 +82,74 @@ ReportFigure figure7(const Data& data) {
           draw_waveforms(waveforms, store.config.sample_rate, heading_of(data))};
 }
 
-/// The log-mel spectrogram of a clip, as many frames as the store has of it.
-Matrix log_mel_image(const Data& data, std::size_t clip, Backend& backend, Queue& queue) {
-  FeatureConfig config = data.store.config;
-  config.kind = FeatureKind::log_mel;
+/// The same features but of this kind. Of another as MFCCs: the first 13, or fewer of fewer mel bands.
+FeatureConfig of_kind(FeatureConfig config, FeatureKind kind) {
+  if (config.kind == kind) return config;
+  const FeatureConfig usual;
+  config.kind = kind;
+  config.first_coefficient = usual.first_coefficient;  // which no kind but MFCCs may choose
+  config.coefficients = kind == FeatureKind::mfcc ? std::min(usual.coefficients, config.mels) : usual.coefficients;
+  return config;
+}
+
+/// Whether features of this kind are there or can be taken from the audio.
+bool has_kind(const Data& data, FeatureKind kind) { return data.store.config.kind == kind || !data.clips.empty(); }
+
+/// [frames, width] of a clip in features of this kind, as many frames as the store has of it: from the store if it is
+/// of this kind, else from the audio; no rows where there is none.
+Matrix features_of_kind(const Data& data, std::size_t clip, FeatureKind kind, Backend& backend, Queue& queue) {
+  const FeatureConfig config = of_kind(data.store.config, kind);
+  if (data.store.config.kind == kind) return stored_features(data.store, clip);
+  if (data.clips.empty()) return Matrix(0, config.width());
   Matrix image(real_frames(data.store, clip), config.width());
-  const std::vector<float> rows =
-      clip_features(audio_of(data, clip), data.store.tracks[clip], config, backend, queue);
+  const std::vector<float> rows = clip_features(audio_of(data, clip), data.store.tracks[clip], config, backend, queue);
   std::copy_n(rows.begin(), std::min(rows.size(), image.values.size()), image.values.begin());
   image.rows = std::min(image.rows, rows.size() / image.columns);
   image.values.resize(image.rows * image.columns);
   return image;
 }
 
-ReportFigure figure8(const Data& data, Backend& backend, bool with_audio) {
+std::string figure8_caption(const Data& data, const std::vector<std::size_t>& clips) {
+  const FeatureConfig& heard = data.store.config;
+  const FeatureConfig mfcc = of_kind(heard, FeatureKind::mfcc);
+  std::string text = fmt::format("The first clip of each genre by track name ({}) of {}.", names_of(data.store, clips),
+                                 heading_of(data));
+  if (heard.kind != FeatureKind::mfcc) text += fmt::format(" The network hears: {}.", describe_frame(heard));
+  if (has_kind(data, FeatureKind::log_mel))
+    text += " Log-mel power spectrograms, down to 80 dB below the loudest value.";
+  if (has_kind(data, FeatureKind::mfcc))
+    text += fmt::format(
+        " {}{}; colours beyond the middle 90 % of the values are those of the ends.", describe_frame(mfcc),
+        mfcc.first_coefficient == 0 && mfcc.coefficients > 1 ? ", without 0, which lies far below the others" : "");
+  return text + fmt::format(
+                    " Window {}, hop {}, {} mel bands at {} Hz; a column of pixels is the mean of neighbouring "
+                    "frames.",
+                    heard.n_fft, heard.hop, heard.mels, heard.sample_rate);
+}
+
+ReportFigure figure8(const Data& data, Backend& backend) {
   const FeatureStore& store = data.store;
+  if (!has_kind(data, FeatureKind::log_mel) && !has_kind(data, FeatureKind::mfcc))
+    reject("the data set is a feature store of kind {}, which holds no audio to take other features from",
+           name_of(store.config.kind));
   const std::unique_ptr<Queue> queue = backend.device().make_queue();
   const std::vector<std::size_t> clips = first_clips(store);
   std::vector<ClipImages> images;
   for (const std::size_t clip : clips)
     images.push_back({store.genres[static_cast<std::size_t>(store.labels[clip])], store.tracks[clip],
-                      stored_features(store, clip),
-                      with_audio ? log_mel_image(data, clip, backend, *queue) : Matrix(0, store.config.mels)});
-  const FeatureConfig& config = store.config;
-  const std::string caption = fmt::format(
-      "The first clip of each genre by track name ({}) of {}.{} {}{}; colours beyond the middle 90 % of the values "
-      "are those of the ends. Window {}, hop {}, {} mel bands at {} Hz; a column of pixels is the mean of neighbouring "
-      "frames.",
-      names_of(store, clips), heading_of(data),
-      with_audio
-          ? " Log-mel power spectrograms, down to 80 dB below the loudest value."
-          : "",
-      mfcc_text(config),
-      config.first_coefficient == 0 && config.coefficients > 1 ? ", without 0, which lies far below the others" : "",
-      config.n_fft, config.hop, config.mels, config.sample_rate);
-  return {"figure8.svg", "Figure 8: what the network hears", caption, draw_spectra(images, config, heading_of(data))};
+                      features_of_kind(data, clip, FeatureKind::mfcc, backend, *queue),
+                      features_of_kind(data, clip, FeatureKind::log_mel, backend, *queue)});
+  return {"figure8.svg", "Figure 8: what the network hears", figure8_caption(data, clips),
+          draw_spectra(images, of_kind(store.config, FeatureKind::mfcc), heading_of(data))};
 }
 
 // ---------------------------------------------------------------------------------------------------- the whole data set
 
 std::string statistics_text(const FeatureConfig& config) {
-  return fmt::format("the mean and the standard deviation of each of {} over a clip's frames", mfcc_text(config));
+  const std::string numbers = config.kind == FeatureKind::mfcc
+                                  ? describe_frame(config)
+                                  : fmt::format("{} spectral features ({})", config.width(), describe_frame(config));
+  return fmt::format("the mean and the standard deviation of each of {} over a clip's frames", numbers);
 }
 
 std::string scatter_csv(const FeatureStore& store, const PrincipalComponents& components) {
@@ -227,16 +249,18 @@ DatasetFigures draw_dataset_figures(const Spec& spec, const Data& data, Backend&
   DatasetFigures all;
   all.figures.push_back(
       {"figure6.svg", spec.tree.empty() ? "Figure 6: the network" : "Figure 6: the networks of the tree",
-       fmt::format("Frames × numbers that come out of each layer for one clip, and its parameters. Experiment {}, {}, "
-                   "{}.",
-                   spec.experiment, count_of(data.store.genres.size(), "genre"), describe(spec.features)),
+       fmt::format("{} that come out of each layer for one clip, and its parameters. Experiment {}, {}, {}.",
+                   spec.cnn ? "Rows × columns × channels" : "Frames × numbers", spec.experiment,
+                   count_of(data.store.genres.size(), "genre"), describe(spec.features)),
        draw_network(spec, data.store.genres, heading_of(data))});
   try_to_draw(all, "Figure 7 (waveforms)", [&] { all.figures.push_back(figure7(data)); });
-  const bool with_audio = !data.clips.empty();
-  if (!with_audio)
-    all.left_out.push_back(
-        "The log-mel half of Figure 8 is left out: the data set is a feature store, which holds no audio");
-  try_to_draw(all, "Figure 8 (features)", [&] { all.figures.push_back(figure8(data, backend, with_audio)); });
+  try_to_draw(all, "Figure 8 (features)", [&] {
+    all.figures.push_back(figure8(data, backend));
+    for (const auto& [kind, name] : {std::pair(FeatureKind::log_mel, "log-mel"), {FeatureKind::mfcc, "MFCC"}})
+      if (!has_kind(data, kind))
+        all.left_out.push_back(fmt::format(
+            "The {} half of Figure 8 is left out: the data set is a feature store, which holds no audio", name));
+  });
   const Matrix statistics = clip_statistics(data.store);
   try_to_draw(all, "Figure 13 (scatter)", [&] { add_scatter(all, data, statistics); });
   try_to_draw(all, "The similarity of genres", [&] { add_similarity(all, data, statistics); });

@@ -19,9 +19,9 @@ struct DatasetFigures {
 };
 
 /// Draws figure6.svg, figure7.svg, figure8.svg, figure13.svg and similarity.svg, each of which names the data set. A
-/// clip of each genre is heard again for Figures 7 and 8; Figure 7 and the log-mel half of Figure 8 are left out where
-/// the data set is a feature store, which has no audio, and Figure 13 or the similarity where there are too few clips.
-/// Error if gnuplot is missing.
+/// clip of each genre is heard again for Figures 7 and 8, whatever kind of features the network has. Where the data
+/// set is a feature store, which has no audio, Figure 7 is left out, and of Figure 8 what the store does not hold;
+/// where there are too few clips, Figure 13 or the similarity. Error if gnuplot is missing.
 DatasetFigures draw_dataset_figures(const Spec& spec, const Data& data, Backend& backend);
 
 /// Writes them, and index.html, which needs none of the other files, each whole or not at all.

@@ -3,6 +3,7 @@
 
 #include "core/text.hpp"
 #include "experiments/network_figure.hpp"
+#include "experiments/plan.hpp"
 #include "experiments/report_content.hpp"
 
 namespace genretree {
@@ -23,12 +24,26 @@ struct Network {
 };
 
 std::vector<Network> networks_of(const Spec& spec, std::size_t genres) {
-  if (spec.tree.empty()) return {{"", "", network_layers(spec.stack, spec.features.frames, genres)}};
+  const auto layers = [&](std::size_t classes) {
+    return network_layers(classifier_of(spec, classes), spec.features.frames);
+  };
+  if (spec.tree.empty()) return {{"", "", layers(genres)}};
   std::vector<Network> networks;
   for (const TreeNode& node : spec.tree.nodes())
-    networks.push_back({printable(node.name), printable(join(node.children)),
-                        network_layers(spec.stack, spec.features.frames, node.children.size())});
+    networks.push_back({printable(node.name), printable(join(node.children)), layers(node.children.size())});
   return networks;
+}
+
+/// What stands below the networks.
+std::vector<std::string> footer_of(const Spec& spec, const std::vector<Network>& networks, std::size_t genres) {
+  if (spec.learned_tree_epochs > 0)
+    return {"The tree is learned from the answers of this network.", "Each of its nodes has such a network too, with",
+            fmt::format("{} parameters for each child in the last layer.",
+                        thousands(networks.front().layers.back().parameters / genres))};
+  if (networks.size() == 1) return {};
+  std::size_t parameters = 0;
+  for (const Network& network : networks) parameters += network.parameters();
+  return {fmt::format("{} networks, {} parameters", networks.size(), thousands(parameters))};
 }
 
 std::vector<std::string> lines_of(const NetworkLayer& layer) {
@@ -97,11 +112,29 @@ std::string column(const Network& network, double middle, double top, double wid
   return svg + text(middle, top - 0.3 * line_height, fmt::format("{} in all", thousands(network.parameters())), quiet);
 }
 
-}  // namespace
+// -------------------------------------------------------------------------------------------------------------- layers
 
-std::vector<NetworkLayer> network_layers(const StackConfig& stack, std::size_t frames, std::size_t classes) {
-  const ParameterLayout layout(stack, classes);
-  std::vector<NetworkLayer> layers = {{"input", fmt::format("{} × {}", frames, stack.inputs)}};
+std::string shape_of(const CnnConfig::Image& image) {
+  return fmt::format("{} × {} × {}", image.rows, image.columns, image.channels);
+}
+
+std::size_t parameters_of(const CnnLayout::Layer& layer) { return layer.kernel.size() + layer.bias.size(); }
+
+void add_cnn(std::vector<NetworkLayer>& layers, const CnnConfig& cnn, const CnnLayout& layout) {
+  layers.push_back({fmt::format("image of {}", count_of(cnn.channels, "channel")), shape_of(cnn.image(0))});
+  if (cnn.standardise)
+    layers.push_back({"standardise, not trained", shape_of(cnn.image(0)), layout.mean.size() + layout.scale.size()});
+  for (std::size_t s = 0; s < cnn.stages.size(); ++s) {
+    const auto [filters, pool] = cnn.stages[s];
+    layers.push_back({fmt::format("conv {0} ({1} × {1}), ReLU, pool {2} × {2}", filters, CnnConfig::kernel, pool),
+                      shape_of(cnn.image(s + 1)), parameters_of(layout.stages[s])});
+  }
+  layers.push_back({"dense, ReLU", fmt::format("{}", cnn.units), parameters_of(layout.hidden)});
+  layers.push_back({"dense, softmax", "", parameters_of(layout.output)});
+}
+
+void add_stack(std::vector<NetworkLayer>& layers, const StackConfig& stack, std::size_t frames,
+               const ParameterLayout& layout) {
   for (std::size_t i = 0; i < stack.layers(); ++i) {
     const ParameterLayout::Layer& layer = layout.layers[i];
     const bool is_last = i + 1 == stack.layers();  // of which only the output after the last frame goes on
@@ -109,8 +142,18 @@ std::vector<NetworkLayer> network_layers(const StackConfig& stack, std::size_t f
                       is_last ? fmt::format("{}", stack.units[i]) : fmt::format("{} × {}", frames, stack.units[i]),
                       layer.kernel.size() + layer.recurrent.size() + layer.bias.size()});
   }
-  layers.push_back(
-      {"dense, softmax", fmt::format("{}", classes), layout.dense_kernel.size() + layout.dense_bias.size()});
+  layers.push_back({"dense, softmax", "", layout.dense_kernel.size() + layout.dense_bias.size()});
+}
+
+}  // namespace
+
+std::vector<NetworkLayer> network_layers(const ClassifierConfig& classifier, std::size_t frames) {
+  std::vector<NetworkLayer> layers = {{"input", fmt::format("{} × {}", frames, classifier.inputs())}};
+  if (classifier.cnn)
+    add_cnn(layers, *classifier.cnn, CnnLayout(*classifier.cnn, classifier.classes));
+  else
+    add_stack(layers, classifier.stack, frames, ParameterLayout(classifier.stack, classifier.classes));
+  layers.back().shape = fmt::format("{}", classifier.classes);
   return layers;
 }
 
@@ -118,21 +161,22 @@ std::string draw_network(const Spec& spec, const std::vector<std::string>& genre
   const std::vector<Network> networks = networks_of(spec, genres.size());
   const std::size_t columns = std::min(networks.size(), most_in_a_row), rows = (networks.size() - 1) / columns + 1;
   const double box_width = width_of(networks), row_height = height_of(networks.front()) + gap;
+  const std::vector<std::string> footer = footer_of(spec, networks, genres.size());
+  std::size_t longest_line = characters(heading);
+  for (const std::string& line : footer) longest_line = std::max(longest_line, characters(line));
   const double width = std::max(static_cast<double>(columns) * (box_width + gap),
-                                letter * static_cast<double>(characters(heading)) + 2 * padding);
+                                letter * static_cast<double>(longest_line) + 2 * padding);
   const double top = 2 * line_height;
   std::string body = text(width / 2, line_height, printable(heading));
-  std::size_t parameters = 0;
   for (std::size_t i = 0; i < networks.size(); ++i) {
     const std::size_t in_this_row = std::min(columns, networks.size() - i / columns * columns);
     const double place = static_cast<double>(i % columns) - (static_cast<double>(in_this_row) - 1) / 2;
     body += column(networks[i], width / 2 + place * (box_width + gap),
                    top + static_cast<double>(i / columns) * row_height, box_width);
-    parameters += networks[i].parameters();
   }
   double height = top + static_cast<double>(rows) * row_height - gap + padding;
-  if (networks.size() > 1) {
-    body += text(width / 2, height, fmt::format("{} networks, {} parameters", networks.size(), thousands(parameters)));
+  for (const std::string& line : footer) {
+    body += text(width / 2, height, line);
     height += line_height;
   }
   return fmt::format(

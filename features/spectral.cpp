@@ -49,22 +49,6 @@ void check_range(const char* key, std::size_t value, std::size_t low, std::size_
   if (value < low || value > high) reject("features: {} is {}, but must be from {} to {}", key, value, low, high);
 }
 
-std::string contents_of_frame(const FeatureConfig& config) {
-  switch (config.kind) {
-    case FeatureKind::mfcc:
-      return fmt::format("MFCC {} to {} (coefficients: [{}, {}])", config.first_coefficient,
-                         config.first_coefficient + config.coefficients - 1, config.first_coefficient,
-                         config.coefficients);
-    case FeatureKind::log_mel:
-      return "log-mel spectrogram in dB";
-    case FeatureKind::mel:
-      return "mel spectrogram of power";
-    case FeatureKind::spectral33:
-      return "13 MFCC, spectral centroid, 12 chroma, 7 spectral contrasts";
-  }
-  fail("a feature kind has no description");
-}
-
 // --- tables ---
 
 std::vector<SpectralFeature> wanted_features(FeatureKind kind) {
@@ -348,9 +332,26 @@ std::string differing_features(const FeatureConfig& a, const FeatureConfig& b, s
   return join(parts);
 }
 
+std::string describe_frame(const FeatureConfig& config) {
+  switch (config.kind) {
+    case FeatureKind::mfcc:
+      return fmt::format("MFCC {} to {}", config.first_coefficient, config.first_coefficient + config.coefficients - 1);
+    case FeatureKind::log_mel:
+      return "log-mel spectrogram in dB";
+    case FeatureKind::mel:
+      return "mel spectrogram of power";
+    case FeatureKind::spectral33:
+      return "13 MFCC, spectral centroid, 12 chroma, 7 spectral contrasts";
+  }
+  fail("a feature kind has no description");
+}
+
 std::string describe(const FeatureConfig& config) {
-  return fmt::format("{}, {} frames; window {}, hop {}, {} mel bands at {} Hz; compat: {}; pad: {}",
-                     contents_of_frame(config), config.frames, config.n_fft, config.hop, config.mels,
+  const std::string key = config.kind == FeatureKind::mfcc
+                              ? fmt::format(" (coefficients: [{}, {}])", config.first_coefficient, config.coefficients)
+                              : "";
+  return fmt::format("{}{}, {} frames; window {}, hop {}, {} mel bands at {} Hz; compat: {}; pad: {}",
+                     describe_frame(config), key, config.frames, config.n_fft, config.hop, config.mels,
                      config.sample_rate, name_of(config.compat), name_of(config.pad));
 }
 

@@ -69,6 +69,9 @@ FeatureConfig feature_config_from_json(const std::string& json);
 std::string differing_features(const FeatureConfig& a, const FeatureConfig& b, std::string_view there = "there",
                                std::string_view here = "here");
 
+/// What a frame holds, for people: "MFCC 1 to 13", "log-mel spectrogram in dB".
+std::string describe_frame(const FeatureConfig& config);
+
 /// The configuration on one line for people: "MFCC 1 to 13 (coefficients: [1, 13]), 1293 frames; window 2048, hop 512,
 /// 128 mel bands at 22050 Hz; compat: librosa-0.6; pad: edge".
 std::string describe(const FeatureConfig& config);

@@ -24,7 +24,7 @@ struct Matrix {
 /// Frames of a clip that come from its audio, at least 1: the rest is padding.
 std::size_t real_frames(const FeatureStore& store, std::size_t clip);
 
-/// [clips, 2 K] of a store with K coefficients: the mean of each coefficient over a clip's real frames, then the
+/// [clips, 2 F] of a store with F features a frame: the mean of each feature over a clip's real frames, then the
 /// standard deviation of each (the root of the mean squared distance from the mean).
 Matrix clip_statistics(const FeatureStore& store);
 

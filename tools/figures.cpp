@@ -1,4 +1,5 @@
 // figures FILE.yaml --out DIR: draws what the paper shows of its data set and its network, for an experiment's.
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "core/worker_pool.hpp"
 #include "experiments/dataset_figures.hpp"
 #include "experiments/figures.hpp"
+#include "experiments/variants.hpp"
 #include "tools/program.hpp"
 
 using namespace genretree;
@@ -16,15 +18,32 @@ using namespace genretree;
 namespace {
 
 struct Options {
-  std::string file, dataset;
+  std::string file, dataset, variant;
   std::vector<std::string> assignments;
   std::filesystem::path out, cache;
   std::size_t jobs = available_cores();
   bool strict = false;
 };
 
+/// The file's experiment, or that of its variants which was asked for.
+Spec read_experiment(const Options& options) {
+  const ExperimentFile file = load_experiment(options.file, options.assignments, options.dataset);
+  std::vector<std::string> names;
+  for (const Variant& variant : file.variants) names.push_back(variant.name);
+  const auto found = std::ranges::find(names, options.variant);
+  if (found != names.end()) return file.variants[static_cast<std::size_t>(found - names.begin())].spec;
+  if (!names.empty() && options.variant.empty())
+    reject("{} has several experiments. Choose one of them with --variant: {}", options.file, join(names));
+  if (!names.empty())
+    reject("{} has no variant '{}'{}. It has: {}", options.file, options.variant, did_you_mean(options.variant, names),
+           join(names));
+  if (!options.variant.empty())
+    reject("--variant is '{}', but {} has no variants. Leave it out", options.variant, options.file);
+  return file.spec;
+}
+
 ExitCode run(const Options& options) {
-  const Spec spec = load_spec(options.file, options.assignments, options.dataset);
+  const Spec spec = read_experiment(options);
   check_gnuplot();
   make_writable_folder(options.out);
   const std::unique_ptr<Backend> backend = make_backend(spec.backend);
@@ -61,6 +80,7 @@ ExitCode figures_program(int argc, char** argv) {
                  "folder of audio or feature store (.h5), or built-in, or gtzan; in place of the file's data set");
   app.add_option("--set", options.assignments, "key=value, in place of a key of the file; any number of times")
       ->allow_extra_args(false);
+  app.add_option("--variant", options.variant, "which experiment of a file with variants");
   app.add_option("--out", options.out, "folder of the figures")->required();
   app.add_option("--cache", options.cache,
                  "folder of extracted features (default: $GENRETREE_CACHE, else ~/.cache/genretree)");

@@ -60,21 +60,62 @@ const ReportFigure& figure(const DatasetFigures& all, const std::string& file) {
   return *found;
 }
 
+/// The layers as text, which says in one comparison what differs: "LSTM 128 | 1293 × 128 | 72704".
+std::vector<std::string> texts_of(const std::vector<NetworkLayer>& layers) {
+  std::vector<std::string> texts;
+  for (const NetworkLayer& layer : layers)
+    texts.push_back(fmt::format("{} | {} | {}", layer.name, layer.shape, layer.parameters));
+  return texts;
+}
+
+std::size_t parameters_of(const std::vector<NetworkLayer>& layers) {
+  std::size_t sum = 0;
+  for (const NetworkLayer& layer : layers) sum += layer.parameters;
+  return sum;
+}
+
+/// The CNN of cnn.yaml: 599 × 128 × 2 after 600 frames of 128 bands.
+CnnConfig small_cnn() {
+  CnnConfig cnn;
+  cnn.frames = 599;
+  cnn.bands = 128;
+  cnn.channels = 2;
+  cnn.stages = {{8, 4}, {16, 2}, {16, 2}};
+  cnn.units = 64;
+  cnn.standardise = true;
+  return cnn;
+}
+
 TEST_CASE("the layers of the paper's network, with Keras's counts of parameters", "[figures]") {
-  StackConfig stack;
-  stack.inputs = 13;
-  stack.units = {128, 32};
-  const std::vector<NetworkLayer> layers = network_layers(stack, 1293, 6);
-  std::vector<std::string> names, shapes;
-  std::vector<std::size_t> parameters;
-  for (const NetworkLayer& layer : layers) {
-    names.push_back(layer.name);
-    shapes.push_back(layer.shape);
-    parameters.push_back(layer.parameters);
-  }
-  CHECK(names == std::vector<std::string>{"input", "LSTM 128", "LSTM 32", "dense, softmax"});
-  CHECK(shapes == std::vector<std::string>{"1293 × 13", "1293 × 128", "32", "6"});
-  CHECK(parameters == std::vector<std::size_t>{0, 72704, 20608, 198});
+  ClassifierConfig classifier;
+  classifier.stack.inputs = 13;
+  classifier.stack.units = {128, 32};
+  classifier.classes = 6;
+  const std::vector<NetworkLayer> layers = network_layers(classifier, 1293);
+  CHECK(texts_of(layers) == std::vector<std::string>{"input | 1293 × 13 | 0", "LSTM 128 | 1293 × 128 | 72704",
+                                                     "LSTM 32 | 32 | 20608", "dense, softmax | 6 | 198"});
+  CHECK(parameters_of(layers) == classifier.parameter_count());
+}
+
+TEST_CASE("the layers of a CNN: shapes after pooling with what is padded, counts of 4 × 4 kernels and biases",
+          "[figures]") {
+  ClassifierConfig classifier;
+  classifier.cnn = small_cnn();
+  classifier.classes = 10;
+  std::vector<NetworkLayer> layers = network_layers(classifier, 600);
+  // 599 / 4, 150 / 2 and 75 / 2 rounded up; 16 · 2 · 8 + 8, 16 · 8 · 16 + 16, …, 38 · 8 · 16 · 64 + 64
+  CHECK(texts_of(layers) == std::vector<std::string>{"input | 600 × 128 | 0", "image of 2 channels | 599 × 128 × 2 | 0",
+                                                     "standardise, not trained | 599 × 128 × 2 | 256",
+                                                     "conv 8 (4 × 4), ReLU, pool 4 × 4 | 150 × 32 × 8 | 264",
+                                                     "conv 16 (4 × 4), ReLU, pool 2 × 2 | 75 × 16 × 16 | 2064",
+                                                     "conv 16 (4 × 4), ReLU, pool 2 × 2 | 38 × 8 × 16 | 4112",
+                                                     "dense, ReLU | 64 | 311360", "dense, softmax | 10 | 650"});
+  CHECK(parameters_of(layers) == classifier.parameter_count());
+
+  classifier.cnn->standardise = false;
+  layers = network_layers(classifier, 600);
+  CHECK(layers.size() == 7);
+  CHECK(parameters_of(layers) == classifier.parameter_count());
 }
 
 TEST_CASE("Figure 6 shows one network, or one for each node of a tree", "[figures]") {
@@ -94,6 +135,26 @@ TEST_CASE("Figure 6 shows one network, or one for each node of a tree", "[figure
   CHECK_THAT(two,
              Contains(">root &amp; all<") && Contains(">left, c<") && Contains(">2 networks, 186,756 parameters<"));
   CHECK(two == draw_network(spec, {"a", "b", "c"}, "My music"));
+}
+
+TEST_CASE("Figure 6 of a CNN, and of a tree that is still to be learned", "[figures]") {
+  const std::vector<std::string> genres = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"};
+  Spec spec;
+  spec.features.frames = 600;
+  spec.cnn = small_cnn();
+  const std::string cnn = draw_network(spec, genres, "My music");
+  CHECK(xml_error(cnn) == "");
+  CHECK(count(cnn, "<rect") == 8);
+  CHECK_THAT(cnn, Contains(">75 × 16 × 16<") && Contains(">2,064 parameters<") && Contains(">318,706 in all<"));
+
+  spec.cnn.reset();
+  spec.stack.inputs = 13;
+  spec.stack.units = {128, 32};
+  spec.learned_tree_epochs = 30;
+  const std::string learned = draw_network(spec, genres, "My music");
+  CHECK(xml_error(learned) == "");
+  CHECK_THAT(learned, Contains(">The tree is learned from the answers of this network.<") &&
+                          Contains(">33 parameters for each child in the last layer.<"));
 }
 
 TEST_CASE("all figures of a synthetic data set: well-formed, small, named, and on one page that says what it is",
@@ -175,6 +236,78 @@ TEST_CASE("a feature store has no audio: what cannot be drawn is named, the rest
   CHECK(all.figures.size() == 4);
   CHECK(count(figure(all, "figure8.svg").svg, "<image ") == 3);
   CHECK_THAT(figure(all, "figure8.svg").svg, !Contains("log-mel"));
+}
+
+TEST_CASE("every kind of features has all figures, with its own words", "[figures]") {
+  const auto [kind, words] = GENERATE(table<FeatureKind, std::string>(
+      {{FeatureKind::log_mel, "128 spectral features (log-mel spectrogram in dB)"},
+       {FeatureKind::mel, "128 spectral features (mel spectrogram of power)"},
+       {FeatureKind::spectral33,
+        "33 spectral features (13 MFCC, spectral centroid, 12 chroma, 7 spectral contrasts)"}}));
+  Music music;
+  music.spec.features.kind = kind;
+  music.spec.stack.inputs = music.spec.features.width();
+  const Data data = music.load();
+  const DatasetFigures all = draw_dataset_figures(music.spec, data, *music.backend);
+  INFO(words);
+  CHECK(all.left_out.empty());
+  CHECK(all.figures.size() == 5);
+  CHECK(count(figure(all, "figure8.svg").svg, "<image ") == 4);
+  CHECK_THAT(figure(all, "figure8.svg").caption,
+             Contains("The network hears: ") && Contains(" MFCC 0 to 12, without 0") && Contains("Log-mel"));
+  for (const char* file : {"figure13.svg", "similarity.svg"})
+    CHECK_THAT(figure(all, file).caption, Contains("each of " + words) && !Contains("each of MFCC"));
+  CHECK_THAT(figure(all, "figure6.svg").svg, Contains(fmt::format(">40 × {}<", music.spec.features.width())));
+}
+
+TEST_CASE("Figure 8 shows the same log-mel spectrograms and MFCCs for every kind of features", "[figures]") {
+  Music music;
+  music.spec.features.frames = 44;  // all of a clip: one that is cut ends otherwise when it is heard again
+  const Data mfcc = music.load();
+  const std::string expected = figure(draw_dataset_figures(music.spec, mfcc, *music.backend), "figure8.svg").svg;
+  music.spec.features.kind = FeatureKind::spectral33;
+  const Data spectral33 = music.load();
+  CHECK(figure(draw_dataset_figures(music.spec, spectral33, *music.backend), "figure8.svg").svg == expected);
+}
+
+TEST_CASE("of a feature store of another kind Figure 8 shows what it holds, or is left out with the reason",
+          "[figures]") {
+  Music music;
+  music.spec.features.kind = FeatureKind::log_mel;
+  Data data = music.load();
+  data.clips.clear();  // as of a store
+  DatasetFigures all = draw_dataset_figures(music.spec, data, *music.backend);
+  REQUIRE(all.left_out.size() == 2);
+  CHECK_THAT(all.left_out[1], Contains("MFCC half of Figure 8 is left out: the data set is a feature store"));
+  CHECK(count(figure(all, "figure8.svg").svg, "<image ") == 2);
+  CHECK_THAT(figure(all, "figure8.svg").caption, !Contains("MFCC"));
+
+  music.spec.features.kind = FeatureKind::mel;
+  data = music.load();
+  data.clips.clear();
+  all = draw_dataset_figures(music.spec, data, *music.backend);
+  REQUIRE(all.left_out.size() == 2);
+  CHECK_THAT(all.left_out[1], Contains("Figure 8 (features) is left out: the data set is a feature store of kind mel"));
+  CHECK(all.figures.size() == 3);
+}
+
+TEST_CASE("Figure 8 has a log-mel half beside any choice of MFCCs", "[figures]") {
+  Music music;
+  music.spec.features.first_coefficient = 2;
+  music.spec.features.coefficients = 14;
+  const DatasetFigures all = draw_dataset_figures(music.spec, music.load(), *music.backend);
+  CHECK(all.left_out.empty());
+  CHECK(count(figure(all, "figure8.svg").svg, "<image ") == 4);
+  CHECK_THAT(figure(all, "figure8.svg").caption, Contains(" MFCC 2 to 15; colours"));
+}
+
+TEST_CASE("fewer mel bands than MFCCs are usual: as many MFCCs as bands", "[figures]") {
+  Music music;
+  music.spec.features.kind = FeatureKind::mel;
+  music.spec.features.mels = 8;
+  const DatasetFigures all = draw_dataset_figures(music.spec, music.load(), *music.backend);
+  CHECK(all.left_out.empty());
+  CHECK_THAT(figure(all, "figure8.svg").caption, Contains(" MFCC 0 to 7, without 0"));
 }
 
 TEST_CASE("one clip of each genre is too few for similarity, two for a scatter", "[figures]") {

@@ -56,6 +56,30 @@ TEST_CASE("a bad file is left out with its reason, and another clip of its genre
   CHECK(figures(folder, file + " --strict").exit_code == 65);
 }
 
+TEST_CASE("of a file with variants the one that is asked for is drawn; without --variant its variants are named") {
+  const test::TemporaryFolder folder;
+  const fs::path file = folder / "two.yaml";
+  const std::string one =
+      "experiment: two\ndataset: {name: built-in, clips_per_genre: 3, seconds: 1}\n"
+      "features: {frames: 40}\nmodel: {layers: [{lstm: 8}, {dense: softmax}]}\n";
+  write_whole_text(file, one + "variants: {small: {model.layers: [{lstm: 5}, {dense: softmax}]}, large: {}}\n");
+  const test::CommandResult none = figures(folder, file.string());
+  CHECK(none.exit_code == 65);
+  CHECK_THAT(none.output, Contains("has several experiments. Choose one of them with --variant: small, large"));
+  const test::CommandResult other = figures(folder, file.string() + " --variant smal");
+  CHECK(other.exit_code == 65);
+  CHECK_THAT(other.output, Contains("has no variant 'smal'") && Contains("It has: small, large"));
+  const test::CommandResult small = figures(folder, file.string() + " --variant small");
+  INFO(small.output);
+  CHECK(small.exit_code == 0);
+  CHECK_THAT(read_text(folder / "out" / "figure6.svg"), Contains(">LSTM 5<"));
+
+  write_whole_text(file, one);
+  const test::CommandResult needless = figures(folder, file.string() + " --variant small");
+  CHECK(needless.exit_code == 65);
+  CHECK_THAT(needless.output, Contains("has no variants"));
+}
+
 TEST_CASE("missing data, a missing file and a missing option are errors that say what to do") {
   const test::TemporaryFolder folder;
   const test::CommandResult no_data = figures(folder, experiment(folder, "name: mine, path: nowhere"));
