@@ -222,6 +222,7 @@ ReportContent make_comparison(const Comparison& comparison) {
   content.tables = {comparison_table(comparison)};
   content.figures_title = "The trees";
   content.warnings = computed_differently(comparison);
+  if (!comparison.without_results.empty()) content.warnings.push_back(without_results_text(comparison));
   std::vector<std::string> first_lines;
   for (std::size_t i = 0; i < contents.size(); ++i) {
     const std::string& name = comparison.variants[i].name;
@@ -245,14 +246,19 @@ ReportContent make_comparison(const Comparison& comparison) {
 
 }  // namespace
 
+std::string without_results_text(const Comparison& comparison) {
+  return fmt::format("not compared, for they have no results yet: {}", join(comparison.without_results));
+}
+
 Comparison read_comparison(const std::vector<fs::path>& folders, bool allow_mixed) {
   const auto [experiment, variants] = read_variant_names(folders.front());
-  Comparison comparison{experiment, {}};
-  for (const auto& [name, difference] : variants) {
-    MergedRuns runs = merge_runs(folders_of_variant(folders, name), allow_mixed);
-    if (runs.results.empty()) reject("{} has no results yet", (folders.front() / name).string());
-    comparison.variants.push_back({name, difference, std::move(runs)});
-  }
+  Comparison comparison{experiment, {}, {}};
+  for (const auto& [name, difference] : variants)
+    if (const std::vector<fs::path> own = folders_of_variant(folders, name); has_results(own))
+      comparison.variants.push_back({name, difference, merge_runs(own, allow_mixed)});
+    else
+      comparison.without_results.push_back(name);
+  if (comparison.variants.empty()) reject("no variant in {} has results yet", folders.front().string());
   return comparison;
 }
 
@@ -264,15 +270,18 @@ void write_comparison(const fs::path& folder, const Comparison& comparison) {
   write_whole_text(folder / "report.html", to_html(content));
 }
 
-std::string comparison_as_text(const Comparison& comparison) { return tables_text({comparison_table(comparison)}); }
+std::string comparison_as_text(const Comparison& comparison) {
+  return fmt::format("{}\nIn brackets, {}\n", tables_text({comparison_table(comparison)}), short_interval_note());
+}
 
 std::vector<fs::path> folders_of_variant(const std::vector<fs::path>& folders, const std::string& name) {
   std::vector<fs::path> found;
   for (const fs::path& folder : folders)
-    if (fs::exists(folder / name)) found.push_back(folder / name);
-  if (found.empty()) reject("there are no runs of the variant '{}' in {}", name, folders.front().string());
+    if (fs::exists(folder / name / "spec.yaml")) found.push_back(folder / name);
   return found;
 }
+
+bool has_results(const std::vector<fs::path>& folders) { return !read_results(folders, true).empty(); }
 
 bool holds_variants(const fs::path& folder) { return fs::exists(folder / names_file); }
 

@@ -120,10 +120,11 @@ std::string left_out(const FeatureStore& store) {
   return clips.empty() ? "" : fmt::format("left out: {}", join(clips, "; "));
 }
 
-/// Tracks that the split misses, without those of GTZAN, which check_data_set names.
-std::vector<std::string> missing(const Split& split, bool is_gtzan) {
+/// Tracks that the split misses. Those that GTZAN lacks are named by check_data_set already; only of a list it is not
+/// known which of them it asks for.
+std::vector<std::string> missing(const Split& split, const SplitConfig& config, bool is_gtzan) {
   std::vector<std::string> tracks = split.missing;
-  if (is_gtzan)
+  if (is_gtzan && config.kind != SplitConfig::Kind::lists)
     std::erase_if(tracks, [](const std::string& track) {
       const auto numbered = numbered_track(track);
       return numbered && numbered->number < gtzan_tracks_per_genre;
@@ -224,7 +225,7 @@ Data load_data(const Spec& spec, Backend& backend, const DataOptions& options) {
   summary.train = split.train.size();
   summary.validation = split.validation.size();
   summary.test = split.test.size();
-  if (const auto tracks = missing(split, summary.name == "GTZAN"); !tracks.empty())
+  if (const auto tracks = missing(split, spec.dataset.split, summary.name == "GTZAN"); !tracks.empty())
     summary.notes.push_back("missing from the split: " + join(tracks));
   if (!split.duplicates_across.empty())
     summary.notes.push_back(fmt::format("{} of bit-exact duplicates in different sets: {}",

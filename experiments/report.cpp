@@ -204,7 +204,7 @@ std::string tables_as_text(const Spec& spec, const DatasetSummary& dataset, cons
   const std::vector<PaperRow> paper = paper_rows(spec, dataset, points);
   const ResultTables names = result_tables(spec, !paper.empty());
   return trials_text(names, points) + '\n' + means_text(names, points, paper) +
-         tables_text(tree_tables(spec, dataset, results));
+         tables_text(tree_tables(spec, dataset, results)) + '\n' + short_interval_note() + '\n';
 }
 
 }  // namespace genretree

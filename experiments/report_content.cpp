@@ -25,7 +25,6 @@ std::string distinct(const std::vector<GridPoint>& points, Text text) {
   return join(seen, "; ");
 }
 
-
 /// The layers from the input up, with the classes and parameters unless these differ between the nodes of a tree.
 std::string network_text(const Spec& spec, std::size_t classes) {
   std::string layers;
@@ -304,10 +303,7 @@ std::string split_text(const SplitConfig& split) {
     case SplitConfig::Kind::lists:
       break;
   }
-  std::vector<std::string> files;
-  for (const std::filesystem::path& list : {split.train_list, split.validation_list, split.test_list})
-    if (!list.empty()) files.push_back(list.filename().string());
-  return "lists " + join(files);
+  return split.name;
 }
 
 bool is_gtzan(const DatasetSummary& dataset) { return dataset.name == "GTZAN"; }

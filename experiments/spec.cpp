@@ -20,9 +20,12 @@ constexpr const char *by_index_name = "paper-420-120-60", *random_name = "random
 
 /// A split's name for the report; the paper's two have names of their own.
 std::string split_name(const SplitConfig& split) {
-  if (split.kind == SplitConfig::Kind::lists)
-    return fmt::format("lists {}, {}, {}", split.train_list.filename().string(),
-                       split.validation_list.filename().string(), split.test_list.filename().string());
+  if (split.kind == SplitConfig::Kind::lists) {
+    std::vector<std::string> files;
+    for (const std::filesystem::path& list : {split.train_list, split.validation_list, split.test_list})
+      if (!list.empty()) files.push_back(list.filename().string());
+    return "lists " + join(files);
+  }
   const bool random = split.kind == SplitConfig::Kind::random;
   if (split.train == 70 && split.validation == 20 && split.test == 10) return random ? random_name : by_index_name;
   const auto share = [&](double value) {
@@ -636,10 +639,11 @@ bool change_key(YamlValue& document, const std::string& key, const YamlValue& va
 
 Spec load_spec(const std::filesystem::path& path, const std::vector<std::string>& assignments,
                const std::string& dataset) {
-  return parse_spec_with(parse_yaml_file(path), assignments, dataset);
+  return parse_spec(changed_document(parse_yaml_file(path), assignments, dataset));
 }
 
-Spec parse_spec_with(YamlValue document, const std::vector<std::string>& assignments, const std::string& dataset) {
+YamlValue changed_document(YamlValue document, const std::vector<std::string>& assignments,
+                           const std::string& dataset) {
   const std::string source = document.source;
   if (!dataset.empty()) use_dataset(document, dataset);
   for (const std::string& assignment : assignments) {
@@ -647,7 +651,7 @@ Spec parse_spec_with(YamlValue document, const std::vector<std::string>& assignm
     set_yaml_path(document, assignment);
   }
   document.source = source;
-  return parse_spec(document);
+  return document;
 }
 
 std::string to_yaml(const Spec& spec, bool documented) {

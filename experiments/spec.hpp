@@ -68,8 +68,8 @@ Spec parse_spec(const YamlValue& document);
 Spec load_spec(const std::filesystem::path& path, const std::vector<std::string>& assignments,
                const std::string& dataset = "");
 
-/// What load_spec does with a document that has been read.
-Spec parse_spec_with(YamlValue document, const std::vector<std::string>& assignments, const std::string& dataset);
+/// What load_spec does with a document before it judges it.
+YamlValue changed_document(YamlValue document, const std::vector<std::string>& assignments, const std::string& dataset);
 
 /// Puts `value` at a key of the file such as "training.batch", or removes the key where the value is nothing. False if
 /// there is no such place.

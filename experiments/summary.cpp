@@ -138,6 +138,10 @@ std::string interval_note() {
       bootstrap_resamples);
 }
 
+std::string short_interval_note() {
+  return "95 %: bootstrap interval of the test accuracy; of the choice of test tracks, not of the training";
+}
+
 std::string shown(const Metric& metric, double value) {
   if (!std::isfinite(value)) return "diverged";
   return metric.is_accuracy ? fmt::format("{:.1f}", 100 * value) : fmt::format("{:.3f}", value);

@@ -89,6 +89,8 @@ std::string shown_percent(const Interval& interval);
 
 /// What an interval in a table means, and what it does not.
 std::string interval_note();
+/// The same in one line, for a terminal.
+std::string short_interval_note();
 
 /// For tables: accuracies in percent, "42.5"; losses "1.886"; "diverged" for a value that is no finite number.
 std::string shown(const Metric& metric, double value);

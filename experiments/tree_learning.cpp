@@ -16,10 +16,10 @@ constexpr const char* file_name = "learned_tree.json";
 std::string how_it_was_learned(const TreeOrigin& origin) {
   return fmt::format(
       "The tree was learned: a single classifier of all genres was trained for {} ({}, the best grid point by "
-      "validation accuracy, {} %; its own report is flat/report.html), and genres that it confuses on the validation "
+      "validation accuracy, {} %; its own report is {}/report.html), and genres that it confuses on the validation "
       "clips go together. No test clip had a part in it.",
-      count_of(origin.epochs, "epoch"), count_of(origin.trials, "trial"),
-      shown(metrics[0], origin.validation_accuracy));
+      count_of(origin.epochs, "epoch"), count_of(origin.trials, "trial"), shown(metrics[0], origin.validation_accuracy),
+      origin.classifier);
 }
 
 constexpr const char* formula =
@@ -68,7 +68,8 @@ void write_tree_origin(const fs::path& folder, const TreeOrigin& origin) {
                                                               {"confusion", origin.confusion},
                                                               {"epochs", origin.epochs},
                                                               {"trials", origin.trials},
-                                                              {"validation_accuracy", origin.validation_accuracy}}
+                                                              {"validation_accuracy", origin.validation_accuracy},
+                                                              {"classifier", origin.classifier}}
                                                .dump(2) +
                                            "\n");
 }
@@ -78,8 +79,8 @@ std::optional<TreeOrigin> read_tree_origin(const fs::path& folder) {
   if (!fs::exists(file)) return std::nullopt;
   try {
     const nlohmann::json json = nlohmann::json::parse(read_text(file));
-    return TreeOrigin{json.at("genres"), json.at("confusion"), json.at("epochs"), json.at("trials"),
-                      json.at("validation_accuracy")};
+    return TreeOrigin{json.at("genres"), json.at("confusion"),           json.at("epochs"),
+                      json.at("trials"), json.at("validation_accuracy"), json.value("classifier", "flat")};
   } catch (const nlohmann::json::exception& error) {
     reject(
         "{}, which says how the tree was learned, is damaged: {}. Delete it; the program writes it anew with --resume",

@@ -21,7 +21,8 @@ struct TreeOrigin {
   std::vector<std::uint32_t> confusion;  ///< [genres, genres] summed over trials, true genre by row
   std::uint32_t epochs = 0;              ///< of the grid point
   std::size_t trials = 0;
-  double validation_accuracy = 0;  ///< its mean
+  double validation_accuracy = 0;   ///< its mean
+  std::string classifier = "flat";  ///< the folder of its runs, from the tree's own
 };
 
 /// The experiment of the flat classifier.

@@ -24,14 +24,22 @@ void check_variant(const YamlValue& keys, const std::string& name) {
            keys.where(), name, keys.describe());
 }
 
-/// "training.optimizer: sgd, training.learning_rate: 0.01"; long values are left to the file.
-std::string difference_of(const YamlValue& keys) {
+/// What lies at "training.batch", or nullptr.
+const YamlValue* find_path(const YamlValue& document, const std::string& path) {
+  const std::size_t dot = path.find('.');
+  const YamlValue* entry = document.find(path.substr(0, dot));
+  return entry && dot != std::string::npos ? find_path(*entry, path.substr(dot + 1)) : entry;
+}
+
+/// "training.optimizer: sgd, training.learning_rate: 0.01": the values that the document has at these keys; long ones
+/// are left to the file.
+std::string difference_of(const std::vector<std::string>& keys, const YamlValue& document) {
   constexpr std::size_t longest = 60;
   std::vector<std::string> parts;
-  for (const auto& [key, value] : keys.entries) {
-    std::string text = value.one_line();
-    if (value.kind == YamlValue::Kind::null) text = "none";
-    if (text.size() > longest) text = value.kind == YamlValue::Kind::map ? "{…}" : "[…]";
+  for (const std::string& key : keys) {
+    const YamlValue* value = find_path(document, key);
+    std::string text = value && value->kind != YamlValue::Kind::null ? value->one_line() : "none";
+    if (text.size() > longest) text = value->kind == YamlValue::Kind::map ? "{…}" : "[…]";
     parts.push_back(fmt::format("{}: {}", key, text));
   }
   return parts.empty() ? "the file as it stands" : join(parts);
@@ -50,16 +58,60 @@ void change(YamlValue& document, const YamlValue& keys, const std::string& varia
 
 /// Two variants that differ in nothing are a mistake, perhaps of a --set that took the place of what they differ in.
 void refuse_equals(const std::vector<Variant>& variants, const std::string& where) {
-  const auto text_of = [](const Variant& variant) {
-    Spec spec = variant.spec;
-    spec.experiment = "any";
-    return to_yaml(spec, false);
-  };
   for (std::size_t i = 0; i < variants.size(); ++i)
     for (std::size_t j = 0; j < i; ++j)
-      if (text_of(variants[i]) == text_of(variants[j]))
+      if (same_experiment(variants[i].spec, variants[j].spec))
         reject("{}: the variants '{}' and '{}' are the same experiment; let them differ in some key, or remove one",
                where, variants[j].name, variants[i].name);
+}
+
+/// One --set taken apart: "adam:training.batch=20" is for the variant adam, "training.batch=20" for all, "".
+struct Assignment {
+  std::string variant, text;
+
+  std::string key() const { return text.substr(0, text.find('=')); }
+};
+
+std::vector<Assignment> taken_apart(const std::vector<std::string>& assignments) {
+  std::vector<Assignment> parts;
+  for (const std::string& text : assignments) {
+    const std::size_t colon = text.find(':');
+    const bool for_one = colon != std::string::npos && colon < text.find('=');
+    parts.push_back(for_one ? Assignment{text.substr(0, colon), text.substr(colon + 1)} : Assignment{"", text});
+  }
+  return parts;
+}
+
+/// `names`: of the file's variants.
+void check_addressees(const std::vector<Assignment>& assignments, const std::vector<std::string>& names,
+                      const std::string& source) {
+  for (const auto& [variant, text] : assignments) {
+    if (variant.empty() || std::ranges::find(names, variant) != names.end()) continue;
+    if (names.empty()) reject("--set {}:{}: {} has no variants; write --set {}", variant, text, source, text);
+    reject("--set {}:{}: {} has no variant '{}'{}; its variants are {}", variant, text, source, variant,
+           did_you_mean(variant, names), join(names));
+  }
+}
+
+/// The file's document with a variant's keys and then all that --dataset and --set say of it.
+Variant read_variant(YamlValue document, const std::string& name, const YamlValue& keys,
+                     const std::vector<Assignment>& assignments, const std::string& dataset) {
+  check_variant(keys, name);
+  change(document, keys, name);
+  std::vector<std::string> differing, own;
+  for (const auto& [key, value] : keys.entries) differing.push_back(key);
+  for (const Assignment& assignment : assignments) {
+    if (!assignment.variant.empty() && assignment.variant != name) continue;
+    own.push_back(assignment.text);
+    const bool is_new = std::ranges::find(differing, assignment.key()) == differing.end();
+    if (!assignment.variant.empty() && is_new) differing.push_back(assignment.key());
+  }
+  try {
+    document = changed_document(std::move(document), own, dataset);
+    return {name, difference_of(differing, document), parse_spec(document)};
+  } catch (const InputError& error) {
+    reject("{} (in the variant '{}')", error.what(), name);
+  }
 }
 
 }  // namespace
@@ -67,9 +119,11 @@ void refuse_equals(const std::vector<Variant>& variants, const std::string& wher
 ExperimentFile load_experiment(const std::filesystem::path& path, const std::vector<std::string>& assignments,
                                const std::string& dataset) {
   YamlValue document = parse_yaml_file(path);
+  const std::vector<Assignment> parts = taken_apart(assignments);
   const YamlValue* given = document.find("variants");
   if (!given) {
-    const Spec spec = parse_spec_with(document, assignments, dataset);
+    check_addressees(parts, {}, path.string());
+    const Spec spec = parse_spec(changed_document(document, assignments, dataset));
     return {spec.experiment, spec, {}};
   }
   const YamlValue variants = *given;
@@ -77,22 +131,24 @@ ExperimentFile load_experiment(const std::filesystem::path& path, const std::vec
     reject("{}: variants cannot be {}: allowed are names with keys, such as adam: {{training.optimizer: adam}}",
            variants.where(), variants.entries.empty() ? "empty" : variants.describe());
   erase_yaml_value(document, "variants");
+  std::vector<std::string> names;
+  for (const auto& [name, keys] : variants.entries) names.push_back(name);
+  check_addressees(parts, names, path.string());
   ExperimentFile file;
   for (const auto& [name, keys] : variants.entries) {
-    check_variant(keys, name);
-    YamlValue own = document;
-    change(own, keys, name);
-    try {
-      file.variants.push_back({name, difference_of(keys), parse_spec_with(own, assignments, dataset)});
-    } catch (const InputError& error) {
-      reject("{} (in the variant '{}')", error.what(), name);
-    }
+    file.variants.push_back(read_variant(document, name, keys, parts, dataset));
     Spec& spec = file.variants.back().spec;
     file.name = spec.experiment;
     spec.experiment += '-' + name;
   }
   refuse_equals(file.variants, variants.where_key());
   return file;
+}
+
+bool same_experiment(const Spec& a, const Spec& b) {
+  Spec renamed = b;
+  renamed.experiment = a.experiment;
+  return to_yaml(a, false) == to_yaml(renamed, false);
 }
 
 }  // namespace genretree

@@ -16,7 +16,7 @@ namespace genretree {
 
 struct Variant {
   std::string name;        ///< of its folder, and of its row in the comparison
-  std::string difference;  ///< "training.optimizer: adam"
+  std::string difference;  ///< "training.optimizer: adam", as it holds: a --set may have taken the file's place
   Spec spec;               ///< an experiment like any other, "optimizers-adam"
 };
 
@@ -28,9 +28,12 @@ struct ExperimentFile {
 };
 
 /// load_spec, but for files that may have `variants`. A variant's keys take the place of the file's, and --dataset and
-/// --set that of both. InputError with file:line:column, the variant and the key at what is wrong, also if two variants
-/// are the same experiment.
+/// --set that of both: "training.batch=20" in all variants, "adam:training.batch=20" in one. InputError with
+/// file:line:column, the variant and the key at what is wrong, also if two variants are the same experiment.
 ExperimentFile load_experiment(const std::filesystem::path& path, const std::vector<std::string>& assignments,
                                const std::string& dataset);
+
+/// True if two experiments differ in nothing but their names.
+bool same_experiment(const Spec& a, const Spec& b);
 
 }  // namespace genretree

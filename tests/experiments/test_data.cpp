@@ -172,6 +172,14 @@ TEST_CASE("a track that GTZAN lacks is named once", "[data]") {
   CHECK(data.summary.name == "GTZAN");
   const std::string notes = join(data.summary.notes, "\n");
   CHECK_THAT(notes, Contains("blues: 3 of 100 tracks, without 00002") && !Contains("blues.00002"));
+
+  // of lists only they know which tracks they ask for
+  SplitConfig& split = music.spec.dataset.split;
+  split.kind = SplitConfig::Kind::lists;
+  split.train_list = music.folder / "train.txt", split.test_list = music.folder / "test.txt";
+  write_whole_text(split.train_list, "blues.00000.au\nblues.00002.au\nmetal.00000.au\n");
+  write_whole_text(split.test_list, "blues.00001.au\nmetal.00001.au\n");
+  CHECK_THAT(join(music.load().summary.notes, "\n"), Contains("missing from the split: blues.00002"));
 }
 
 TEST_CASE("duplicates in different sets are told", "[data]") {

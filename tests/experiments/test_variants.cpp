@@ -83,6 +83,27 @@ TEST_CASE("--set and --dataset take the place of a variant's keys, in all varian
              Contains("many.yaml:4:1: the variants 'a' and 'b' are the same experiment"));
 }
 
+TEST_CASE("--set VARIANT:KEY=VALUE is for one variant; what differs is what holds", "[variants]") {
+  const File file("variants:\n  a: {training.batch: 5}\n  b: {}\n");
+  const ExperimentFile loaded = file.load({"training.batch=9", "b:seed=7"});
+  CHECK(loaded.variants[0].difference == "training.batch: 9");
+  CHECK(loaded.variants[1].difference == "seed: 7");
+  CHECK(loaded.variants[0].spec.seed != 7);
+  CHECK(loaded.variants[1].spec.seed == 7);
+  CHECK(loaded.variants[1].spec.training.batch == 9);
+  CHECK_THAT(test::error_of([&] { file.load({"c:seed=7"}); }),
+             Contains("has no variant 'c'") && Contains("its variants are a, b"));
+  CHECK_THAT(test::error_of([] { File("").load({"c:seed=7"}); }), Contains("has no variants; write --set seed=7"));
+}
+
+TEST_CASE("experiments are the same if they differ in their names only", "[variants]") {
+  const ExperimentFile file = File("variants:\n  a: {}\n  b: {seed: 1}\n").load();
+  Spec renamed = file.variants[0].spec;
+  renamed.experiment = "other";
+  CHECK(same_experiment(renamed, file.variants[0].spec));
+  CHECK_FALSE(same_experiment(file.variants[0].spec, file.variants[1].spec));
+}
+
 TEST_CASE("what is wrong with variants is told with line, variant and key", "[variants]") {
   struct Case {
     const char *variants, *message;
@@ -153,7 +174,7 @@ Comparison tree_and_grid(const std::string& dataset) {
   const std::vector<Result> nodes = {node_result(0, 4), node_result(1, 2)};
   const std::vector<Result> grid = {result_of(2, 0, 0.75, 1), result_of(2, 1, 0.75, 2), result_of(4, 0, 0.25, 4),
                                     result_of(4, 1, 0.5, 4)};
-  Comparison comparison{"many", {}};
+  Comparison comparison{"many", {}, {}};
   for (std::size_t i = 0; i < 2; ++i)
     comparison.variants.push_back(
         {file.variants[i].name, file.variants[i].difference, {file.variants[i].spec, summary, i ? grid : nodes}});
@@ -242,7 +263,8 @@ TEST_CASE("which variants a folder holds is kept in it, and a damaged list is na
   fs::resize_file(folder / "comparison.json", 20);
   CHECK_THAT(test::error_of([&] { read_variant_names(folder.path()); }),
              Contains("comparison.json") && Contains("--resume"));
-  CHECK_THAT(test::error_of([&] { folders_of_variant({folder.path()}, "c"); }), Contains("no runs of the variant 'c'"));
+  CHECK(folders_of_variant({folder.path()}, "c").empty());
+  CHECK_FALSE(has_results({}));
 }
 
 TEST_CASE("the comparisons that come with the program are read", "[variants]") {

@@ -314,10 +314,13 @@ TEST_CASE("run_experiment: variants and a learned tree end in one comparison, st
   REQUIRE(whole.exit_code == 0);
   CHECK_THAT(whole.output, Contains("The variants side by side") && Contains("comparison: whole/report.html"));
   for (const char* name : {"report.md", "report.html", "comparison.csv", "flat/report.html", "hand/figure14.svg",
-                           "learned/flat/report.html", "learned/figure14.svg", "learned/learned_tree.json"})
+                           "learned/figure14.svg", "learned/learned_tree.json"})
     CHECK(fs::exists(program.folder / "whole" / name));
   CHECK_THAT(read_text(program.folder / "whole/learned/spec.yaml"), Contains("all: {epochs: 1") && !Contains("learn:"));
-  CHECK_THAT(read_text(program.folder / "whole/learned/report.md"), Contains("How the tree was learned"));
+  CHECK_THAT(read_text(program.folder / "whole/learned/report.md"),
+             Contains("How the tree was learned") && Contains("../flat/report.html"));
+  CHECK(!fs::exists(program.folder / "whole/learned/flat"));  // the variant flat is the same: trained once
+  CHECK_THAT(whole.output, Contains("In brackets, 95 %: bootstrap interval"));
 
   const std::string expected = comparison("whole");
   CHECK(program.run("many.yaml --out whole").exit_code == 65);
@@ -330,7 +333,7 @@ TEST_CASE("run_experiment: variants and a learned tree end in one comparison, st
   CHECK(comparison("whole") == expected);
   CHECK(fs::exists(program.folder / "whole/learned/report.html"));
 
-  program.run_until("[ -s half/learned/flat/ledger.0.jsonl ]", "KILL", "many.yaml --out half --jobs 1");
+  program.run_until("[ -s half/flat/ledger.0.jsonl ]", "KILL", "many.yaml --out half --jobs 1");
   CHECK(program.run("many.yaml --out half --resume").exit_code == 0);
   CHECK(comparison("half") == expected);
 
@@ -341,6 +344,17 @@ TEST_CASE("run_experiment: variants and a learned tree end in one comparison, st
   CHECK(program.run("many.yaml --out parts --shard 1/2").exit_code == 0);
   CHECK(program.run("many.yaml --out parts --shard 0/2 --resume").exit_code == 0);
   CHECK(comparison("parts") == expected);
+
+  fs::remove_all(program.folder / "parts/learned");
+  const test::CommandResult two = program.run("--report parts");
+  CHECK(two.exit_code == 0);
+  CHECK_THAT(two.output, Contains("not compared, for they have no results yet: learned"));
+  CHECK_THAT(comparison("parts"), Contains("\nhand,") && !Contains("\nlearned,"));
+
+  const test::CommandResult own = program.run("many.yaml --out own --set learned:grid.epochs=[1]");
+  CHECK(own.exit_code == 0);
+  CHECK(fs::exists(program.folder / "own/learned/flat/report.html"));  // no variant is the same
+  CHECK_THAT(comparison("own"), Contains("grid.epochs: [1]"));
 
   const auto refused = [&](const std::string& arguments, const std::string& message) {
     const test::CommandResult result = program.run(arguments);

@@ -1,0 +1,152 @@
+#include <fmt/format.h>
+
+#include "core/error.hpp"
+#include "core/text.hpp"
+#include "core/worker_pool.hpp"
+#include "experiments/comparison.hpp"
+#include "experiments/do_experiment.hpp"
+#include "experiments/run_folder.hpp"
+#include "experiments/run_header.hpp"
+#include "experiments/runner.hpp"
+#include "experiments/tree_learning.hpp"
+
+namespace genretree {
+namespace fs = std::filesystem;
+namespace {
+
+// ------------------------------------------------------------------------------------------------------ one experiment
+
+/// The runs of one experiment in its folder, then its report.
+Outcome do_runs(const Spec& spec, const fs::path& out, const ExperimentOptions& options) {
+  const std::unique_ptr<Backend> backend = make_backend(spec.backend);
+  Progress progress;
+  DataOptions data_options;
+  data_options.cache = options.cache.empty() ? default_cache() : options.cache;
+  data_options.jobs = options.jobs.value_or(available_cores());
+  data_options.strict = options.strict;
+  data_options.progress = &progress;
+
+  const Data data = load_data(spec, *backend, data_options);
+  std::vector<PlannedRun> runs = planned_runs(spec, data, options.shard);
+  if (options.resume) runs = runs_left(runs, read_results({out}, options.allow_mixed));
+  const Workers workers = workers_for(spec, data, *backend, runs.size(), options.jobs);
+  if (options.dry_run) {
+    print_header(spec, data, backend->info(), runs.size(), options.shard, workers);
+    print_dry_run(spec, data, *backend, runs, workers.jobs);
+    return {};
+  }
+  RunFolder folder(out, spec, options.shard, options.resume);
+  print_header(spec, data, backend->info(), runs.size(), options.shard, workers);
+
+  RunnerOptions runner_options;
+  runner_options.jobs = workers.jobs;
+  runner_options.allow_mixed = options.allow_mixed;
+  runner_options.strict = options.strict;
+  runner_options.progress = &progress;
+  const RunSummary summary = run_grid(spec, data, *backend, folder, runner_options);
+  progress.message(
+      fmt::format("{} done in {}{}{}", count_of(summary.finished, "run"), duration(summary.seconds),
+                  summary.before ? fmt::format(", {} were there already", summary.before) : "",
+                  summary.elsewhere ? fmt::format(", {} passed over for another process", summary.elsewhere) : ""));
+  return report_when_complete(spec, data.summary, out, options.allow_mixed);
+}
+
+// ------------------------------------------------------------------------------------------------------- tree: learn
+
+/// Where the runs lie of the flat classifier that a tree in `out` is learned from: `flat` in this folder, unless it is
+/// not there and `twin` has the same classifier, another variant's.
+fs::path flat_folder(const fs::path& out, const fs::path& twin) {
+  return twin.empty() || fs::exists(out / "flat") ? out / "flat" : twin;
+}
+
+/// The flat classifier, unless it is its twin, which is done already; then, when all of its results are there, the tree
+/// that follows from it.
+Outcome learn_and_do_runs(const Spec& spec, const fs::path& out, const fs::path& twin,
+                          const ExperimentOptions& options) {
+  const Spec flat = flat_spec(spec);
+  const fs::path folder = flat_folder(out, twin);
+  Outcome outcome;
+  if (folder == twin)
+    fmt::print("The tree follows from the classifier in {}, the same as its own would be\n", folder.string());
+  else
+    outcome = do_runs(flat, folder, options);
+  const std::vector<Result> results = read_results({folder}, options.allow_mixed);
+  if (const std::size_t missing = missing_cells(flat, results).size(); missing > 0) {
+    fmt::print("The tree of {} follows from the classifier above, of which {} of {} results are missing. {}\n",
+               spec.experiment, missing, cells_of(flat).size(),
+               options.dry_run ? "Its nodes are not known before" : "When they are there, go on with --resume");
+    return {false, outcome.left_out};
+  }
+  TreeOrigin origin = tree_origin(flat, results);
+  origin.classifier = fs::relative(folder, out).generic_string();
+  const Spec learned = with_learned_tree(spec, origin);
+  if (!options.dry_run) {
+    check_run_folder(out, learned, options.shard, options.resume);
+    write_tree_origin(out, origin);
+  }
+  return do_runs(learned, out, options);
+}
+
+/// `twin`: for a tree that is to be learned, see flat_folder; empty if there is none.
+Outcome do_experiment(const Spec& spec, const fs::path& out, const fs::path& twin, const ExperimentOptions& options) {
+  return spec.learned_tree_epochs ? learn_and_do_runs(spec, out, twin, options) : do_runs(spec, out, options);
+}
+
+/// Refuses what do_experiment would, as far as it can be known before any training.
+void check_folder(const Spec& spec, const fs::path& out, const fs::path& twin, const ExperimentOptions& options) {
+  if (options.dry_run && !options.resume) return;
+  if (holds_variants(out)) reject("{} holds an experiment with variants. Choose another --out", out.string());
+  if (spec.learned_tree_epochs == 0) return check_run_folder(out, spec, options.shard, options.resume);
+  const fs::path flat = flat_folder(out, twin);
+  if (flat != twin) check_run_folder(flat, flat_spec(spec), options.shard, options.resume);
+  if (fs::exists(out / "spec.yaml") && !fs::exists(flat))
+    reject("{} holds another experiment, whose tree was not learned. Choose another --out", out.string());
+}
+
+// ----------------------------------------------------------------------------------------------------------- variants
+
+/// The folder of the variant before `learner` that is the very classifier which its tree follows from, so that it is
+/// trained once; empty if there is none.
+fs::path twin_of(const Variant& learner, const ExperimentFile& file, const fs::path& out) {
+  if (learner.spec.learned_tree_epochs == 0) return {};
+  const Spec flat = flat_spec(learner.spec);
+  for (const Variant& variant : file.variants) {
+    if (variant.name == learner.name) break;
+    if (same_experiment(variant.spec, flat)) return out / variant.name;
+  }
+  return {};
+}
+
+Outcome do_variants(const ExperimentFile& file, const fs::path& out, const ExperimentOptions& options) {
+  if (fs::exists(out / "spec.yaml"))
+    reject("{} holds an experiment without variants. Choose another --out", out.string());
+  VariantNames names{file.name, {}};
+  for (const Variant& variant : file.variants) {
+    check_folder(variant.spec, out / variant.name, twin_of(variant, file, out), options);
+    names.variants.emplace_back(variant.name, variant.difference);
+  }
+  if (!options.dry_run) write_variant_names(out, names);
+  Outcome all{true, false};
+  for (const Variant& variant : file.variants) {
+    fmt::print("{}variant     {} ({})\n", variant.name == file.variants.front().name ? "" : "\n", variant.name,
+               variant.difference);
+    const Outcome outcome = do_experiment(variant.spec, out / variant.name, twin_of(variant, file, out), options);
+    all.complete = all.complete && outcome.complete;
+    all.left_out = all.left_out || outcome.left_out;
+  }
+  if (all.complete)
+    compare_variants({out}, options.allow_mixed);
+  else if (!options.dry_run)
+    fmt::print("The comparison follows when every variant is complete: run_experiment --report {}\n", out.string());
+  return all;
+}
+
+}  // namespace
+
+Outcome do_file(const ExperimentFile& file, const fs::path& out, const ExperimentOptions& options) {
+  if (!file.variants.empty()) return do_variants(file, out, options);
+  check_folder(file.spec, out, {}, options);
+  return do_experiment(file.spec, out, {}, options);
+}
+
+}  // namespace genretree

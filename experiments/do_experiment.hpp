@@ -1,0 +1,29 @@
+// From an experiment to its report: data, runs, and what follows from them. A tree that is to be learned is two
+// experiments, one after the other; variants are several, and in the end they are compared.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "experiments/plan.hpp"
+#include "experiments/report_runs.hpp"
+#include "experiments/variants.hpp"
+
+namespace genretree {
+
+/// How an experiment is done; nothing of it changes a result.
+struct ExperimentOptions {
+  Shard shard;
+  std::optional<std::size_t> jobs;  ///< nothing: as many as cores and memory allow
+  std::filesystem::path cache;      ///< of extracted features; empty: default_cache()
+  bool resume = false;              ///< go on where the folder's runs stopped
+  bool dry_run = false;             ///< only says what would be done
+  bool allow_mixed = false;         ///< accepts results of other backends or program versions
+  bool strict = false;              ///< bad or missing clips are errors
+};
+
+/// All of the file in the folder `out`: its experiment, or its variants one after another, each with all workers, and
+/// their comparison if all of them are complete. InputError, before any training, if a folder holds something else.
+Outcome do_file(const ExperimentFile& file, const std::filesystem::path& out, const ExperimentOptions& options);
+
+}  // namespace genretree

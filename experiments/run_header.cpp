@@ -1,0 +1,91 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <fmt/format.h>
+
+#include "core/progress.hpp"
+#include "core/text.hpp"
+#include "experiments/report_content.hpp"
+#include "experiments/run_header.hpp"
+#include "models/model_file.hpp"
+
+namespace genretree {
+namespace {
+
+/// "214 MB"
+std::string megabytes(std::size_t bytes) {
+  return fmt::format("{:.0f} MB", std::ceil(static_cast<double>(bytes) / 1e6));
+}
+
+std::string model_line(const Spec& spec, std::size_t genres) {
+  const ClassifierConfig classifier = classifier_of(spec, genres);
+  const std::string layers = describe(classifier);
+  const std::string network =
+      spec.tree.empty() ? fmt::format("{}; {} weights", layers, classifier.parameter_count())
+                        : fmt::format("{}: one such network at each of the tree's {}",
+                                      layers.substr(0, layers.rfind(' ')), count_of(spec.tree.nodes().size(), "node"));
+  const std::string kind =
+      spec.cnn ? fmt::format("dropout {}, initial weights: {}", spec.cnn->dropout, name_of(spec.initialisation))
+               : fmt::format("preset {}", spec.preset);
+  return fmt::format("{}; {}, batch {}, learning rate {}", network, kind, spec.training.batch,
+                     spec.training.optimiser.learning_rate);
+}
+
+}  // namespace
+
+Workers workers_for(const Spec& spec, const Data& data, Backend& backend, std::size_t runs,
+                    std::optional<std::size_t> asked_for) {
+  const Limits limits = limits_of_process();
+  const MemoryNeed need = memory_need(spec, data, backend, limits.memory);
+  const std::size_t jobs =
+      asked_for ? std::min(*asked_for, std::max<std::size_t>(1, runs)) : automatic_jobs(runs, need, limits);
+  return {jobs, need, limits};
+}
+
+void print_header(const Spec& spec, const Data& data, const BackendInfo& info, std::size_t runs, const Shard& shard,
+                  const Workers& workers) {
+  const DatasetSummary& summary = data.summary;
+  const bool snapshots = spec.grid.mode == GridSpec::Mode::snapshots;
+  fmt::print("experiment  {}: {} of training{}{}\n", spec.experiment, count_of(runs, "run"),
+             snapshots ? ", snapshots on the way" : "",
+             shard.count > 1 ? fmt::format(", shard {}/{}", shard.index, shard.count) : "");
+  fmt::print("data        {}: {} in {} ({}), from {}\n", summary.name, count_of(summary.clips, "clip"),
+             count_of(summary.genres.size(), "genre"), join(summary.genres), summary.source);
+  for (const std::string& note : summary.notes) fmt::print("            {}\n", note);
+  for (const std::string& warning : summary.warnings) fmt::print("            warning: {}\n", warning);
+  fmt::print("split       {}: {} to train, {} to validate, {} to test\n", split_text(spec.dataset.split), summary.train,
+             summary.validation, summary.test);
+  fmt::print("features    {}\n", describe(data.store.config));
+  fmt::print("model       {}\n", model_line(spec, summary.genres.size()));
+  fmt::print("backend     {}: LSTM {}, {}, {} on {}; {}\n", info.backend, info.algorithm, info.precision, info.target,
+             info.device, info.libraries);
+  const auto& [jobs, need, limits] = workers;
+  fmt::print("jobs        {} side by side, {} each and {} for the data: {} of the {} that may be taken\n\n", jobs,
+             megabytes(need.per_run), megabytes(need.shared), megabytes(need.of(jobs)), megabytes(limits.memory));
+  std::fflush(stdout);
+  if (need.of(jobs) > limits.memory)
+    warn(fmt::format("{} side by side may not go into the free memory. --jobs auto begins no more than do",
+                     count_of(jobs, "run")));
+}
+
+void print_dry_run(const Spec& spec, const Data& data, Backend& backend, const std::vector<PlannedRun>& runs,
+                   std::size_t jobs) {
+  const double epoch = seconds_per_epoch(spec, data, backend, jobs);
+  const double cost = epoch_cost(spec, data.summary.train, data.summary.validation + data.summary.test);
+  std::vector<double> seconds;
+  std::size_t epochs = 0;
+  std::size_t width = 12;
+  for (const PlannedRun& run : runs) width = std::max(width, run.id.size() + 2);
+  fmt::print("{:<{}}{:>8}{:>7}{:>16}\n", "run", width, "epochs", "trial", "estimated time");
+  for (const PlannedRun& run : runs) {
+    seconds.push_back(epoch * run.cost / cost);
+    epochs += run.epochs();
+    fmt::print("{:<{}}{:>8}{:>7}{:>16}\n", run.id, width, run.epochs(), run.trial, duration(seconds.back()));
+  }
+  fmt::print(
+      "\n{}, {}; one over all clips takes {} (measured here, {} side by side): about {} in all. No run was trained\n",
+      count_of(runs.size(), "run"), count_of(epochs, "epoch"), duration(epoch), jobs,
+      duration(finishing_time(seconds, jobs)));
+}
+
+}  // namespace genretree

@@ -1,0 +1,32 @@
+// What is said of an experiment before it begins, and how many of its runs go side by side.
+#pragma once
+
+#include <optional>
+
+#include "experiments/data.hpp"
+#include "experiments/plan.hpp"
+#include "experiments/resources.hpp"
+#include "experiments/spec.hpp"
+
+namespace genretree {
+
+/// The runs that go side by side, and the memory that they have and need.
+struct Workers {
+  std::size_t jobs;
+  MemoryNeed need;
+  Limits limits;
+};
+
+/// `asked_for`: --jobs; nothing: as many as cores and memory allow. One more than `runs` would be idle.
+Workers workers_for(const Spec& spec, const Data& data, Backend& backend, std::size_t runs,
+                    std::optional<std::size_t> asked_for);
+
+/// Prints what is run on what: data, split, features, model, backend and workers. Warns if memory may be short.
+void print_header(const Spec& spec, const Data& data, const BackendInfo& info, std::size_t runs, const Shard& shard,
+                  const Workers& workers);
+
+/// Prints every run with the time that it would take here; for that, an epoch is measured.
+void print_dry_run(const Spec& spec, const Data& data, Backend& backend, const std::vector<PlannedRun>& runs,
+                   std::size_t jobs);
+
+}  // namespace genretree
