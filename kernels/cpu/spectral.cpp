@@ -9,8 +9,10 @@
 //   2. Window and Fourier transform: each bin's power goes to the mel bands that it has a share in as soon as it is
 //      known, so that no spectrum is stored.
 //   3. Logarithm, and the clip's maximum so far.
-// Once the clip's maximum is known, a second sweep applies the floor and the cosine transform. What needs the bins of
-// the spectrum themselves (descriptors-inl.hpp) gets them from a copy that is kept of the whole clip only then.
+// Once the clip's maximum is known, a second sweep applies the floor and the cosine transform.
+// What needs the bins of the spectrum themselves (descriptors-inl.hpp) gets those of a second transform, which is kept of
+// the whole clip. It is computed in doubles, for half as many frames side by side: beside loud bins, the smallest ones,
+// which contrast looks for, would be nothing but the rounding of floats.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -90,7 +92,9 @@ class LaneFeatures final : public ClipState {
         edge_columns_(host_device(), lanes() * rows_),
         scratch_(host_device(), spectrum_.scratch_size()),
         energies_(host_device(), tables.mel.size() * lanes()),
+        exact_spectrum_(tables.n_fft),
         descriptors_(tables_) {
+    if (descriptors_.wanted()) exact_scratch_ = Buffer<double>(host_device(), exact_spectrum_.scratch_size());
     for (const std::size_t bin : spectrum_.bins()) bin_offsets_.push_back(static_cast<std::uint32_t>(bin * lanes()));
     for (std::size_t i = 0; i < tables.n_fft; ++i)
       sample_offsets_.push_back(static_cast<std::uint32_t>(i % tables.hop * row_stride_ + i / tables.hop));
@@ -119,15 +123,15 @@ class LaneFeatures final : public ClipState {
     float maximum = std::numeric_limits<float>::lowest();
     for (std::size_t block = 0; block < blocks; ++block) {
       load_columns(samples, block);
-      if (descriptors_.wanted())
-        take_energies<true>(descriptors_.spectrum(block));
-      else
-        take_energies<false>(nullptr);
+      take_energies();
       const std::size_t wanted = std::min(lanes(), frames - block * lanes());
       maximum = std::max(maximum, mel_decibels(decibels_.data() + block * block_size, wanted));
       if (tables_.wants(SpectralFeature::mel))
         store_frames(energies_.data(), energies_.size(), 0, wanted, place(out, block, SpectralFeature::mel));
-      if (descriptors_.wanted()) descriptors_.take_block(block, wanted);
+      if (descriptors_.wanted()) {
+        take_exact_spectrum(descriptors_.spectrum(block));
+        descriptors_.take_block(block, wanted);
+      }
     }
     descriptors_.finish_clip();
     for (std::size_t block = 0; block < blocks; ++block) {
@@ -234,10 +238,8 @@ class LaneFeatures final : public ClipState {
 #endif
   }
 
-  /// Window, power spectrum and mel bands of the block's frames: energies_. The spectrum itself [bins][lanes] is kept
-  /// where it is asked for.
-  template <bool keep_spectrum>
-  void take_energies(float* HWY_RESTRICT spectrum) {
+  /// Window, power spectrum and mel bands of the block's frames: energies_.
+  void take_energies() {
     const FloatTag d;
     const float* HWY_RESTRICT columns = columns_.data();
     const float* HWY_RESTRICT window = window_.data();
@@ -248,9 +250,7 @@ class LaneFeatures final : public ClipState {
     std::fill(energies, energies + energies_.size(), 0.0f);
     const MelShare* HWY_RESTRICT shares = mel_shares_.data();
     const std::size_t shares_per_bin = shares_per_bin_;
-    const std::uint32_t* HWY_RESTRICT bin_offsets = bin_offsets_.data();
     const auto add_to_bands = [=](std::size_t i, FloatVector power) HWY_ATTR {
-      if constexpr (keep_spectrum) hn::Store(power, d, spectrum + bin_offsets[i]);
       for (std::size_t s = 0; s < shares_per_bin; ++s) {
         const MelShare share = shares[i * shares_per_bin + s];
         float* energy = energies + share.offset;
@@ -258,6 +258,26 @@ class LaneFeatures final : public ClipState {
       }
     };
     spectrum_.run(sample, scratch_.data(), add_to_bands);
+  }
+
+  /// Window and power spectrum [bins][lanes] of the block's frames in doubles, as many lanes at a time as have room.
+  /// librosa.stft, too, transforms doubles and stores floats.
+  void take_exact_spectrum(float* HWY_RESTRICT spectrum) {
+    const hn::ScalableTag<double> d;
+    const hn::Rebind<float, decltype(d)> floats;  // as many
+    const double* HWY_RESTRICT window = tables_.window.data();
+    const std::uint32_t* HWY_RESTRICT offsets = sample_offsets_.data();
+    const std::uint32_t* HWY_RESTRICT bin_offsets = bin_offsets_.data();
+    for (std::size_t lane = 0; lane < lanes(); lane += hn::Lanes(d)) {
+      const float* HWY_RESTRICT columns = columns_.data() + lane;
+      float* HWY_RESTRICT powers = spectrum + lane;
+      const auto sample = [=](std::size_t i) HWY_ATTR {
+        return hn::Mul(hn::Set(d, window[i]), hn::PromoteTo(d, hn::LoadU(floats, columns + offsets[i])));
+      };
+      const auto keep = [=](std::size_t i, Vector<double> power)
+                            HWY_ATTR { hn::Store(hn::DemoteTo(floats, power), floats, powers + bin_offsets[i]); };
+      exact_spectrum_.run(sample, exact_scratch_.data(), keep);
+    }
   }
 
   /// Decibels of the mel bands, [M][lanes]; returns the largest of the `wanted` first lanes.
@@ -307,9 +327,9 @@ class LaneFeatures final : public ClipState {
   }
 
   SpectralTables tables_;
-  std::size_t width_;           ///< W
-  std::vector<float> window_;   ///< [n_fft]
-  LanePowerSpectrum spectrum_;  ///< of n_fft samples
+  std::size_t width_;                  ///< W
+  std::vector<float> window_;          ///< [n_fft]
+  LanePowerSpectrum<float> spectrum_;  ///< of n_fft samples
   /// Of columns_: rows; columns beyond the block's own; floats from one row to the next.
   std::size_t rows_, overlap_, row_stride_;
   std::vector<std::uint32_t> sample_offsets_;  ///< [n_fft] where sample i of the block's first frame lies in columns_
@@ -323,6 +343,8 @@ class LaneFeatures final : public ClipState {
   Buffer<float> energies_;                     ///< [M][lanes]
   Buffer<float> decibels_;                     ///< [blocks][M][lanes]
   std::vector<std::uint32_t> bin_offsets_;     ///< [n_fft / 2 + 1] of the results of spectrum_ in a kept spectrum
+  LanePowerSpectrum<double> exact_spectrum_;   ///< of n_fft samples; its results have the order of spectrum_'s
+  Buffer<double> exact_scratch_;               ///< of exact_spectrum_, where it is needed
   LaneDescriptors descriptors_;
 };
 

@@ -9,13 +9,12 @@
 
 namespace genretree::cpu {
 
-/// The tables in single precision and scratch memory, for one instruction set of kernels/cpu/target.hpp. The scratch
+/// The tables and scratch memory, for one instruction set of kernels/cpu/target.hpp. The scratch
 /// memory grows to the longest clip that is seen.
 std::unique_ptr<SpectralState> make_spectral_state(const SpectralTables& tables, std::int64_t target);
 
-/// Backend::spectral_features. Bins some 120 dB below the loudest of their frame drown in the rounding of single
-/// precision: only contrast shows it, in bands that are as good as empty, by up to some dB. A clip's
-/// result does not depend on the clips beside it.
+/// Backend::spectral_features, in single precision; only the spectrum that centroid, chroma and contrast are taken from
+/// is computed in double precision first. A clip's result does not depend on the clips beside it.
 void spectral_features(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths,
                        View<float, 2> out);
 

@@ -133,19 +133,17 @@ bool is_relative(SpectralFeature feature) {
   return feature == SpectralFeature::mel || feature == SpectralFeature::centroid;
 }
 
-/// Resampled clips have hardly anything above the pass band of their old or new rate, in the two highest bands: 120 dB
-/// below the loudest bin, where single precision has only its own rounding. Their decibels say little.
-void check_contrast(const GoldenCase& golden, const std::vector<float>& out, const std::vector<double>& expected) {
-  const bool is_resampled = golden.name == "8khz" || golden.name == "stereo";
-  REQUIRE(out.size() == expected.size());
-  double worst = 0, worst_of_empty_bands = 0;
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    REQUIRE(std::isfinite(out[i]));
-    double& largest = is_resampled && i % 7 >= 5 ? worst_of_empty_bands : worst;
-    largest = std::max(largest, std::abs(static_cast<double>(out[i]) - expected[i]));
+/// What the vector code may be off. Contrast is measured as closely in bands that a resampler has emptied.
+double tolerance(SpectralFeature feature) {
+  switch (feature) {
+    case SpectralFeature::log_mel:
+    case SpectralFeature::mfcc:
+      return 1e-3;
+    case SpectralFeature::contrast:
+      return 2e-5;  // dB
+    default:
+      return 1e-5;
   }
-  CHECK(worst < 5e-3);
-  CHECK(worst_of_empty_bands < 3);
 }
 
 TEST_CASE("the reference computes librosa's other features, in any edge padding") {
@@ -179,11 +177,7 @@ TEST_CASE("every instruction set computes librosa's features, side by side in th
                      all.begin() + static_cast<std::ptrdiff_t>(i + width));
         INFO(golden.name << ", " << name << " on " << cpu::target_name(target));
         const std::vector<double> expected = file.read<double>("/cases/" + golden.name + "/" + name).values;
-        if (feature == SpectralFeature::contrast)
-          check_contrast(golden, out, expected);
-        else
-          CHECK(difference(out, expected, is_relative(feature)) <
-                (is_relative(feature) || feature == SpectralFeature::chroma ? 1e-5 : 1e-3));
+        CHECK(difference(out, expected, is_relative(feature)) < tolerance(feature));
       }
     }
 }
@@ -251,7 +245,7 @@ TEST_CASE("every size of transform, hop and clip agrees with the reference") {
               INFO(name << ", n_fft " << n_fft << ", hop " << hop << ", " << length << " samples, on "
                         << cpu::target_name(target));
               if (feature == SpectralFeature::contrast)  // which is 0 in a clip of one sample
-                CHECK(test::max_difference<float, double>(out, expected) < 5e-3);
+                CHECK(test::max_difference<float, double>(out, expected) < 1e-4);
               else
                 CHECK(test::relative_difference<float, double>(out, expected) < 2e-5);
             }
