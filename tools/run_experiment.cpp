@@ -120,8 +120,8 @@ void print_header(const Spec& spec, const Data& data, const BackendInfo& info, s
              summary.validation, summary.test);
   fmt::print("features    {}\n", describe(data.store.config));
   fmt::print("model       {}\n", model_line(spec, summary.genres.size()));
-  fmt::print("backend     {}: LSTM {}, {}, {} on {}; {}\n", info.backend, info.algorithm, info.precision, info.target,
-             info.device, info.libraries);
+  fmt::print("backend     {}: {} {}, {}, {} on {}; {}\n", info.backend, spec.cnn ? "CNN by" : "LSTM", info.algorithm,
+             info.precision, info.target, info.device, info.libraries);
   const auto& [jobs, need, limits] = workers;
   fmt::print("jobs        {} side by side, {} each and {} for the data: {} of the {} that may be taken\n\n", jobs,
              megabytes(need.per_run), megabytes(need.shared), megabytes(need.of(jobs)), megabytes(limits.memory));
@@ -227,12 +227,12 @@ Outcome do_runs(const Spec& spec, const fs::path& out, const Shard& shard, const
   if (options.resume) runs = runs_left(runs, read_results({out}, options.allow_mixed));
   const Workers workers = workers_for(spec, data, *backend, runs.size(), options);
   if (options.dry_run) {
-    print_header(spec, data, backend->info(), runs.size(), shard, workers);
+    print_header(spec, data, info_of(spec, *backend), runs.size(), shard, workers);
     dry_run(spec, data, *backend, runs, workers.jobs);
     return {};
   }
   RunFolder folder(out, spec, shard, options.resume);
-  print_header(spec, data, backend->info(), runs.size(), shard, workers);
+  print_header(spec, data, info_of(spec, *backend), runs.size(), shard, workers);
 
   RunnerOptions runner_options;
   runner_options.jobs = workers.jobs;

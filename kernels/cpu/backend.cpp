@@ -40,8 +40,13 @@ class CpuBackend : public Backend {
   BackendInfo info() const override {
     return {"cpu", processor_model(), target_name(target_), "interleaved", "fp32",
             // the C library computes exp, log, pow and cos of scalars
-            fmt::format("highway {}.{}.{}, glibc {}, {}", HWY_MAJOR, HWY_MINOR, HWY_PATCH, gnu_get_libc_version(),
-                        onednn_version())};
+            fmt::format("highway {}.{}.{}, glibc {}", HWY_MAJOR, HWY_MINOR, HWY_PATCH, gnu_get_libc_version())};
+  }
+  BackendInfo cnn_info() const override {
+    BackendInfo info = CpuBackend::info();  // always in fp32
+    info.algorithm = "direct convolution";
+    info.libraries += ", " + onednn_version();
+    return info;
   }
   Device& device() override { return host_device(); }
 
