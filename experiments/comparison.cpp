@@ -198,16 +198,18 @@ std::vector<std::pair<std::string, std::string>> common_facts(const std::vector<
   return facts;
 }
 
-/// Variants whose last bits may differ from the first's for another reason than the keys that they set.
+/// Variants whose last bits may differ from those of the first with such a network for another reason than the keys
+/// that they set.
 std::vector<std::string> computed_differently(const Comparison& comparison) {
-  const Result& first = comparison.variants.front().runs.results.front();
   std::vector<std::string> warnings;
   for (const auto& [name, difference, runs] : comparison.variants) {
-    const Result& result = runs.results.front();
+    const auto same_network = [cnn = runs.spec.cnn.has_value()](const auto& other) {
+      return other.runs.spec.cnn.has_value() == cnn;  // a CNN has libraries of its own
+    };
+    const auto& of = *std::ranges::find_if(comparison.variants, same_network);
+    const Result &first = of.runs.results.front(), &result = runs.results.front();
     const std::string how = differences(first.backend, first.commit, result.backend, result.commit);
-    if (!how.empty())
-      warnings.push_back(
-          fmt::format("{} was not computed as {} was ({}).", name, comparison.variants.front().name, how));
+    if (!how.empty()) warnings.push_back(fmt::format("{} was not computed as {} was ({}).", name, of.name, how));
   }
   return warnings;
 }

@@ -31,12 +31,12 @@ Outcome do_runs(const Spec& spec, const fs::path& out, const ExperimentOptions& 
   if (options.resume) runs = runs_left(runs, read_results({out}, options.allow_mixed));
   const Workers workers = workers_for(spec, data, *backend, runs.size(), options.jobs);
   if (options.dry_run) {
-    print_header(spec, data, backend->info(), runs.size(), options.shard, workers);
+    print_header(spec, data, info_of(spec, *backend), runs.size(), options.shard, workers);
     print_dry_run(spec, data, *backend, runs, workers.jobs);
     return {};
   }
   RunFolder folder(out, spec, options.shard, options.resume);
-  print_header(spec, data, backend->info(), runs.size(), options.shard, workers);
+  print_header(spec, data, info_of(spec, *backend), runs.size(), options.shard, workers);
 
   RunnerOptions runner_options;
   runner_options.jobs = workers.jobs;

@@ -82,9 +82,9 @@ std::string grid_text(const Spec& spec) {
                          : "snapshots: each trial is trained once and evaluated at each grid point");
 }
 
-std::string backend_text(const BackendInfo& b) {
-  return fmt::format("{} ({}), target {}, LSTM {}, {}; {}", b.backend, b.device, b.target, b.algorithm, b.precision,
-                     b.libraries);
+std::string backend_text(const BackendInfo& b, bool cnn) {
+  return fmt::format("{} ({}), target {}, {} {}, {}; {}", b.backend, b.device, b.target, cnn ? "CNN by" : "LSTM",
+                     b.algorithm, b.precision, b.libraries);
 }
 
 /// Sum over the runs; of a run's several results (snapshots) the last includes the others' time.
@@ -110,9 +110,10 @@ std::vector<std::pair<std::string, std::string>> facts_of(const Spec& spec, cons
       {"model", model_text(spec, dataset.genres.size())},
       {"training", training_text(spec.training)},
       {spec.tree.empty() ? "grid" : "tree", grid_text(spec)},
-      {"backend", fmt::format("{} (asked for: device {}, lstm {}, precision {}, target {})",
-                              distinct(points, [](const Result& r) { return backend_text(r.backend); }),
-                              spec.backend.device, spec.backend.lstm, spec.backend.precision, spec.backend.target)},
+      {"backend",
+       fmt::format("{} (asked for: device {}, lstm {}, precision {}, target {})",
+                   distinct(points, [&](const Result& r) { return backend_text(r.backend, spec.cnn.has_value()); }),
+                   spec.backend.device, spec.backend.lstm, spec.backend.precision, spec.backend.target)},
       {"machine", distinct(points, [](const Result& r) { return r.machine; })},
       {"program", distinct(points, [](const Result& r) { return fmt::format("genretree, commit {}", r.commit); })},
       {"computing time", fmt::format("{}, summed over all runs", duration(total_seconds(points)))},

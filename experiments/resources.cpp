@@ -29,8 +29,12 @@ std::size_t bytes_of_run(const Spec& spec, const Split& split, std::size_t genre
   one_clip.tracks.resize(1), one_clip.labels.resize(1);
   one_clip.features.resize(frames * spec.features.width());
   const DeviceDataset dataset(one_clip, backend);
+  Split same_sizes;  // a CNN reads the clips that it will train on: all are the one
+  same_sizes.train.resize(split.train.size());
+  same_sizes.validation.resize(split.validation.size());
+  same_sizes.test.resize(split.test.size());
   const std::unique_ptr<Queue> queue = backend.device().make_queue();
-  const Trainer trainer(backend, *queue, dataset, split, classifier_of(spec, genres), spec.training, {});
+  const Trainer trainer(backend, *queue, dataset, same_sizes, classifier_of(spec, genres), spec.training, {});
   const TrainerState state = trainer.state();
   return trainer.bytes() + state_copies * (state.parameters.size() + state.moments.size()) * sizeof(float);
 }

@@ -57,8 +57,8 @@ void print_header(const Spec& spec, const Data& data, const BackendInfo& info, s
              summary.validation, summary.test);
   fmt::print("features    {}\n", describe(data.store.config));
   fmt::print("model       {}\n", model_line(spec, summary.genres.size()));
-  fmt::print("backend     {}: LSTM {}, {}, {} on {}; {}\n", info.backend, info.algorithm, info.precision, info.target,
-             info.device, info.libraries);
+  fmt::print("backend     {}: {} {}, {}, {} on {}; {}\n", info.backend, spec.cnn ? "CNN by" : "LSTM", info.algorithm,
+             info.precision, info.target, info.device, info.libraries);
   const auto& [jobs, need, limits] = workers;
   fmt::print("jobs        {} side by side, {} each and {} for the data: {} of the {} that may be taken\n\n", jobs,
              megabytes(need.per_run), megabytes(need.shared), megabytes(need.of(jobs)), megabytes(limits.memory));

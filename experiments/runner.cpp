@@ -61,7 +61,7 @@ struct Grid {
   const RunnerOptions& options;
   std::vector<SharedTask> tasks = shared_tasks(spec, data.store, backend);
   std::string hash = spec_hash(spec), machine = machine_name(), commit = program_commit();
-  BackendInfo info = backend.info();
+  BackendInfo info = info_of(spec, backend);
   std::atomic<std::size_t> runs{0};       ///< to do
   std::atomic<std::size_t> finished{0};   ///< runs
   std::atomic<std::size_t> elsewhere{0};  ///< runs that another process works on
@@ -336,6 +336,8 @@ std::vector<PlannedRun> runs_left(const std::vector<PlannedRun>& runs, const std
   });
   return left;
 }
+
+BackendInfo info_of(const Spec& spec, const Backend& backend) { return spec.cnn ? backend.cnn_info() : backend.info(); }
 
 std::vector<PlannedRun> planned_runs(const Spec& spec, const Data& data, const Shard& shard) {
   const Split split = make_split(data.store, spec.dataset.split, spec.seed, 0, false);

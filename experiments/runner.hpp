@@ -49,6 +49,9 @@ struct RunSummary {
   double seconds = 0;
 };
 
+/// What computes an experiment's networks: stands in its header, checkpoints, ledgers and model files.
+BackendInfo info_of(const Spec& spec, const Backend& backend);
+
 /// The runs of a shard, the longest first.
 std::vector<PlannedRun> planned_runs(const Spec& spec, const Data& data, const Shard& shard);
 

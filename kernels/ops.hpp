@@ -280,7 +280,7 @@ struct BackendInfo {
   std::string backend;    ///< "cpu", "cuda", "reference"
   std::string device;     ///< the hardware's own name
   std::string target;     ///< instruction set or architecture, e.g. "avx3", "avx3+amx_bf16", "sm_90"
-  std::string algorithm;  ///< of the LSTM, e.g. "interleaved", "cudnn:persist_static"
+  std::string algorithm;  ///< of the network, e.g. "interleaved", "cudnn:persist_static"
   std::string precision;  ///< "fp32", "bf16"
   std::string libraries;  ///< name and version of each one that computes
 };
@@ -294,7 +294,8 @@ inline constexpr std::pair<const char*, std::string BackendInfo::*> backend_info
 class Backend {
  public:
   virtual ~Backend() = default;
-  virtual BackendInfo info() const = 0;
+  virtual BackendInfo info() const = 0;                    ///< where features or LSTMs are computed
+  virtual BackendInfo cnn_info() const { return info(); }  ///< where CNNs are, perhaps by other libraries
   virtual Device& device() = 0;
 
   // -- spectral features

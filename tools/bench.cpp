@@ -114,7 +114,7 @@ ExitCode run(int argc, char** argv) {
     if (!options.json.empty()) write_whole_text(options.json, to_json(setup, records, all_names, kept));
   };
   write_records();  // a file that cannot be written fails before anything is measured
-  const BackendInfo info = setup.fp32().backend->info();
+  const BackendInfo info = setup.fp32().backend->cnn_info();  // with the libraries of all that is measured
   fmt::print("{}, {}; commit {}\n{}\n", info.device, info.libraries, program_commit(),
              description_of(setup.precisions));
   fmt::print("One core: its processor time; several: wall time. Peak: fp32 multiply-adds beside each measurement\n\n");

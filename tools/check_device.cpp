@@ -22,9 +22,10 @@ std::ptrdiff_t check(const std::string& name, const std::string& precision) {
   std::vector<std::unique_ptr<Backend>> backends;
   for (const std::string& target : targets)
     backends.push_back(make_backend({.device = name, .precision = precision, .target = target}));
-  const BackendInfo info = backends.front()->info();
-  fmt::print("\nbackend {}: {}\n  LSTM {}, {}; target auto takes {}; {}\n", info.backend, info.device, info.algorithm,
-             info.precision, info.target, info.libraries);
+  const BackendInfo info = backends.front()->info(), cnn = backends.front()->cnn_info();
+  fmt::print("\nbackend {}: {}\n  LSTM {}, {}; target auto takes {}; {}\n  CNN by {}, {}; {}\n", info.backend,
+             info.device, info.algorithm, info.precision, info.target, info.libraries, cnn.algorithm, cnn.precision,
+             cnn.libraries);
   const std::vector<OperationCheck> checks =
       check_operations(backends, make_spectral_tables({.kind = FeatureKind::spectral33}));
   fmt::print("{}", check_table(checks, targets));

@@ -32,6 +32,10 @@ Desc plain_image(const Dims& shape) { return {shape, Memory::data_type::f32, Tag
 /// [4, 4, in, filters], as the contract has kernels.
 Desc plain_kernel(const Dims& shape) { return {shape, Memory::data_type::f32, Tag::hwio}; }
 
+Desc plain_bias(const Dims& shape) { return {shape, Memory::data_type::f32, Tag::a}; }
+/// Of a convolution: its windows are one pixel apart.
+Dims stride_one() { return {1, 1}; }
+
 void check(dnnl_status_t status) {
   if (status != dnnl_success) fail("oneDNN's product of matrices failed with status {}", static_cast<int>(status));
 }
@@ -86,6 +90,30 @@ class Tensor {
   Call in_, out_;
 };
 
+/// Shapes of a convolution with its pooling, for a fixed number of rows.
+struct StageShapes {
+  Dims input, convolved, output, kernel, bias;
+  Padding padding;  ///< of the convolution, whose windows are one pixel apart
+  Dims window;      ///< of the pooling, its windows side by side
+  Padding pool_padding;
+
+  StageShapes(std::size_t rows, const CnnConfig::Image& in, const CnnConfig::Image& out, std::size_t pool)
+      : StageShapes(rows, in, {in.rows, in.columns, out.channels}, out, pool) {}
+
+ private:
+  static constexpr std::size_t size = CnnConfig::kernel;
+  StageShapes(std::size_t rows, const CnnConfig::Image& in, const CnnConfig::Image& between,
+              const CnnConfig::Image& out, std::size_t pool)
+      : input(dims(rows, in)),
+        convolved(dims(rows, between)),
+        output(dims(rows, out)),
+        kernel{dim(out.channels), dim(in.channels), dim(size), dim(size)},
+        bias{dim(out.channels)},
+        padding(in, between, size, 1),
+        window{dim(pool), dim(pool)},
+        pool_padding(between, out, pool, pool) {}
+};
+
 /// One convolution with its pooling, for a fixed number of rows. ReLU comes after the pooling, on a fraction of the
 /// numbers: the largest of max(x, 0) is max(largest of x, 0), and the gradients are the same too.
 class Stage {
@@ -94,92 +122,15 @@ class Stage {
   /// for backward.
   Stage(Workshop& workshop, std::size_t rows, const CnnConfig& config, std::size_t index, float* input, float* output,
         float* dinput, float* doutput)
-      : with_backward_(doutput != nullptr), with_dinput_(dinput != nullptr) {
-    const CnnConfig::Image in = config.image(index), out = config.image(index + 1),
-                           between{in.rows, in.columns, out.channels};
-    constexpr std::size_t size = CnnConfig::kernel;
-    const Dims kernel_dims{dim(out.channels), dim(in.channels), dim(size), dim(size)}, bias_dims{dim(out.channels)},
-        stride_one{1, 1};
-    const Padding padding(in, between, size, 1);
-    const dnnl::algorithm direct = dnnl::algorithm::convolution_direct;
-    const Desc bias_desc(bias_dims, Memory::data_type::f32, Tag::a);
-    const dnnl::convolution_forward::primitive_desc convolution(
-        {with_backward_ ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference, direct,
-         any_format(dims(rows, in)), any_format(kernel_dims), bias_desc, any_format(dims(rows, between)), stride_one,
-         padding.before, padding.after},
-        Workshop::attributes(), cpu_engine());
-    input_ = Tensor(workshop, Workshop::borrowed(plain_image(dims(rows, in)), input), convolution.src_desc());
-    input_.can_be_read(workshop);
-    kernel_ = Tensor(workshop, Workshop::borrowed(plain_kernel(kernel_dims)), convolution.weights_desc());
-    kernel_.can_be_read(workshop);
-    bias_ = Workshop::borrowed(bias_desc);
-    const Memory convolved = workshop.memory(convolution.dst_desc());
-    convolve_ = workshop.call<dnnl::convolution_forward>(convolution, {{DNNL_ARG_SRC, input_.formatted()},
-                                                                       {DNNL_ARG_WEIGHTS, kernel_.formatted()},
-                                                                       {DNNL_ARG_BIAS, bias_},
-                                                                       {DNNL_ARG_DST, convolved}});
-
-    const std::size_t k = config.stages[index].pool;
-    const Dims window{dim(k), dim(k)};
-    const Padding pool_padding(between, out, k, k);
-    const dnnl::pooling_forward::primitive_desc pooling(
-        {with_backward_ ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference,
-         dnnl::algorithm::pooling_max, convolution.dst_desc(), any_format(dims(rows, out)), window, window,
-         pool_padding.before, pool_padding.after},
-        Workshop::attributes(), cpu_engine());
-    output_ = Tensor(workshop, Workshop::borrowed(plain_image(dims(rows, out)), output), pooling.dst_desc());
-    output_.can_be_written(workshop);
-    std::unordered_map<int, Memory> arguments{{DNNL_ARG_SRC, convolved}, {DNNL_ARG_DST, output_.formatted()}};
-    Memory maxima;
-    if (with_backward_) arguments[DNNL_ARG_WORKSPACE] = maxima = workshop.memory(pooling.workspace_desc());
-    pool_ = workshop.call<dnnl::pooling_forward>(pooling, arguments);
+      : shapes_(rows, config.image(index), config.image(index + 1), config.stages[index].pool),
+        with_backward_(doutput != nullptr),
+        with_dinput_(dinput != nullptr) {
+    const Convolution convolution = make_convolution(workshop, input);
+    const Pooling pooling = make_pooling(workshop, output);
     if (!with_backward_) return;
-
-    const dnnl::pooling_backward::primitive_desc pooling_backward(
-        {dnnl::algorithm::pooling_max, convolution.dst_desc(), pooling.dst_desc(), window, window, pool_padding.before,
-         pool_padding.after},
-        Workshop::attributes(), cpu_engine(), pooling);
-    doutput_ =
-        Tensor(workshop, Workshop::borrowed(plain_image(dims(rows, out)), doutput), pooling_backward.diff_dst_desc());
-    doutput_.can_be_read(workshop);
-    const Memory dconvolved = workshop.memory(pooling_backward.diff_src_desc());
-    pool_backward_ = workshop.call<dnnl::pooling_backward>(
-        pooling_backward,
-        {{DNNL_ARG_DIFF_DST, doutput_.formatted()}, {DNNL_ARG_DIFF_SRC, dconvolved}, {DNNL_ARG_WORKSPACE, maxima}});
-
-    // Each backward convolution chooses its formats by itself: in those of the forward one it may have no fast code.
-    const dnnl::convolution_backward_weights::primitive_desc to_kernel(
-        {direct, any_format(dims(rows, in)), any_format(kernel_dims), bias_desc, any_format(dims(rows, between)),
-         stride_one, padding.before, padding.after},
-        Workshop::attributes(), cpu_engine(), convolution);
-    rereads_input_ = to_kernel.src_desc() != convolution.src_desc();
-    backward_input_ = rereads_input_ ? Tensor(workshop, input_.plain(), to_kernel.src_desc()) : input_;
-    if (rereads_input_) backward_input_.can_be_read(workshop);
-    kernel_dconvolved_ = Tensor(workshop, dconvolved, to_kernel.diff_dst_desc());
-    kernel_dconvolved_.can_be_read(workshop);
-    dkernel_ = Tensor(workshop, workshop.memory(plain_kernel(kernel_dims)), to_kernel.diff_weights_desc());
-    dkernel_.can_be_written(workshop);
-    dbias_ = workshop.memory(bias_desc);
-    kernel_backward_ = workshop.call<dnnl::convolution_backward_weights>(
-        to_kernel, {{DNNL_ARG_SRC, backward_input_.formatted()},
-                    {DNNL_ARG_DIFF_DST, kernel_dconvolved_.formatted()},
-                    {DNNL_ARG_DIFF_WEIGHTS, dkernel_.formatted()},
-                    {DNNL_ARG_DIFF_BIAS, dbias_}});
-    if (!with_dinput_) return;
-    const dnnl::convolution_backward_data::primitive_desc to_input(
-        {direct, any_format(dims(rows, in)), any_format(kernel_dims), any_format(dims(rows, between)), stride_one,
-         padding.before, padding.after},
-        Workshop::attributes(), cpu_engine(), convolution);
-    backward_kernel_ = Tensor(workshop, Workshop::borrowed(plain_kernel(kernel_dims)), to_input.weights_desc());
-    backward_kernel_.can_be_read(workshop);
-    dinput_ = Tensor(workshop, Workshop::borrowed(plain_image(dims(rows, in)), dinput), to_input.diff_src_desc());
-    dinput_.can_be_written(workshop);
-    input_dconvolved_ = Tensor(workshop, dconvolved, to_input.diff_dst_desc());
-    input_dconvolved_.can_be_read(workshop);
-    input_backward_ =
-        workshop.call<dnnl::convolution_backward_data>(to_input, {{DNNL_ARG_DIFF_DST, input_dconvolved_.formatted()},
-                                                                  {DNNL_ARG_WEIGHTS, backward_kernel_.formatted()},
-                                                                  {DNNL_ARG_DIFF_SRC, dinput_.formatted()}});
+    make_pooling_backward(workshop, pooling, doutput);
+    make_backward_weights(workshop, convolution);
+    if (with_dinput_) make_backward_data(workshop, convolution, dinput);
   }
 
   /// Brings the weights of a batch, which stay where they are until its end.
@@ -217,10 +168,107 @@ class Stage {
   }
 
  private:
+  using Convolution = dnnl::convolution_forward::primitive_desc;
+  using Pooling = dnnl::pooling_forward::primitive_desc;
+  static constexpr dnnl::algorithm direct = dnnl::algorithm::convolution_direct, maximum = dnnl::algorithm::pooling_max;
+
+  dnnl::prop_kind forward_kind() const {
+    return with_backward_ ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
+  }
+
+  /// From input_ to convolved_.
+  Convolution make_convolution(Workshop& workshop, float* input) {
+    const Desc bias = plain_bias(shapes_.bias);
+    const Convolution desc({forward_kind(), direct, any_format(shapes_.input), any_format(shapes_.kernel), bias,
+                            any_format(shapes_.convolved), stride_one(), shapes_.padding.before, shapes_.padding.after},
+                           Workshop::attributes(), cpu_engine());
+    input_ = Tensor(workshop, Workshop::borrowed(plain_image(shapes_.input), input), desc.src_desc());
+    input_.can_be_read(workshop);
+    kernel_ = Tensor(workshop, Workshop::borrowed(plain_kernel(shapes_.kernel)), desc.weights_desc());
+    kernel_.can_be_read(workshop);
+    bias_ = Workshop::borrowed(bias);
+    convolved_ = workshop.memory(desc.dst_desc());
+    convolve_ = workshop.call<dnnl::convolution_forward>(desc, {{DNNL_ARG_SRC, input_.formatted()},
+                                                                {DNNL_ARG_WEIGHTS, kernel_.formatted()},
+                                                                {DNNL_ARG_BIAS, bias_},
+                                                                {DNNL_ARG_DST, convolved_}});
+    return desc;
+  }
+
+  /// From convolved_ to output_; for backward, also to maxima_.
+  Pooling make_pooling(Workshop& workshop, float* output) {
+    const Pooling desc({forward_kind(), maximum, convolved_.get_desc(), any_format(shapes_.output), shapes_.window,
+                        shapes_.window, shapes_.pool_padding.before, shapes_.pool_padding.after},
+                       Workshop::attributes(), cpu_engine());
+    output_ = Tensor(workshop, Workshop::borrowed(plain_image(shapes_.output), output), desc.dst_desc());
+    output_.can_be_written(workshop);
+    std::unordered_map<int, Memory> arguments{{DNNL_ARG_SRC, convolved_}, {DNNL_ARG_DST, output_.formatted()}};
+    if (with_backward_) arguments[DNNL_ARG_WORKSPACE] = maxima_ = workshop.memory(desc.workspace_desc());
+    pool_ = workshop.call<dnnl::pooling_forward>(desc, arguments);
+    return desc;
+  }
+
+  /// From doutput_ and maxima_ to dconvolved_.
+  void make_pooling_backward(Workshop& workshop, const Pooling& pooling, float* doutput) {
+    const dnnl::pooling_backward::primitive_desc desc(
+        {maximum, convolved_.get_desc(), pooling.dst_desc(), shapes_.window, shapes_.window,
+         shapes_.pool_padding.before, shapes_.pool_padding.after},
+        Workshop::attributes(), cpu_engine(), pooling);
+    doutput_ = Tensor(workshop, Workshop::borrowed(plain_image(shapes_.output), doutput), desc.diff_dst_desc());
+    doutput_.can_be_read(workshop);
+    dconvolved_ = workshop.memory(desc.diff_src_desc());
+    pool_backward_ = workshop.call<dnnl::pooling_backward>(
+        desc,
+        {{DNNL_ARG_DIFF_DST, doutput_.formatted()}, {DNNL_ARG_DIFF_SRC, dconvolved_}, {DNNL_ARG_WORKSPACE, maxima_}});
+  }
+
+  // Each backward convolution chooses its formats by itself: in those of the forward one it may have no fast code.
+
+  /// From input and dconvolved_ to dkernel_ and dbias_.
+  void make_backward_weights(Workshop& workshop, const Convolution& convolution) {
+    const Desc bias = plain_bias(shapes_.bias);
+    const dnnl::convolution_backward_weights::primitive_desc desc(
+        {direct, any_format(shapes_.input), any_format(shapes_.kernel), bias, any_format(shapes_.convolved),
+         stride_one(), shapes_.padding.before, shapes_.padding.after},
+        Workshop::attributes(), cpu_engine(), convolution);
+    rereads_input_ = desc.src_desc() != convolution.src_desc();
+    backward_input_ = rereads_input_ ? Tensor(workshop, input_.plain(), desc.src_desc()) : input_;
+    if (rereads_input_) backward_input_.can_be_read(workshop);
+    kernel_dconvolved_ = Tensor(workshop, dconvolved_, desc.diff_dst_desc());
+    kernel_dconvolved_.can_be_read(workshop);
+    dkernel_ = Tensor(workshop, workshop.memory(plain_kernel(shapes_.kernel)), desc.diff_weights_desc());
+    dkernel_.can_be_written(workshop);
+    dbias_ = workshop.memory(bias);
+    kernel_backward_ =
+        workshop.call<dnnl::convolution_backward_weights>(desc, {{DNNL_ARG_SRC, backward_input_.formatted()},
+                                                                 {DNNL_ARG_DIFF_DST, kernel_dconvolved_.formatted()},
+                                                                 {DNNL_ARG_DIFF_WEIGHTS, dkernel_.formatted()},
+                                                                 {DNNL_ARG_DIFF_BIAS, dbias_}});
+  }
+
+  /// From dconvolved_ and the kernel to dinput_.
+  void make_backward_data(Workshop& workshop, const Convolution& convolution, float* dinput) {
+    const dnnl::convolution_backward_data::primitive_desc desc(
+        {direct, any_format(shapes_.input), any_format(shapes_.kernel), any_format(shapes_.convolved), stride_one(),
+         shapes_.padding.before, shapes_.padding.after},
+        Workshop::attributes(), cpu_engine(), convolution);
+    backward_kernel_ = Tensor(workshop, Workshop::borrowed(plain_kernel(shapes_.kernel)), desc.weights_desc());
+    backward_kernel_.can_be_read(workshop);
+    dinput_ = Tensor(workshop, Workshop::borrowed(plain_image(shapes_.input), dinput), desc.diff_src_desc());
+    dinput_.can_be_written(workshop);
+    input_dconvolved_ = Tensor(workshop, dconvolved_, desc.diff_dst_desc());
+    input_dconvolved_.can_be_read(workshop);
+    input_backward_ =
+        workshop.call<dnnl::convolution_backward_data>(desc, {{DNNL_ARG_DIFF_DST, input_dconvolved_.formatted()},
+                                                              {DNNL_ARG_WEIGHTS, backward_kernel_.formatted()},
+                                                              {DNNL_ARG_DIFF_SRC, dinput_.formatted()}});
+  }
+
+  StageShapes shapes_;
   bool with_backward_, with_dinput_, rereads_input_ = false;
   Tensor input_, kernel_, output_, doutput_, dkernel_, backward_kernel_, dinput_;
   Tensor backward_input_, kernel_dconvolved_, input_dconvolved_;  ///< as the backward convolutions want them
-  Memory bias_, dbias_;
+  Memory bias_, dbias_, convolved_, dconvolved_, maxima_;
   Call convolve_, pool_, pool_backward_, kernel_backward_, input_backward_;
 };
 
@@ -449,9 +497,9 @@ std::unique_ptr<CnnState> make_cnn_state(const CnnConfig& config, const Group& l
   return with_onednn([&] { return std::make_unique<CpuCnnState>(config, largest, mode); });
 }
 
-void cnn_step(const CnnConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
-              View<const float, 4> x, View<const std::int32_t, 2> labels, std::span<const RandomKey> keys,
-              CnnState& state, View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct,
+void cnn_step(const Group& group, Loss kind, View<const float, 2> parameters, View<const float, 4> x,
+              View<const std::int32_t, 2> labels, std::span<const RandomKey> keys, CnnState& state,
+              View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct,
               View<float, 2> gradients) {
   for (std::size_t r = 0; r < group.runs; ++r) {
     loss[r] = 0, correct[r] = 0;
@@ -468,7 +516,6 @@ void cnn_step(const CnnConfig& config, const Group& group, Loss kind, View<const
     const RowsLoss sum = with_onednn([&] { return static_cast<CpuCnnState&>(state).run(batch); });
     loss[r] = sum.loss, correct[r] = sum.correct;
   }
-  static_cast<void>(config);
 }
 
 }  // namespace genretree::cpu

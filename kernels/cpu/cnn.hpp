@@ -22,10 +22,10 @@ std::string onednn_version();
 /// Backend::make_cnn_state.
 std::unique_ptr<CnnState> make_cnn_state(const CnnConfig& config, const Group& largest, Mode mode);
 
-/// Backend::cnn_step; without gradients, Backend::cnn_evaluate.
-void cnn_step(const CnnConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
-              View<const float, 4> x, View<const std::int32_t, 2> labels, std::span<const RandomKey> keys,
-              CnnState& state, View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct,
+/// Backend::cnn_step of the network that the state was made for; without gradients, Backend::cnn_evaluate.
+void cnn_step(const Group& group, Loss kind, View<const float, 2> parameters, View<const float, 4> x,
+              View<const std::int32_t, 2> labels, std::span<const RandomKey> keys, CnnState& state,
+              View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct,
               View<float, 2> gradients);
 
 }  // namespace genretree::cpu

@@ -3,6 +3,8 @@
 #include "experiments/plan.hpp"
 #include "experiments/report_content.hpp"
 #include "experiments/resources.hpp"
+#include "experiments/runner.hpp"
+#include "experiments/variants.hpp"
 #include "tests/support/support.hpp"
 #include "tests/support/tiny_store.hpp"
 
@@ -143,18 +145,36 @@ TEST_CASE("the report of a CNN describes it, and has the paper's value only for 
   CHECK(content(10, "other").paper.empty());
 }
 
-TEST_CASE("both sizes of the CNN that come with the program are what they say") {
+TEST_CASE("the CNNs that come with the program, both variants of both sizes, are what they say") {
   const std::filesystem::path folder = std::filesystem::path(GENRETREE_SOURCE) / "experiments";
-  // log-mel in their files: the layers over MFCCs of as many bands are the same network
-  const std::vector<std::string> mfcc{"features={kind: mfcc, coefficients: [0, 128], hop: 1102, frames: 600}"};
-  const Spec original = load_spec(folder / "cnn_original.yaml", mfcc), small = load_spec(folder / "cnn.yaml", mfcc);
-  CHECK(classifier_of(original, 10).parameter_count() == 87'472'939);
-  CHECK((original.cnn->frames == 599 && original.cnn->channels == 2 && original.cnn->dropout == 0.25));
-  CHECK((original.training.batch == 64 && original.initialisation == Initialisation::original));
-  CHECK(epoch_cost(original, 64, 0) == Approx(513e9).epsilon(0.001));
-  CHECK(small.cnn->stages.size() == original.cnn->stages.size());
-  CHECK((small.cnn->standardise && small.initialisation == Initialisation::he));
-  CHECK(small.dataset.genres == original.dataset.genres);
+  const ExperimentFile original = load_experiment(folder / "cnn_original.yaml", {}, ""),
+                       small = load_experiment(folder / "cnn.yaml", {}, "");
+  for (const ExperimentFile& file : {original, small}) {
+    REQUIRE(file.variants.size() == 2);
+    CHECK((file.variants[0].name == "mel" && file.variants[1].name == "mfcc"));
+    const CnnConfig &mel = *file.variants[0].spec.cnn, &mfcc = *file.variants[1].spec.cnn;
+    CHECK((mel.frames == 599 && mel.bands == 128 && mel.channels == 2 && mel.stages.size() == 3));
+    CHECK((mfcc.frames == 599 && mfcc.bands == 13 && mfcc.channels == 5 && mfcc.stages.size() == 2));
+  }
+  const Spec &mel = original.variants[0].spec, &mfcc = original.variants[1].spec;
+  CHECK(classifier_of(mel, 10).parameter_count() == 87'472'939);
+  CHECK(epoch_cost(mel, 64, 0) == Approx(513e9).epsilon(0.001));
+  CHECK((mfcc.cnn->stages[0].filters == 149 && mfcc.cnn->stages[1].filters == 73 && mfcc.cnn->units == 1024));
+  for (const Spec& spec : {mel, mfcc})
+    CHECK((spec.training.batch == 64 && spec.initialisation == Initialisation::original && !spec.cnn->standardise));
+  CHECK(mel.features.kind == FeatureKind::mel);
+  CHECK(small.variants[0].spec.features.kind == FeatureKind::log_mel);
+  for (const Variant& variant : small.variants)
+    CHECK((variant.spec.cnn->standardise && variant.spec.initialisation == Initialisation::he));
+}
+
+TEST_CASE("oneDNN stands in what is said of a CNN's runs, and of no others") {
+  const auto backend = make_backend({});
+  const BackendInfo lstm = info_of(spec_of(""), *backend), cnn = info_of(spec_of(mfcc_variant), *backend);
+  CHECK_THAT(lstm.libraries, !Catch::Contains("oneDNN"));
+  CHECK_THAT(cnn.libraries, Catch::StartsWith(lstm.libraries) && Catch::Contains("oneDNN 2."));
+  CHECK((lstm.algorithm == "interleaved" && cnn.algorithm == "direct convolution"));
+  CHECK(make_backend({.precision = "bf16"})->cnn_info().precision == "fp32");
 }
 
 }  // namespace

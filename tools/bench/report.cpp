@@ -19,7 +19,7 @@ using Json = nlohmann::ordered_json;
 double rounded(double value) { return std::stod(fmt::format("{:.4g}", value)); }
 
 Json machine_record(const Setup& setup) {
-  const BackendInfo info = setup.fp32().backend->info();
+  const BackendInfo info = setup.fp32().backend->cnn_info();  // with the libraries of all that is measured
   const auto now = std::chrono::floor<std::chrono::minutes>(std::chrono::system_clock::now());
   Json precisions;
   for (const Precision& precision : setup.precisions) {
