@@ -30,7 +30,9 @@ std::size_t bytes_of_run(const Spec& spec, const Split& split, std::size_t genre
   one_clip.features.resize(frames * spec.features.width());
   const DeviceDataset dataset(one_clip, backend);
   const std::unique_ptr<Queue> queue = backend.device().make_queue();
-  const Trainer trainer(backend, *queue, dataset, split, classifier_of(spec, genres), spec.training, {});
+  Split sizes = split;  // every clip is the one that there is
+  for (auto* set : {&sizes.train, &sizes.validation, &sizes.test}) std::ranges::fill(*set, 0);
+  const Trainer trainer(backend, *queue, dataset, sizes, classifier_of(spec, genres), spec.training, {});
   const TrainerState state = trainer.state();
   return trainer.bytes() + state_copies * (state.parameters.size() + state.moments.size()) * sizeof(float);
 }
