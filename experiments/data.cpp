@@ -132,13 +132,18 @@ std::vector<std::string> missing(const Split& split, const SplitConfig& config, 
   return tracks;
 }
 
-/// Warns of artists on both sides of the split, if it comes with a list of artists.
-void add_artists(const FeatureStore& store, const SplitConfig& config, const Split& split, DatasetSummary& summary) {
+/// Warns of artists on both sides of the split, of every trial where each draws its own, if it comes with a list of
+/// artists. `first`: the split of the first trial.
+void add_artists(const FeatureStore& store, const Spec& spec, const Split& first, DatasetSummary& summary) {
+  const SplitConfig& config = spec.dataset.split;
   if (config.artists.empty()) return;
-  const char* of_trial = config.kind == SplitConfig::Kind::random ? "In the first trial: " : "";
-  const ArtistReport report = check_artists(store, split, read_artists(config.artists));
-  for (const std::string& warning : report.warnings) summary.warnings.push_back(of_trial + warning);
-  for (const std::string& note : report.notes) summary.notes.push_back(of_trial + note);
+  std::vector<Split> trials = {first};
+  if (config.kind == SplitConfig::Kind::random)
+    for (std::uint32_t trial = 1; trial < spec.grid.trials; ++trial)
+      trials.push_back(make_split(store, config, spec.seed, trial, false));
+  ArtistReport report = check_artists(store, trials, config.artists);
+  std::ranges::move(report.warnings, std::back_inserter(summary.warnings));
+  std::ranges::move(report.notes, std::back_inserter(summary.notes));
 }
 
 std::string data_checksum(const FeatureStore& store) {
@@ -231,7 +236,7 @@ Data load_data(const Spec& spec, Backend& backend, const DataOptions& options) {
     summary.notes.push_back(fmt::format("{} of bit-exact duplicates in different sets: {}",
                                         count_of(split.duplicates_across.size(), "group"),
                                         join(split.duplicates_across, "; ")));
-  add_artists(data.store, spec.dataset.split, split, summary);
+  add_artists(data.store, spec, split, summary);
   return data;
 }
 

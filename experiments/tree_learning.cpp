@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/error.hpp"
@@ -27,6 +28,15 @@ constexpr const char* formula =
     "(P(a, b) + P(b, a)) / 2; that of two groups is the mean over all pairs with a genre in each (average linkage). "
     "From single genres on, the two most similar groups become a node, until one is left; of equals the pair is taken "
     "whose genres come first.";
+
+/// Says which of the tree's nodes are no finding; "" if all are.
+std::string chance_joins(const LearnedTree& learned) {
+  const auto joins = std::ranges::count(learned.similarity, 0.0);
+  if (joins == 0) return "";
+  return fmt::format("{} of {} {} genres that were never confused; {} place follows the order of the genres only.",
+                     joins, count_of(learned.similarity.size(), "node"), joins == 1 ? "joins" : "join",
+                     joins == 1 ? "its" : "their");
+}
 
 }  // namespace
 
@@ -95,6 +105,7 @@ void add_tree_origin(ReportContent& content, const TreeOrigin& origin) {
                     {},
                     {how_it_was_learned(origin), formula},
                     2};
+  if (const std::string note = chance_joins(learned); !note.empty()) table.notes.push_back(note);
   for (std::size_t node = 0; node < learned.similarity.size(); ++node)
     table.rows.push_back({learned.tree.nodes()[node].name, join(learned.tree.nodes()[node].children, " | "),
                           shown(metrics[0], learned.similarity[node])});

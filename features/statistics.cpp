@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "core/error.hpp"
+#include "core/text.hpp"
 #include "features/statistics.hpp"
 
 namespace genretree {
@@ -16,15 +17,28 @@ Eigen::Map<const Rows> eigen(const Matrix& matrix) {
   return {matrix.values.data(), static_cast<Eigen::Index>(matrix.rows), static_cast<Eigen::Index>(matrix.columns)};
 }
 
-/// False for what is only rounding in a variance of numbers of this size.
-bool is_variance(double variance, double largest) { return variance > 1e-20 * largest * largest; }
-
 /// Turns the vector so that the first of its largest entries is positive; equal but for rounding counts as equal.
 void fix_sign(Eigen::Ref<Eigen::VectorXd> vector) {
   const double nearly_largest = (1 - 1e-9) * vector.cwiseAbs().maxCoeff();
   const auto first =
       std::find_if(vector.begin(), vector.end(), [&](double x) { return std::abs(x) >= nearly_largest; });
   if (*first < 0) vector = -vector;
+}
+
+/// Every clip has a genre, and every genre a clip.
+void check_labels(std::size_t clips, std::span<const std::int32_t> labels, std::size_t genres) {
+  if (labels.size() != clips)
+    reject("{} have {}; give each clip the number of its genre", count_of(clips, "clip"),
+           count_of(labels.size(), "label"));
+  std::vector<bool> has_clip(genres);
+  for (const std::int32_t label : labels) {
+    if (label < 0 || static_cast<std::size_t>(label) >= genres)
+      reject("a clip is of genre {}, but there are {}, counted from 0", label, count_of(genres, "genre"));
+    has_clip[static_cast<std::size_t>(label)] = true;
+  }
+  if (const auto without = std::ranges::find(has_clip, false); without != has_clip.end())
+    reject("genre {} of {}, counted from 0, has no clip, so that it lies nowhere. Leave it out, or add clips of it",
+           without - has_clip.begin(), genres);
 }
 
 /// Means of the statistics over the clips of each genre [genres, statistics], and the number of clips.
@@ -104,6 +118,8 @@ void improve(Path& path, const Matrix& distances) {
 
 }  // namespace
 
+bool is_variance(double variance, double largest) { return variance > 1e-20 * largest * largest; }
+
 std::size_t real_frames(const FeatureStore& store, std::size_t clip) {
   return std::min(static_cast<std::size_t>(std::max(store.lengths[clip], 1)), store.config.frames);
 }
@@ -145,9 +161,9 @@ Matrix standardised(const Matrix& data) {
 PrincipalComponents principal_components(const Matrix& data, std::size_t count) {
   if (data.columns < count || data.rows <= count)
     reject(
-        "{} principal components were asked for, but there are {} clips with {} statistics that differ between clips. "
+        "{} were asked for, but there are {} with {} that differ between clips. "
         "Take more clips, or features with more coefficients",
-        count, data.rows, data.columns);
+        count_of(count, "principal component"), count_of(data.rows, "clip"), count_of(data.columns, "statistic"));
   const Rows centred = eigen(data).rowwise() - eigen(data).colwise().mean();
   const Eigen::MatrixXd covariance = centred.transpose() * centred / static_cast<double>(centred.rows() - 1);
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(covariance);
@@ -168,7 +184,8 @@ PrincipalComponents principal_components(const Matrix& data, std::size_t count) 
 }
 
 Matrix genre_distances(const Matrix& statistics, std::span<const std::int32_t> labels, std::size_t genres) {
-  if (statistics.rows <= genres)
+  check_labels(statistics.rows, labels, genres);
+  if (statistics.rows == genres)
     reject(
         "{} clips of {} genres are one clip a genre: how far clips of one genre lie from each other, which the "
         "distances between genres are measured in, needs more",

@@ -21,6 +21,9 @@ struct Matrix {
   double operator()(std::size_t row, std::size_t column) const { return values[row * columns + column]; }
 };
 
+/// False for what is only rounding in a variance of numbers of which the largest has this absolute value.
+bool is_variance(double variance, double largest);
+
 /// Frames of a clip that come from its audio, at least 1: the rest is padding.
 std::size_t real_frames(const FeatureStore& store, std::size_t clip);
 
@@ -50,11 +53,13 @@ PrincipalComponents principal_components(const Matrix& data, std::size_t count);
 /// m_aj mean of statistic j over the n_a clips of genre a; s_j² its variance within genres, pooled: the squared
 /// distances of all clips from their genre's mean, over n - G (n clips, G genres); p statistics. So D is 1 where the
 /// genres' means are one standard deviation apart in every statistic. The last two terms are what two samples of one
-/// genre would differ by: without them a genre of few clips would lie far from all others. It is Fisher's criterion,
-/// and the Mahalanobis distance (both over p) where the statistics are not correlated; their correlations are not
-/// estimated, which ten clips of a genre would not allow. Statistics that do not vary within genres are left out.
+/// genre would differ by: without this bias removed, a genre of few clips would lie far from all others. It is the
+/// squared Mahalanobis distance with a diagonal covariance matrix, pooled over the genres, as a mean over the
+/// statistics instead of their sum. Correlations of statistics are not estimated, which ten clips of a genre would not
+/// allow. Statistics that do not vary within genres are left out.
 ///
-/// `labels` [rows] in 0 … genres - 1, each at least once. InputError if no genre has two clips that differ.
+/// `labels` [rows] in 0 … genres - 1, each at least once. InputError if they are not, or if no genre has two clips that
+/// differ.
 Matrix genre_distances(const Matrix& statistics, std::span<const std::int32_t> labels, std::size_t genres);
 
 /// An order in which what is near stands side by side: the path through all items with a small sum of distances between

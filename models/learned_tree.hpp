@@ -14,7 +14,7 @@ namespace genretree {
 /// A binary tree, its root first, then level by level.
 struct LearnedTree {
   GenreTree tree;
-  std::vector<double> similarity;  ///< [nodes] of a node's two children
+  std::vector<double> similarity;  ///< [nodes] of a node's two children; 0: never confused, joined in `genres`' order
 };
 
 /// Agglomerative clustering with average linkage (Sokal and Michener 1958, "UPGMA").

@@ -21,10 +21,13 @@ class DeviceDataset {
   DeviceDataset(const DeviceDataset& clips, std::span<const std::int32_t> labels, Backend& backend);
   View<const float, 3> features() const;       ///< [N, T, F]
   View<const std::int32_t, 1> labels() const;  ///< [N]
+  /// Frames of a clip that come from its audio, at least 1: the rest is padding. All if the store has no lengths.
+  std::size_t real_frames(std::size_t clip) const { return real_frames_[clip]; }
 
  private:
   std::shared_ptr<const Buffer<float>> features_;
   Buffer<std::int32_t> labels_;
+  std::vector<std::size_t> real_frames_;  ///< [N]
   std::size_t clips_, frames_, coefficients_;
 };
 

@@ -55,6 +55,9 @@ GenreTree read_tree(const Hdf5File& file) {
 void write_tree_model(const fs::path& path, const SavedNetworks& saved, const Details& common,
                       const std::vector<Details>& details) {
   check_networks(saved);
+  if (details.size() != saved.networks.size())
+    fail("there are details on {} for a tree of {}", count_of(details.size(), "node"),
+         count_of(saved.networks.size(), "node"));
   write_whole(path, [&](const fs::path& temporary) {
     Hdf5File file = Hdf5File::create(temporary);
     write_header(file, tree_kind, saved.networks.front().model.features);

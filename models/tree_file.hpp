@@ -28,7 +28,7 @@ struct SavedNetworks {
 inline constexpr const char* tree_kind = "tree";
 
 /// Writes the whole file or nothing. `common` becomes attributes of the root, `details` of each node's group.
-/// Error if the networks are not those of the tree's nodes.
+/// Error if the networks are not those of the tree's nodes, or the details not of as many.
 void write_tree_model(const std::filesystem::path& path, const SavedNetworks& saved, const Details& common,
                       const std::vector<Details>& details);
 

@@ -123,9 +123,12 @@ std::string read_text(const fs::path& path) {
   if (fs::is_directory(path)) reject("{} is a folder, but a file is needed", path.string());
   std::ifstream file(path, std::ios::binary);
   if (!file) reject("cannot read {}: {}", path.string(), std::strerror(errno));
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
+  std::ostringstream content;
+  content << file.rdbuf();
+  constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";  // some programs for Windows begin a text with it
+  std::string text = content.str();
+  if (text.starts_with(byte_order_mark)) text.erase(0, byte_order_mark.size());
+  return text;
 }
 
 void make_writable_folder(const fs::path& path) {

@@ -47,7 +47,7 @@ void remove_stale_temporaries(const std::filesystem::path& path);
 /// with whole lines and at most one cut one, which later lines are not glued to. One writer at a time.
 void append_line(const std::filesystem::path& path, std::string_view line);
 
-/// The content of a text file; InputError if it cannot be read.
+/// The content of a text file, without a UTF-8 byte-order mark at its start; InputError if it cannot be read.
 std::string read_text(const std::filesystem::path& path);
 
 /// Creates the folder (and those above it); Error that says why and what to do if it cannot be written to.

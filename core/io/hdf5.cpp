@@ -85,12 +85,16 @@ std::size_t elements(const std::vector<std::size_t>& shape) {
 }
 
 /// False if a data set says that it has more values than it stores: a damaged file, which would take all memory. What
-/// is stored in chunks may be compressed, or not be there where nothing was ever written.
-bool is_as_large_as_it_says(hid_t dataset, std::size_t count, std::size_t bytes_each) {
+/// is stored in chunks may be compressed, or not be there where nothing was ever written; so that it must only be no
+/// larger than its file could become. (Deflate makes nothing smaller than by a factor of 1032.)
+bool is_as_large_as_it_says(hid_t file, hid_t dataset, std::size_t count, std::size_t bytes_each) {
   std::size_t bytes = 0;
   if (__builtin_mul_overflow(count, bytes_each, &bytes)) return false;
   const Handle creation(H5Dget_create_plist(dataset), H5Pclose);
-  return H5Pget_layout(creation) == H5D_CHUNKED || bytes <= H5Dget_storage_size(dataset);
+  if (H5Pget_layout(creation) != H5D_CHUNKED) return bytes <= H5Dget_storage_size(dataset);
+  constexpr std::size_t largest_factor = 2048;
+  hsize_t file_size = 0;
+  return H5Fget_filesize(file, &file_size) >= 0 && bytes / largest_factor <= file_size;
 }
 
 /// Text without the zeros or blanks that fixed-length strings are filled with.
@@ -233,7 +237,7 @@ Hdf5Array<T> Hdf5File::read(const std::string& name) const {
   const Handle file_type(H5Dget_type(dataset), H5Tclose);
   Hdf5Array<T> array{shape_of(space), {}};
   const std::size_t count = elements(array.shape);
-  if (!is_as_large_as_it_says(dataset, count, H5Tget_size(file_type)))
+  if (!is_as_large_as_it_says(state_->file, dataset, count, H5Tget_size(file_type)))
     reject("'{}' in {} says that it has more values than it stores. The file is damaged; make it again", place,
            state_->path.string());
   const bool is_text = H5Tget_class(file_type) == H5T_STRING;

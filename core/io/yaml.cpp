@@ -47,6 +47,18 @@ YamlValue convert(const YAML::Node& node, const std::string& source) {
   return value;
 }
 
+/// A text as a YAML list may hold it: in quotes where without them it would be read as something else.
+std::string flow_text(const std::string& text) {
+  try {
+    const YAML::Node list = YAML::Load("[" + text + "]");
+    if (list.IsSequence() && list.size() == 1 && list[0].IsScalar() && list[0].Scalar() == text) return text;
+  } catch (const YAML::Exception&) {  // it means something else to YAML
+  }
+  YAML::Emitter quoted;
+  quoted << YAML::DoubleQuoted << text;
+  return quoted.c_str();
+}
+
 }  // namespace
 
 std::string YamlValue::where() const { return line > 0 ? fmt::format("{}:{}:{}", source, line, column) : source; }
@@ -76,11 +88,11 @@ std::string YamlValue::describe() const {
 
 std::string YamlValue::one_line() const {
   std::vector<std::string> parts;
-  for (const YamlValue& item : items) parts.push_back(item.one_line());
-  for (const auto& [key, entry] : entries) parts.push_back(key + ": " + entry.one_line());
+  for (const YamlValue& item : items) parts.push_back(item.kind == Kind::null ? "null" : item.one_line());
+  for (const auto& [key, entry] : entries) parts.push_back(flow_text(key) + ": " + entry.one_line());
   if (kind == Kind::sequence) return fmt::format("[{}]", join(parts));
   if (kind == Kind::map) return fmt::format("{{{}}}", join(parts));
-  return text;
+  return kind == Kind::null ? "" : flow_text(text);
 }
 
 YamlValue parse_yaml(std::string_view text, const std::string& source) {

@@ -30,7 +30,7 @@ struct YamlValue {
   const YamlValue* find(std::string_view key) const;
   /// What it is, for messages: "a list", "a group of keys", "'5'", "the text '5'" (in quotes) …
   std::string describe() const;
-  /// All of it on one line: "4", "[5, 10]", "{lstm: 128}", or "" for nothing.
+  /// All of it on one line, as YAML reads it back: "4", "[5, 10]", "{lstm: 128}", or "" for nothing.
   std::string one_line() const;
 };
 

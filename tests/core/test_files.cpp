@@ -149,6 +149,16 @@ TEST_CASE("what cannot be read or written is named") {
   CHECK(fs::is_directory(folder / "a" / "b"));
 }
 
+TEST_CASE("a text file may begin with a byte-order mark, which is none of its content") {
+  const test::TemporaryFolder folder;
+  write_whole_text(folder / "marked",
+                   "\xEF\xBB\xBF"
+                   "blues.00000.wav\n\xEF\xBB\xBF");
+  CHECK(read_text(folder / "marked") == "blues.00000.wav\n\xEF\xBB\xBF");
+  write_whole_text(folder / "cut", "\xEF\xBB");
+  CHECK(read_text(folder / "cut") == "\xEF\xBB");
+}
+
 TEST_CASE("a lock is held by one at a time") {
   const test::TemporaryFolder folder;
   {

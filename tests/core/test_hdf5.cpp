@@ -103,3 +103,24 @@ TEST_CASE("a file that another program has locked says how to go on without lock
   REQUIRE(::flock(other, LOCK_EX) == 0);
   CHECK_THROWS_WITH(Hdf5File::open(folder / "a.h5"), Catch::Contains("HDF5_USE_FILE_LOCKING=FALSE"));
 }
+
+TEST_CASE("a data set in chunks that claims absurd extents is refused before memory is taken for it") {
+  const auto extents_of = [](std::uint64_t rows) {  // as a file has them: the present ones and the largest ones
+    std::string bytes;
+    for (const std::uint64_t extent : {rows, std::uint64_t{1}, rows, std::uint64_t{1}})
+      for (int byte = 0; byte < 8; ++byte) bytes += static_cast<char>(extent >> (8 * byte) & 0xff);
+    return bytes;
+  };
+  const test::TemporaryFolder folder;
+  std::string file = read_text(test::golden("librosa_features.h5"));
+  const std::string chunked = "/cases/8khz/centroid";
+  CHECK(Hdf5File::open(test::golden("librosa_features.h5")).read<double>(chunked).values.size() == 22);
+  std::size_t patched = 0;
+  const std::string before = extents_of(22), absurd = extents_of(std::uint64_t{1} << 34);
+  for (std::size_t at = file.find(before); at != std::string::npos; at = file.find(before, at), ++patched)
+    file.replace(at, before.size(), absurd);
+  REQUIRE(patched > 0);
+  write_whole_text(folder / "absurd.h5", file);
+  CHECK_THROWS_WITH(Hdf5File::open(folder / "absurd.h5").read<double>(chunked),
+                    Catch::Contains("says that it has more values than it stores"));
+}

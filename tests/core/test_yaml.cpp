@@ -57,3 +57,29 @@ TEST_CASE("a value put at a path keeps its position, and what is removed is gone
   CHECK_FALSE(erase_yaml_value(document, "training.optimizer.adam"));
   CHECK(document.one_line() == "{training: {optimizer: adam}}");
 }
+
+TEST_CASE("values on one line are read back as they were, and different ones differ") {
+  const auto one_line = [](const std::string& text) { return parse_yaml(text, "x.yaml").one_line(); };
+  CHECK(one_line("['a, b']") == "[\"a, b\"]");
+  CHECK(one_line("[a, b]") == "[a, b]");
+  CHECK(one_line("'rock: 5'") == "\"rock: 5\"");
+  CHECK(one_line("[]") == "[]");
+  CHECK(one_line("[~]") == "[null]");
+  CHECK(one_line("/data/My Music/x-1_2.h5") == "/data/My Music/x-1_2.h5");
+  for (const std::string text : {"a, b", "a: b", "a]",   "{a}", "",   " a", "a ", "null", "~",      "'",
+                                 "\"",   "# a",  "a #b", "- a", "&a", "*a", "!a", "a\nb", "Händel", "x\\y"}) {
+    YamlValue scalar, list, map;
+    scalar.kind = YamlValue::Kind::scalar;
+    scalar.text = text;
+    list.kind = YamlValue::Kind::sequence;
+    list.items = {scalar, scalar};
+    map.kind = YamlValue::Kind::map;
+    map.entries = {{text, list}};
+    INFO(map.one_line());
+    const YamlValue read = parse_yaml(map.one_line(), "x.yaml");
+    REQUIRE(read.find(text));
+    REQUIRE(read.find(text)->items.size() == 2);
+    CHECK(read.find(text)->items[1].kind == YamlValue::Kind::scalar);
+    CHECK(read.find(text)->items[1].text == text);
+  }
+}

@@ -61,6 +61,13 @@ TEST_CASE("a list of artists warns of what the split does, and changes no result
   CHECK_THAT(summary.warnings[1], Catch::Contains("validation and test") && Catch::Contains(": Y"));
   CHECK_THAT(summary.notes.back(), Catch::Contains("26 clips"));
   CHECK(to_yaml(spec, false).find("artists.txt") != std::string::npos);
+  spec.dataset.split.kind = SplitConfig::Kind::random;  // each of the two trials draws its own
+  CHECK_THAT(load_data(spec, *backend, {}).summary.notes.back(), Catch::Contains("26 clips"));
+  write_whole_text(folder / "artists.txt",
+                   "a.00000\tX\na.00001\tX\na.00002\tX\na.00003\tX\na.00004\tX\n"
+                   "a.00005\tX\na.00006\tX\na.00007\tX\na.00008\tX\na.00009\tX\n");
+  CHECK_THAT(load_data(spec, *backend, {}).summary.warnings.at(0),
+             Catch::Contains("In each of 2 trials songs of 1 artist lie in training and test, with 2 of 6 test clips"));
   spec.dataset.split.artists = folder / "none.txt";
   CHECK_THROWS_WITH(load_data(spec, *backend, {}), Catch::Contains("none.txt"));
 }

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "core/io/files.hpp"
+#include "core/text.hpp"
 #include "experiments/report.hpp"
 #include "experiments/run_folder.hpp"
 #include "experiments/tree_learning.hpp"
@@ -110,6 +111,12 @@ TEST_CASE("a learned tree's report says how it was learned, from the file beside
   for (const char* name : {"report.md", "report.html"})
     CHECK_THAT(read_text(folder / name), Contains("How the tree was learned") && Contains("average linkage") &&
                                              Contains("3 epochs") && Contains("from which the tree was learned"));
+  CHECK_THAT(read_text(folder / "report.md"), Contains("1 of 2 nodes joins genres that were never confused; its place "
+                                                       "follows the order of the genres only"));
+  ReportContent content;
+  add_tree_origin(content, {origin.genres, {3, 1, 0, 0, 2, 2, 0, 2, 2}, 3, 2, 0.625});  // jazz is once taken for pop
+  REQUIRE(content.tables.size() == 1);
+  CHECK_THAT(join(content.tables[0].notes), !Contains("never confused"));
   std::filesystem::resize_file(folder / "learned_tree.json", 10);
   CHECK_THAT(test::error_of([&] { read_tree_origin(folder.path()); }), Contains("learned_tree.json"));
 }

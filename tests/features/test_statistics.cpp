@@ -84,7 +84,7 @@ TEST_CASE("principal components that cannot be had are an error that says why", 
   CHECK_THAT(test::error_of([] {
                principal_components(matrix(3, 1, {1, 2, 3}), 2);
              }),
-             Catch::Contains("3 clips with 1 statistics"));
+             Catch::Contains("3 clips with 1 statistic that"));
   CHECK_THAT(test::error_of([] {
                principal_components(matrix(3, 2, {1, 2, 1, 2, 1, 2}), 2);
              }),
@@ -133,6 +133,19 @@ TEST_CASE("genres of one clip, or of equal clips, have no distances, and the err
                genre_distances(matrix(4, 1, {0.1, 0.1, 0.7, 0.7}), four, 2);
              }),
              Catch::Contains("all the same"));
+}
+
+TEST_CASE("labels that are not each genre's at least once are an error that says which", "[statistics]") {
+  const auto error_with = [](const std::vector<std::int32_t>& labels) {
+    return test::error_of([&] { genre_distances(matrix(4, 1, {1, 2, 3, 5}), labels, 3); });
+  };
+  CHECK_THAT(error_with({0, 0, 2, 2}), Catch::Contains("genre 1 of 3, counted from 0, has no clip"));
+  CHECK_THAT(error_with({0, 1, 2, 3}), Catch::Contains("a clip is of genre 3, but there are 3 genres"));
+  CHECK_THAT(error_with({0, 1, 2, -1}), Catch::Contains("a clip is of genre -1"));
+  CHECK_THAT(error_with({0, 1, 2}), Catch::Contains("4 clips have 3 labels"));
+  CHECK(error_with({0, 1, 2, 2}) == "no error");
+  const std::vector<std::int32_t> one = {0};
+  CHECK_THAT(test::error_of([&] { genre_distances(matrix(1, 1, {1}), one, 2); }), Catch::Contains("genre 1 of 2"));
 }
 
 TEST_CASE("genres in a row are put in their order, and from the first one on", "[statistics]") {

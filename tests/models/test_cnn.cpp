@@ -85,6 +85,29 @@ TEST_CASE("a CNN's inputs are standardised by the training clips alone, and no o
   }
 }
 
+TEST_CASE("neither padding nor the rounding in a constant band counts where a CNN's inputs are standardised") {
+  Bench bench;
+  constexpr std::size_t constant_band = 2, real = 5;
+  std::vector<double> mean(bands, 0.0), variance(bands, 0.0);
+  const double count = static_cast<double>(bench.split.train.size() * real);
+  for (const std::uint32_t clip : bench.split.train) {
+    float* features = &bench.store.features[clip * frames * bands];
+    for (std::size_t t = 0; t < real; ++t) features[t * bands + constant_band] = -23.7f;
+    std::fill_n(features + real * bands, (frames - real) * bands, 1000.0f);
+    bench.store.lengths[clip] = real;
+    for (std::size_t e = 0; e < real * bands; ++e) mean[e % bands] += features[e] / count;
+  }
+  for (const std::uint32_t clip : bench.split.train)
+    for (std::size_t e = 0; e < real * bands; ++e)
+      variance[e % bands] += std::pow(bench.store.features[clip * frames * bands + e] - mean[e % bands], 2) / count;
+  bench.dataset = DeviceDataset(bench.store, *bench.backend);
+  const std::vector<float> parameters = bench.trainer(network()).state().parameters;
+  for (std::size_t band = 0; band < bands; ++band) {
+    CHECK(parameters[band] == Approx(mean[band]).margin(1e-5));
+    CHECK(parameters[bands + band] == Approx(band == constant_band ? 1 : 1 / std::sqrt(variance[band])).epsilon(1e-5));
+  }
+}
+
 TEST_CASE("a CNN's weights begin as He's, or all from N(0, 1) as the original's") {
   ClassifierConfig config = network();
   config.cnn->units = 500;

@@ -84,6 +84,14 @@ TEST_CASE("networks that are not those of the tree's nodes are not written") {
   CHECK_FALSE(fs::exists(folder / "tree.h5"));
 }
 
+TEST_CASE("details of fewer or more nodes than the tree has are not written") {
+  const test::TemporaryFolder folder;
+  for (const std::size_t nodes : {0, 1, 3})
+    CHECK_THROWS_WITH(write_tree_model(folder / "tree.h5", tiny_tree(), {}, std::vector<Details>(nodes)),
+                      Catch::Contains("for a tree of 2 nodes"));
+  CHECK_FALSE(fs::exists(folder / "tree.h5"));
+}
+
 TEST_CASE("a file whose parts do not make one tree is refused with the reason") {
   const test::TemporaryFolder folder;
   struct Parts {
