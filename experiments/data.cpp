@@ -140,6 +140,19 @@ void add_artists(const FeatureStore& store, const SplitConfig& config, const Spl
   for (const std::string& note : report.notes) summary.notes.push_back(of_trial + note);
 }
 
+/// Warns of tracks with the same samples on both sides of a split, in any trial.
+void add_duplicates(const Spec& spec, const FeatureStore& store, const Split& first, DatasetSummary& summary) {
+  const auto add = [&](const Split& split, const std::string& of_trial) {
+    if (!split.duplicates_across.empty())
+      summary.warnings.push_back(fmt::format("{}{} of bit-exact duplicates in different sets: {}", of_trial,
+                                             count_of(split.duplicates_across.size(), "group"),
+                                             join(split.duplicates_across, "; ")));
+  };
+  if (spec.dataset.split.kind != SplitConfig::Kind::random) return add(first, "");
+  for (std::uint32_t trial = 0; trial < spec.grid.trials; ++trial)
+    add(make_split(store, spec.dataset.split, spec.seed, trial, false), fmt::format("In trial {}: ", trial));
+}
+
 std::string data_checksum(const FeatureStore& store) {
   std::string text = to_json(store.config) + join(store.genres);
   for (std::size_t clip = 0; clip < store.clips(); ++clip)
@@ -226,10 +239,7 @@ Data load_data(const Spec& spec, Backend& backend, const DataOptions& options) {
   summary.test = split.test.size();
   if (const auto tracks = missing(split, summary.name == "GTZAN"); !tracks.empty())
     summary.notes.push_back("missing from the split: " + join(tracks));
-  if (!split.duplicates_across.empty())
-    summary.notes.push_back(fmt::format("{} of bit-exact duplicates in different sets: {}",
-                                        count_of(split.duplicates_across.size(), "group"),
-                                        join(split.duplicates_across, "; ")));
+  add_duplicates(spec, data.store, split, summary);
   add_artists(data.store, spec.dataset.split, split, summary);
   return data;
 }
