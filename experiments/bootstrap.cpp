@@ -33,6 +33,14 @@ Interval percentile_interval(std::size_t tracks, std::uint64_t seed, std::size_t
   return {values[beyond], values[resamples - 1 - beyond]};
 }
 
+/// Wilson's 95 % score interval, of tracks that are all right; none right is its mirror image. With p = 1 its centre and
+/// half width, (p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n), leave the ends n / (n + z²) and 1.
+Interval all_right_interval(std::size_t tracks) {
+  constexpr double z = 1.959963984540054;  // the normal distribution's 97.5 % quantile
+  const double n = static_cast<double>(tracks);
+  return {n / (n + z * z), 1};
+}
+
 std::vector<TrackCount> answered(const std::vector<TrackCount>& counts) {
   std::vector<TrackCount> tracks = merged(counts);
   std::erase_if(tracks, [](const TrackCount& count) { return count.total == 0; });
@@ -55,6 +63,10 @@ std::vector<TrackCount> merged(std::vector<TrackCount> counts) {
 Interval accuracy_interval(const std::vector<TrackCount>& counts, std::uint64_t seed, std::size_t resamples) {
   const std::vector<TrackCount> tracks = answered(counts);
   if (tracks.empty()) return {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::quiet_NaN()};
+  const Interval certain = all_right_interval(tracks.size());
+  if (std::ranges::all_of(tracks, [](const TrackCount& count) { return count.right == count.total; })) return certain;
+  if (std::ranges::all_of(tracks, [](const TrackCount& count) { return count.right == 0; }))
+    return {1 - certain.high, 1 - certain.low};
   return percentile_interval(tracks.size(), seed, resamples,
                              [&](std::span<const std::uint32_t> drawn) { return accuracy(tracks, drawn); });
 }

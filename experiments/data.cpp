@@ -132,18 +132,31 @@ std::vector<std::string> missing(const Split& split, const SplitConfig& config, 
   return tracks;
 }
 
-/// Warns of artists on both sides of the split, of every trial where each draws its own, if it comes with a list of
-/// artists. `first`: the split of the first trial.
-void add_artists(const FeatureStore& store, const Spec& spec, const Split& first, DatasetSummary& summary) {
-  const SplitConfig& config = spec.dataset.split;
-  if (config.artists.empty()) return;
+/// The split of every trial where each draws its own, else the one that all share. `first`: of the first trial.
+std::vector<Split> splits_of_trials(const FeatureStore& store, const Spec& spec, const Split& first) {
   std::vector<Split> trials = {first};
-  if (config.kind == SplitConfig::Kind::random)
+  if (spec.dataset.split.kind == SplitConfig::Kind::random)
     for (std::uint32_t trial = 1; trial < spec.grid.trials; ++trial)
-      trials.push_back(make_split(store, config, spec.seed, trial, false));
-  ArtistReport report = check_artists(store, trials, config.artists);
+      trials.push_back(make_split(store, spec.dataset.split, spec.seed, trial, false));
+  return trials;
+}
+
+/// Warns of artists on both sides of a split, if there is a list of artists.
+void add_artists(const FeatureStore& store, const std::vector<Split>& trials, const fs::path& artists,
+                 DatasetSummary& summary) {
+  if (artists.empty()) return;
+  ArtistReport report = check_artists(store, trials, artists);
   std::ranges::move(report.warnings, std::back_inserter(summary.warnings));
   std::ranges::move(report.notes, std::back_inserter(summary.notes));
+}
+
+/// Warns of tracks with the same samples on both sides of a split.
+void add_duplicates(const std::vector<Split>& trials, DatasetSummary& summary) {
+  for (std::size_t trial = 0; trial < trials.size(); ++trial)
+    if (const auto& groups = trials[trial].duplicates_across; !groups.empty())
+      summary.warnings.push_back(fmt::format("{}{} of bit-exact duplicates in different sets: {}",
+                                             trials.size() > 1 ? fmt::format("In trial {}: ", trial) : "",
+                                             count_of(groups.size(), "group"), join(groups, "; ")));
 }
 
 std::string data_checksum(const FeatureStore& store) {
@@ -232,11 +245,9 @@ Data load_data(const Spec& spec, Backend& backend, const DataOptions& options) {
   summary.test = split.test.size();
   if (const auto tracks = missing(split, spec.dataset.split, summary.name == "GTZAN"); !tracks.empty())
     summary.notes.push_back("missing from the split: " + join(tracks));
-  if (!split.duplicates_across.empty())
-    summary.notes.push_back(fmt::format("{} of bit-exact duplicates in different sets: {}",
-                                        count_of(split.duplicates_across.size(), "group"),
-                                        join(split.duplicates_across, "; ")));
-  add_artists(data.store, spec, split, summary);
+  const std::vector<Split> trials = splits_of_trials(data.store, spec, split);
+  add_duplicates(trials, summary);
+  add_artists(data.store, trials, spec.dataset.split.artists, summary);
   return data;
 }
 

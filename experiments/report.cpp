@@ -52,7 +52,7 @@ std::string means_csv(const ResultTables& names, const std::vector<GridPoint>& p
   std::string table = names.csv_rows + ",trials";
   for (const Metric& metric : metrics) table += fmt::format(",{0}_mean,{0}_sd", metric.key);
   table += ",test_accuracy_low,test_accuracy_high";  // ends of the 95 % interval
-  if (names.largest_class) table += ",largest_class_accuracy";
+  if (names.of_tree) table += ",test_clips,largest_class_accuracy";
   for (std::size_t column : paper_columns(paper)) table += fmt::format(",paper_{}", metrics[column].key);
   table += '\n';
   for (std::size_t i = 0; i < points.size(); ++i) {
@@ -65,7 +65,7 @@ std::string means_csv(const ResultTables& names, const std::vector<GridPoint>& p
     }
     const auto [low, high] = point.test_interval;
     table += std::isnan(low) ? ",," : fmt::format(",{},{}", low, high);
-    if (names.largest_class) table += fmt::format(",{}", point.largest_class());
+    if (names.of_tree) table += fmt::format(",{},{}", point.test_clips(), point.largest_class());
     for (std::size_t column : paper_columns(paper))
       table += fmt::format(",{}", paper[i][column].text.empty() ? "" : csv(paper[i][column].value));
     table += '\n';

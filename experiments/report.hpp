@@ -19,9 +19,9 @@ struct DatasetSummary {
   std::vector<std::string> genres;
   std::size_t clips = 0, train = 0, validation = 0, test = 0;  ///< of the first trial
   std::string checksum;                    ///< 16 hex digits over tracks, labels, audio and features, wherever they lie
-  std::vector<std::string> notes;          ///< missing tracks, bad files, duplicates
+  std::vector<std::string> notes;          ///< missing tracks, bad files
   std::size_t left_out = 0;                ///< clips that could not be read
-  std::vector<std::string> warnings = {};  ///< what makes the figures look better than they are: shared artists
+  std::vector<std::string> warnings = {};  ///< what makes the figures look better than they are: shared artists, copies
 };
 
 std::string to_json(const DatasetSummary& summary);

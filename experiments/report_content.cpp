@@ -9,6 +9,7 @@
 #include "experiments/plan.hpp"
 #include "experiments/report_content.hpp"
 #include "experiments/tree_report.hpp"
+#include "features/gtzan.hpp"
 
 namespace genretree {
 namespace {
@@ -97,11 +98,17 @@ double total_seconds(const std::vector<GridPoint>& points) {
   return sum;
 }
 
+/// A folder's or store's name without the places above it, which are one machine's; recipes as they are.
+std::string shown_source(const std::string& source) {
+  const std::filesystem::path path = source;
+  return path.is_absolute() ? path.filename().string() : source;
+}
+
 std::vector<std::pair<std::string, std::string>> facts_of(const Spec& spec, const DatasetSummary& dataset,
                                                           const std::vector<GridPoint>& points) {
   return {
       {"data", dataset.name},
-      {"source", dataset.source},
+      {"source", shown_source(dataset.source)},
       {"genres", join(dataset.genres)},
       {"split", fmt::format("{}: {} training, {} validation, {} test clips of {} (in the first trial)",
                             spec.dataset.split.name, dataset.train, dataset.validation, dataset.test, dataset.clips)},
@@ -188,12 +195,14 @@ void add_figures(ReportContent& content) {
 void add_confusions(ReportContent& content) {
   const auto add = [&](const GridPoint& point, const char* why) {
     content.confusions.push_back(
-        {fmt::format("{} ({}), {}", count_of(point.epochs, "epoch"), why, count_of(point.trials.size(), "trial")),
+        {fmt::format("{}{}, {}", count_of(point.epochs, "epoch"), why, count_of(point.trials.size(), "trial")),
          content.genres, point.confusion(content.genres.size())});
   };
   const GridPoint *longest = &content.points.back(), *best = best_by_validation(content.points);
-  if (best && best != longest) add(*best, "the best by validation accuracy");
-  add(*longest, best == longest ? "the longest training, and the best by validation accuracy" : "the longest training");
+  if (content.points.size() == 1) return add(*longest, "");
+  if (best && best != longest) add(*best, " (the best by validation accuracy)");
+  add(*longest,
+      best == longest ? " (the longest training, and the best by validation accuracy)" : " (the longest training)");
 }
 
 // -------------------------------------------------------------------------------------------------------------- paper
@@ -231,11 +240,31 @@ PaperRow paper_row(const GenreTree& tree, const std::string& node) {
   return row;
 }
 
+/// "Its test set has 1 to 10 clips a genre. ", or "" where genres have the same number or the results do not say.
+std::string uneven_genres(const DatasetSummary& dataset, const std::vector<GridPoint>& points) {
+  std::vector<std::size_t> clips(dataset.genres.size(), 0);
+  for (const std::uint32_t genre : points.front().trials.front().answers.genres)
+    if (genre < clips.size()) ++clips[genre];
+  const auto [fewest, most] = std::ranges::minmax(clips);
+  return fewest == most ? "" : fmt::format("The test set has {} to {} clips a genre. ", fewest, most);
+}
+
+/// A warning that the paper's values stand beside those of a part of GTZAN, or "" if it is whole.
+std::string incomplete_gtzan(const DatasetSummary& dataset, const std::vector<GridPoint>& points) {
+  const std::size_t tracks = dataset.genres.size() * gtzan_tracks_per_genre;
+  if (dataset.clips >= tracks) return "";
+  return fmt::format(
+      "{} of GTZAN's {} tracks: not the paper's data, though its values stand beside. {}Accuracies weigh genres by "
+      "their "
+      "clips.",
+      thousands(dataset.clips), thousands(tracks), uneven_genres(dataset, points));
+}
+
 /// What stands below Figure 10 or Table 3.
 std::vector<std::string> means_notes(const Spec& spec, const DatasetSummary& dataset, const ReportContent& content) {
   std::vector<std::string> notes = {"Mean ± standard deviation over trials (n − 1); accuracies in percent. " +
                                     interval_note()};
-  if (content.results.largest_class)
+  if (content.results.of_tree)
     notes.push_back("Largest class alone: the accuracy of always answering the class with the most test clips.");
   else
     notes.push_back(fmt::format("Always answering the genre with the most test clips would be right for {} %.",
@@ -284,6 +313,8 @@ ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, cons
   content.notes = dataset.notes;
   content.genres = dataset.genres;
   content.paper = paper_rows(spec, dataset, content.points);
+  if (const std::string warning = incomplete_gtzan(dataset, content.points); !warning.empty() && !content.paper.empty())
+    content.warnings.push_back(warning);
   content.results = result_tables(spec, !content.paper.empty());
   content.means_notes = means_notes(spec, dataset, content);
   if (spec.tree.empty()) {

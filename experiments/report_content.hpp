@@ -3,6 +3,7 @@
 
 #include <array>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,7 +40,7 @@ struct ResultTables {
   std::string rows;      ///< what a row stands for: "epochs", "node"
   std::string csv_rows;  ///< the same as columns of a CSV file: "epochs", "node,epochs"
   std::string means_title, means_csv, trials_title, trials_csv;
-  bool largest_class = false;  ///< whether the table of means shows GridPoint::largest_class()
+  bool of_tree = false;  ///< whether the table of means shows GridPoint::test_clips() and largest_class() of its nodes
 };
 
 /// The paper's value for a cell of Figure 10 or Table 3; NaN and empty where it is not known.
@@ -78,6 +79,7 @@ struct ReportContent {
   std::vector<ReportFigure> figures, curve_figures;
   std::vector<ReportConfusion> confusions;
   std::vector<std::pair<std::string, std::string>> files;  ///< further CSV files: name and text
+  std::optional<ReportTable> first_table = {};             ///< above the table of means: the tree itself
 };
 
 ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, const std::vector<Result>& results);

@@ -35,10 +35,11 @@ th, td { padding: .35rem .7rem; text-align: right; vertical-align: top; white-sp
 thead th { font-weight: 600; border-bottom: 2px solid var(--line); vertical-align: bottom; }
 thead th[colspan] { text-align: center; border-bottom: 1px solid var(--line); }
 tbody th { font-weight: 600; }
-.results { width: 100%; }
+.results { width: 100%; font-size: .875rem; }
+.results th, .results td { padding: .35rem .5rem; }
+.results thead th, .results .words { white-space: normal; }
 .results tbody + tbody tr:first-child > *, .results.lined tbody tr > * { border-top: 1px solid var(--line); }
 .results .words { text-align: left; }
-.results td.words { white-space: normal; }
 .paper { display: block; color: var(--quiet); font-size: .8125rem; }
 .facts { margin-top: 1.4rem; background: var(--panel); border-radius: .4rem; width: 100%; }
 .facts th, .facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; padding: .3rem .9rem; }
@@ -78,7 +79,7 @@ std::string notes_list(const ReportContent& content) {
 }
 
 /// Two lines of headings: the sets, and accuracy and loss of each.
-std::string results_heading(const std::string& first, const char* second, bool largest_class = false) {
+std::string results_heading(const std::string& first, const char* second, bool of_tree = false) {
   std::string sets, kinds;
   for (const char* set : {"validation", "test", "training"}) {
     sets += fmt::format("<th colspan=\"2\" scope=\"colgroup\">{}</th>", set);
@@ -86,13 +87,14 @@ std::string results_heading(const std::string& first, const char* second, bool l
   }
   return fmt::format(
       "<thead>\n<tr><th rowspan=\"2\" scope=\"col\">{}</th><th rowspan=\"2\" "
-      "scope=\"col\">{}</th>{}{}</tr>\n<tr>{}</tr>\n</thead>\n",
-      first, second, sets, largest_class ? "<th rowspan=\"2\" scope=\"col\">largest class<br>alone, %</th>" : "",
-      kinds);
+      "scope=\"col\">{}</th>{}{}{}</tr>\n<tr>{}</tr>\n</thead>\n",
+      first, second, of_tree ? "<th rowspan=\"2\" scope=\"col\">test clips</th>" : "", sets,
+      of_tree ? "<th rowspan=\"2\" scope=\"col\">largest class alone, %</th>" : "", kinds);
 }
 
-std::string means_row(const GridPoint& point, const PaperRow& paper, bool largest_class) {
+std::string means_row(const GridPoint& point, const PaperRow& paper, bool of_tree) {
   std::string row = fmt::format("<th scope=\"row\">{}</th><td>{}</td>", escaped(point.name()), point.trials.size());
+  if (of_tree) row += fmt::format("<td>{}</td>", point.test_clips());
   for (std::size_t i = 0; i < metrics.size(); ++i) {
     row += fmt::format("<td>{}", shown(metrics[i], point));
     if (const std::string interval = shown_interval(metrics[i], point); !interval.empty())
@@ -101,20 +103,20 @@ std::string means_row(const GridPoint& point, const PaperRow& paper, bool larges
     if (!paper[i].aside.empty()) row += fmt::format("<span class=\"paper\">{}</span>", paper[i].aside);
     row += "</td>";
   }
-  if (largest_class) row += fmt::format("<td>{}</td>", shown(metrics[2], point.largest_class()));
+  if (of_tree) row += fmt::format("<td>{}</td>", shown(metrics[2], point.largest_class()));
   return fmt::format("<tr>{}</tr>\n", row);
 }
 
 std::string means(const ReportContent& content) {
   std::string rows, notes;
   for (std::size_t i = 0; i < content.points.size(); ++i)
-    rows += means_row(content.points[i], content.paper.empty() ? PaperRow{} : content.paper[i],
-                      content.results.largest_class);
+    rows +=
+        means_row(content.points[i], content.paper.empty() ? PaperRow{} : content.paper[i], content.results.of_tree);
   for (const std::string& note : content.means_notes) notes += fmt::format("<p class=\"note\">{}</p>\n", escaped(note));
   return fmt::format(
       "<h2>{}</h2>\n<div class=\"scroll\"><table class=\"results lined\">\n{}<tbody>\n{}</tbody>\n</table></div>\n{}",
-      escaped(content.results.means_title),
-      results_heading(content.results.rows, "trials", content.results.largest_class), rows, notes);
+      escaped(content.results.means_title), results_heading(content.results.rows, "trials", content.results.of_tree),
+      rows, notes);
 }
 
 std::string trials(const ReportContent& content) {
@@ -233,6 +235,7 @@ std::string to_html(const ReportContent& content) {
   for (const std::string& warning : content.warnings)
     body += fmt::format("<p class=\"banner\">{}</p>\n", escaped(warning));
   body += facts_table(content) + notes_list(content);
+  if (content.first_table) body += text_table(*content.first_table);
   if (!content.points.empty()) body += means(content);
   for (const ReportTable& table : content.tables) body += text_table(table);
   if (!content.figures.empty()) body += fmt::format("<h2>{}</h2>\n{}", content.figures_title, figures(content.figures));

@@ -40,6 +40,7 @@ std::string means(const ReportContent& content) {
   for (std::size_t point = 0; point < content.points.size(); ++point) {
     const GridPoint& ours = content.points[point];
     std::vector<std::string> row = {ours.name(), std::to_string(ours.trials.size())};
+    if (content.results.of_tree) row.push_back(ours.test_clips());
     for (std::size_t i = 0; i < metrics.size(); ++i) {
       const PaperCell paper = content.paper.empty() ? PaperCell{} : content.paper[point][i];
       row.push_back(shown(metrics[i], ours));
@@ -49,12 +50,14 @@ std::string means(const ReportContent& content) {
       if (!paper.text.empty())
         row.back() += fmt::format(" (paper: {}{}{})", paper.text, paper.aside.empty() ? "" : "; ", paper.aside);
     }
-    if (content.results.largest_class) row.push_back(shown(metrics[2], ours.largest_class()));
+    if (content.results.of_tree) row.push_back(shown(metrics[2], ours.largest_class()));
     rows.push_back(std::move(row));
   }
   std::string text = fmt::format("## {}\n\n", content.results.means_title);
-  std::vector<std::string> headings = metric_headings({content.results.rows, "trials"});
-  if (content.results.largest_class) headings.push_back("largest class alone %");
+  std::vector<std::string> first = {content.results.rows, "trials"};
+  if (content.results.of_tree) first.push_back("test clips");
+  std::vector<std::string> headings = metric_headings(first);
+  if (content.results.of_tree) headings.push_back("largest class alone %");
   text += table(headings, rows);
   for (const std::string& note : content.means_notes) text += fmt::format("{}\n\n", note);
   return text;
@@ -72,14 +75,11 @@ std::string trials(const ReportContent& content) {
                      table(metric_headings({content.results.rows, "trial"}), rows));
 }
 
-std::string text_tables(const ReportContent& content) {
-  std::string text;
-  for (const ReportTable& one : content.tables) {
-    std::vector<std::vector<std::string>> rows = one.rows;
-    for (std::vector<std::string>& row : rows) std::ranges::transform(row, row.begin(), escaped);
-    text += fmt::format("## {}\n\n{}", one.title, table(one.heading, rows));
-    for (const std::string& note : one.notes) text += fmt::format("{}\n\n", note);
-  }
+std::string text_table(const ReportTable& one) {
+  std::vector<std::vector<std::string>> rows = one.rows;
+  for (std::vector<std::string>& row : rows) std::ranges::transform(row, row.begin(), escaped);
+  std::string text = fmt::format("## {}\n\n{}", one.title, table(one.heading, rows));
+  for (const std::string& note : one.notes) text += fmt::format("{}\n\n", note);
   return text;
 }
 
@@ -116,8 +116,10 @@ std::string to_markdown(const ReportContent& content) {
   text += table({"", ""}, facts);
   for (const std::string& note : content.notes) text += fmt::format("- {}\n", escaped(note));
   if (!content.notes.empty()) text += "\n";
+  if (content.first_table) text += text_table(*content.first_table);
   if (!content.points.empty()) text += means(content);
-  text += text_tables(content) + figures(content.figures) + figures(content.curve_figures) +
+  for (const ReportTable& one : content.tables) text += text_table(one);
+  text += figures(content.figures) + figures(content.curve_figures) +
           "## Which genres are taken for which\n\nClips of the test set unless they say otherwise, summed over trials: "
           "true genre by row, answer by column.\n\n";
   for (const ReportConfusion& confusion : content.confusions) text += confusion_table(confusion);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <iterator>
 #include <limits>
+#include <numeric>
 #include <optional>
 #include <span>
 
@@ -41,6 +42,12 @@ std::vector<std::uint32_t> GridPoint::confusion(std::size_t classes) const {
     for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += result.confusion[i];
   }
   return sum;
+}
+
+std::string GridPoint::test_clips() const {
+  double clips = 0;
+  for (const Result& result : trials) clips = std::accumulate(result.confusion.begin(), result.confusion.end(), clips);
+  return fmt::format("{:.4g}", clips / static_cast<double>(trials.size()));
 }
 
 double GridPoint::largest_class() const {
@@ -132,9 +139,9 @@ std::string shown_percent(const Interval& interval) {
 std::string interval_note() {
   return fmt::format(
       "In brackets: the 95 % bootstrap interval of the accuracy over all trials ({} resamples of the test tracks, a "
-      "track with its answers of all trials). It says how far the accuracy depends on which tracks were tested, not "
-      "how "
-      "far on the training: another training set or other random numbers of a training are not in it.",
+      "track with its answers of all trials); where all or no answers are right, Wilson's interval for so many tracks. "
+      "It says how far the accuracy depends on which tracks were tested, not how far on the training: another training "
+      "set or other random numbers of a training are not in it.",
       bootstrap_resamples);
 }
 

@@ -56,6 +56,8 @@ struct GridPoint {
   bool is_absent(const Metric& metric) const;
   /// Sum of the trials' confusion matrices, [classes, classes].
   std::vector<std::uint32_t> confusion(std::size_t classes) const;
+  /// How many test clips a trial has, "60"; the mean over trials where they differ, "6.667".
+  std::string test_clips() const;
   /// The accuracy of always answering the class with the most test clips, over all trials.
   double largest_class() const;
 };

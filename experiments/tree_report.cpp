@@ -55,7 +55,8 @@ ReportTable table_of_nodes(const GenreTree& tree) {
 std::vector<std::string> table4_notes(bool with_paper) {
   std::vector<std::string> notes = {
       "Accuracies in percent over all genres, on every test clip: where genres have different numbers of clips, the "
-      "large ones weigh more, here and in Table 3. Hard routing is the paper's multi-step classifier: "
+      "large ones weigh more, here and in Table 3. Mean recall weighs all genres alike: it is the mean over genres of "
+      "the share of a genre's clips that end at it. Hard routing is the paper's multi-step classifier: "
       "from the root on, always to the most probable child. Soft routing gives each genre the product of the "
       "probabilities along its path and takes the greatest, so that a node that hesitates can be overruled below.",
       "The product estimate is the paper's: it multiplies the test accuracies of the nodes along each path and takes "
@@ -82,11 +83,11 @@ std::array<Interval, 2> intervals_of(const std::vector<TreeTrial>& trials, std::
 }
 
 ReportTable table4(const GenreTree& tree, const std::vector<TreeTrial>& trials, bool with_paper, std::uint64_t seed) {
-  ReportTable table{"Table 4: the whole tree, end to end, beside the product of its nodes' accuracies",
+  ReportTable table{"Table 4: the whole tree, end to end, beside the product of its nodes' accuracies, in percent",
                     {"trial"},
                     {},
                     table4_notes(with_paper)};
-  for (const TreeMetric& metric : tree_metrics) table.heading.push_back(fmt::format("{}, %", metric.title));
+  for (const TreeMetric& metric : tree_metrics) table.heading.push_back(metric.title);
   for (const TreeTrial& trial : trials) {
     Row row = {std::to_string(trial.trial)};
     for (const TreeMetric& metric : tree_metrics) row.push_back(percent(metric.of(tree, trial)));
@@ -97,9 +98,9 @@ ReportTable table4(const GenreTree& tree, const std::vector<TreeTrial>& trials, 
     means.push_back(shown_percent(spread_of(values_of(metric, tree, trials))));
   table.rows.push_back(std::move(means));
   const auto [hard, soft] = intervals_of(trials, seed);
-  table.rows.push_back({"95 % interval", shown_percent(hard), shown_percent(soft), "", ""});
+  table.rows.push_back({"95 % interval", shown_percent(hard), shown_percent(soft), "", "", "", ""});
   if (with_paper)
-    table.rows.push_back({"paper", "not measured", "not measured", printed(paper_mean_of_products),
+    table.rows.push_back({"paper", "not measured", "not measured", "", "", printed(paper_mean_of_products),
                           printed(paper_mean_of_products_by_genre)});
   return table;
 }
@@ -124,7 +125,7 @@ ReportTable table_of_paths(const GenreTree& tree, const std::vector<TreeTrial>& 
 /// In how many points hard routing differs from the estimate in these trials.
 std::string difference(const GenreTree& tree, const std::vector<TreeTrial>& trials) {
   const double hard = spread_of(values_of(tree_metrics[0], tree, trials)).mean,
-               product = spread_of(values_of(tree_metrics[2], tree, trials)).mean;
+               product = spread_of(values_of(tree_metrics[4], tree, trials)).mean;
   return fmt::format("Here hard routing reaches {} %, and the mean product over paths is {} %.", percent(hard),
                      percent(product));
 }
@@ -173,8 +174,8 @@ std::string table4_csv(const GenreTree& tree, const std::vector<TreeTrial>& tria
   add("mean", [&](const TreeMetric& metric) { return spread(metric).mean; });
   if (trials.size() > 1) add("sd", [&](const TreeMetric& metric) { return spread(metric).sd; });
   const auto [hard, soft] = intervals_of(trials, seed);
-  text += fmt::format("\nlow,{},{},,\nhigh,{},{},,", hard.low, soft.low, hard.high, soft.high);
-  if (with_paper) text += fmt::format("\npaper,,,{},{}", paper_mean_of_products, paper_mean_of_products_by_genre);
+  text += fmt::format("\nlow,{},{},,,,\nhigh,{},{},,,,", hard.low, soft.low, hard.high, soft.high);
+  if (with_paper) text += fmt::format("\npaper,,,,,{},{}", paper_mean_of_products, paper_mean_of_products_by_genre);
   return text + '\n';
 }
 
@@ -290,6 +291,8 @@ void add_tree(ReportContent& content, const Spec& spec, const DatasetSummary& da
               const std::vector<Result>& results) {
   const GenreTree& tree = spec.tree;
   content.tables = tree_tables(spec, dataset, results);
+  content.first_table = std::move(content.tables.front());
+  content.tables.erase(content.tables.begin());
   const std::vector<TreeTrial> trials = decode_trials(tree, results);
   if (!trials.empty())
     for (const Routing& routing : routings) content.confusions.push_back(confusion_of(tree, trials, routing));

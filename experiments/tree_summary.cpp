@@ -5,6 +5,7 @@
 #include <span>
 
 #include "core/error.hpp"
+#include "experiments/summary.hpp"
 #include "experiments/tree_summary.hpp"
 
 namespace genretree {
@@ -101,6 +102,16 @@ TreeTrial decode(const GenreTree& tree, std::uint32_t trial, const NodeResults& 
 double TreeTrial::accuracy(std::uint32_t DecodedClip::*answer) const {
   const auto right = std::ranges::count_if(clips, [&](const DecodedClip& clip) { return clip.*answer == clip.genre; });
   return static_cast<double>(right) / static_cast<double>(clips.size());
+}
+
+double TreeTrial::mean_recall(std::uint32_t DecodedClip::*answer) const {
+  std::vector<Reached> of_genre(genres);
+  for (const DecodedClip& clip : clips)
+    ++of_genre[clip.genre].clips, of_genre[clip.genre].right += clip.*answer == clip.genre;
+  std::vector<double> recalls;
+  for (const auto& [all, right] : of_genre)
+    if (all) recalls.push_back(static_cast<double>(right) / static_cast<double>(all));
+  return spread_of(recalls).mean;
 }
 
 std::vector<std::uint32_t> TreeTrial::confusion(std::uint32_t DecodedClip::*answer) const {

@@ -33,6 +33,9 @@ struct TreeTrial {
 
   /// Share of the clips that end at their genre.
   double accuracy(std::uint32_t DecodedClip::*answer) const;
+  /// Mean over genres of the share of a genre's clips that end at it: every genre counts the same, however many clips
+  /// it has. Genres without a test clip are left out.
+  double mean_recall(std::uint32_t DecodedClip::*answer) const;
   /// [genres, genres], true genre by row. Clips that end at no genre are in none of its columns.
   std::vector<std::uint32_t> confusion(std::uint32_t DecodedClip::*answer) const;
 };
@@ -43,14 +46,18 @@ struct TreeMetric {
   const char* title;  ///< for tables
   double (*of)(const GenreTree& tree, const TreeTrial& trial);
 };
-inline constexpr std::array<TreeMetric, 4> tree_metrics = {{
+inline constexpr std::array<TreeMetric, 6> tree_metrics = {{
     {"hard_accuracy", "hard routing",
      [](const GenreTree&, const TreeTrial& t) { return t.accuracy(&DecodedClip::hard); }},
     {"soft_accuracy", "soft routing",
      [](const GenreTree&, const TreeTrial& t) { return t.accuracy(&DecodedClip::soft); }},
-    {"product_over_paths", "product estimate, by path",
+    {"hard_mean_recall", "hard, mean recall",
+     [](const GenreTree&, const TreeTrial& t) { return t.mean_recall(&DecodedClip::hard); }},
+    {"soft_mean_recall", "soft, mean recall",
+     [](const GenreTree&, const TreeTrial& t) { return t.mean_recall(&DecodedClip::soft); }},
+    {"product_over_paths", "product by path",
      [](const GenreTree& tree, const TreeTrial& t) { return mean_over_paths(tree, t.node_accuracies); }},
-    {"product_over_genres", "product estimate, by genre",
+    {"product_over_genres", "product by genre",
      [](const GenreTree& tree, const TreeTrial& t) { return mean_over_genres(tree, t.node_accuracies); }},
 }};
 

@@ -63,7 +63,7 @@ ExitCode classify(int argc, char** argv) {
       ->check(CLI::Range(1, 1024));
   if (asked_for_help(app, argc, argv)) return ExitCode::ok;
 
-  const SavedNetworks model = read_networks(options.model);
+  const SavedNetworks model = read_given_model(options.model);
   refuse_audio_without_features(options.model, options.inputs, model);
   const std::unique_ptr<Backend> backend = make_backend({.device = options.backend});
   if (const Model& first = model.networks.front().model; !first.features)

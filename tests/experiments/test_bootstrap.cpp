@@ -45,11 +45,27 @@ TEST_CASE("many tracks: the interval is that of the normal distribution", "[boot
   CHECK(interval.high == Approx(0.5 + half).margin(0.1 * half));
 }
 
-TEST_CASE("nothing to draw from, and nothing to doubt", "[bootstrap]") {
+TEST_CASE("nothing to draw from has no interval", "[bootstrap]") {
   CHECK(std::isnan(accuracy_interval({}, 1).low));
   CHECK(std::isnan(accuracy_interval({{"a", 0, 0}}, 1).high));
-  CHECK(accuracy_interval(simple(60, 60), 1).low == 1);
-  CHECK(accuracy_interval(simple(0, 60), 1).high == 0);
+}
+
+TEST_CASE("all right, or none: few tracks leave much to doubt, by Wilson's interval", "[bootstrap]") {
+  for (const auto& [tracks, low] : {std::pair(7u, 0.6457), {10u, 0.7225}, {60u, 0.9398}}) {
+    INFO(tracks);
+    const Interval all = accuracy_interval(simple(tracks, tracks), 1), none = accuracy_interval(simple(0, tracks), 1);
+    CHECK(all.low == Approx(low).margin(5e-5));
+    CHECK(all.high == 1);
+    CHECK(none.low == 0);
+    CHECK(none.high == Approx(1 - low).margin(5e-5));
+  }
+  // its end is where the normal approximation just does not reject: (1 - p) / sqrt(p (1 - p) / n) = 1.96
+  const double p = accuracy_interval(simple(7, 7), 1).low;
+  CHECK((1 - p) / std::sqrt(p * (1 - p) / 7) == Approx(1.959964).epsilon(1e-5));
+  // of tracks, not of their answers in several trials
+  std::vector<TrackCount> twice = simple(7, 7);
+  for (TrackCount& count : twice) count.right = count.total = 2;
+  CHECK(accuracy_interval(twice, 1).low == p);
 }
 
 TEST_CASE("the interval is the same always: of the seed and the counts, whatever their order", "[bootstrap]") {

@@ -193,8 +193,32 @@ TEST_CASE("duplicates in different sets are told", "[data]") {
   Music music;
   fs::copy_file(music.folder / "music/blues/song0.au", music.folder / "music/blues/song2.au",
                 fs::copy_options::overwrite_existing);
-  CHECK_THAT(join(music.load().summary.notes, "\n"),
+  CHECK_THAT(join(music.load().summary.warnings, "\n"),
              Contains("1 group of bit-exact duplicates in different sets: ") && Contains("song2"));
+}
+
+TEST_CASE("duplicates in different sets are told of every trial of a random split", "[data]") {
+  const test::TemporaryFolder folder;
+  FeatureStore store = test::tiny_store();
+  const auto other_genre = static_cast<std::size_t>(std::ranges::find(store.labels, 1) - store.labels.begin());
+  store.checksums[other_genre] = store.checksums[0];  // genres draw apart, so that copies may part
+  write_store(folder / "store.h5", store);
+  Spec spec = parse_spec(parse_yaml(test::tiny_experiment(folder / "store.h5"), "tiny.yaml"));
+  spec.dataset.split.kind = SplitConfig::Kind::random;
+  spec.grid.trials = 8;
+  const auto split_of = [&](std::uint32_t trial) {
+    return make_split(store, spec.dataset.split, spec.seed, trial, false);
+  };
+  while (!split_of(0).duplicates_across.empty()) ++spec.seed;  // so that the first trial alone would say nothing
+  const auto backend = make_backend({});
+  const std::string warnings = join(load_data(spec, *backend, {}).summary.warnings, "\n");
+  std::size_t parted = 0;
+  for (std::uint32_t trial = 0; trial < spec.grid.trials; ++trial) {
+    const bool apart = !split_of(trial).duplicates_across.empty();
+    parted += apart;
+    CHECK((warnings.find(fmt::format("In trial {}: 1 group of bit-exact", trial)) != std::string::npos) == apart);
+  }
+  CHECK(parted > 0);
 }
 
 TEST_CASE("synthetic music in a folder is never called GTZAN", "[data]") {

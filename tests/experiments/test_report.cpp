@@ -129,7 +129,7 @@ TEST_CASE("the pages show every cell, the paper beside ours, and where the paper
     CHECK_THAT(page, Catch::Contains("s beside ours"));
     CHECK_THAT(page, Catch::Contains("knows only one cell: the mean test loss at 200 epochs, 1.8864"));
     for (const char* fact : {"GTZAN, 20 clips of 2 genres",
-                             "/data/gtzan",
+                             "gtzan",
                              "paper-420-120-60: 14 training, 4 validation, "
                              "2 test clips of 20",
                              "2018",
@@ -156,6 +156,7 @@ TEST_CASE("the pages show every cell, the paper beside ours, and where the paper
       CHECK_THAT(page, Catch::Contains(fact));
     }
     CHECK_THAT(page, Catch::Contains("93,378"));  // 4·128·(13+128+1) + 4·32·(128+32+1) + 32·2 + 2
+    CHECK_THAT(page, !Catch::Contains("/data"));  // a place on one machine
     CHECK_THAT(page, !Catch::Contains("cells of the grid are finished") && !Catch::Contains("nan"));
   }
 }
@@ -299,6 +300,30 @@ TEST_CASE("the split is named in the first line, and artists on both sides are a
     dataset.name = gtzan().name, dataset.source = gtzan().source;
   }
   CHECK(dataset_summary_from_json(to_json(dataset)).warnings == dataset.warnings);
+}
+
+TEST_CASE("the paper's values beside a part of GTZAN are a warning", "[report]") {
+  std::vector<Result> results = with_answers();
+  const auto warned = [&](const DatasetSummary& dataset) {
+    return Report(two_by_two(), dataset, results)["report.md"];
+  };
+  CHECK_THAT(warned(gtzan()),
+             Catch::Contains("**20 of GTZAN's 200 tracks: not the paper's data") && !Catch::Contains("clips a genre"));
+  for (Result& result : results) result.answers.genres.assign(10, 1), result.answers.genres[0] = 0;
+  CHECK_THAT(warned(gtzan()), Catch::Contains("The test set has 1 to 9 clips a genre."));
+  DatasetSummary whole = gtzan();
+  whole.clips = 200;
+  CHECK_THAT(warned(whole), !Catch::Contains("not the paper's data"));
+  DatasetSummary other = gtzan();
+  other.name = "music";
+  CHECK_THAT(warned(other), !Catch::Contains("of GTZAN's"));
+}
+
+TEST_CASE("a single grid point is neither the longest nor the best", "[report]") {
+  Spec spec = two_by_two();
+  spec.grid.epochs = {200};
+  const std::string page = Report(spec, gtzan(), {result_of(200, 0), result_of(200, 1)})["report.md"];
+  CHECK_THAT(page, Catch::Contains("### 200 epochs, 2 trials") && !Catch::Contains("longest training"));
 }
 
 TEST_CASE("a partial grid says how much of it is there", "[report]") {

@@ -485,15 +485,32 @@ TEST_CASE("the report of a tree: Tables 3 and 4 with the paper's values, the con
     CHECK_THAT(page, Contains("Figure 14: the tree") && !Contains("Figure 11") && !Contains("Figure 9"));
   }
   CHECK_THAT(read_text(folder / "table4.csv"),
-             Contains("trial,hard_accuracy,soft_accuracy,product_over_paths,product_over_genres\n0,1,1,0.421875,") &&
-                 Contains("\n1,0.9,1,0.421875,") && Contains("\nmean,0.95,1,") && Contains("\nsd,0.07") &&
-                 Contains("\npaper,,,0.52975,0.5273\n"));
+             Contains("trial,hard_accuracy,soft_accuracy,hard_mean_recall,soft_mean_recall,product_over_paths,"
+                      "product_over_genres\n0,1,1,1,1,0.421875,") &&
+                 Contains("\n1,0.9,1,0.9,1,0.421875,") && Contains("\nmean,0.95,1,0.95,1,") && Contains("\nsd,0.07") &&
+                 Contains("\npaper,,,,,0.52975,0.5273\n"));
+  for (const std::string& page : {read_text(folder / "report.md"), read_text(folder / "report.html")}) {
+    CHECK_THAT(page, Contains("40 of GTZAN") && Contains("1,000 tracks: not the paper") && Contains("mean recall"));
+    CHECK(page.find("genres below it") < page.find("Table 3: each node"));
+    CHECK(page.find("Table 3: each node") < page.find("Table 4: the whole tree"));
+  }
   CHECK_THAT(read_text(folder / "table3.csv"), Contains("node,epochs,trials,") && Contains(",paper_test_accuracy\n") &&
                                                    Contains("strong,20,2,,,,,0.75,0,"));
   CHECK_THAT(read_text(folder / "decoded.csv"), Contains("\n1,jazz.00000,jazz,hiphop,jazz\n"));
   CHECK_THAT(read_text(folder / "confusion.csv"),
              Contains("\n1,hard,jazz,0,0,0,0,1,0,0,0,0,0\n") && Contains("\n1,soft,jazz,0,0,0,0,0,1,0,0,0,0\n"));
   CHECK_THAT(tables_as_text(spec, ten_genres("GTZAN", spec.tree), results), Contains("Table 4") && Contains("52.975"));
+}
+
+TEST_CASE("mean recall weighs all genres alike, whatever their clips, and leaves out those without any", "[tree]") {
+  const TreeTrial trial{.clips = {{"a", 0, 0, 0}, {"b", 0, 0, 0}, {"c", 0, 0, 1}, {"d", 1, no_genre, 1}},
+                        .node_accuracies = {},
+                        .reached = {},
+                        .genres = 3,
+                        .diverged = {}};
+  CHECK(trial.accuracy(&DecodedClip::hard) == 0.75);
+  CHECK(trial.mean_recall(&DecodedClip::hard) == 0.5);
+  CHECK(trial.mean_recall(&DecodedClip::soft) == Approx(5.0 / 6));
 }
 
 TEST_CASE("a node that diverged is wrong wherever it has a say, and the report says so", "[tree]") {
@@ -534,13 +551,20 @@ TEST_CASE("the whole tree has intervals, and each node says what its largest cla
   CHECK(hard.high == 1);
   const std::vector<GridPoint> points = summarise(spec, results);
   CHECK(points[0].largest_class() == 0.75);
+  CHECK(points[0].test_clips() == "8");
+  std::vector<Result> unequal = results;  // a random split may give a node other numbers of clips in each trial
+  unequal[0].confusion = {5, 1, 1, 2};
+  CHECK(summarise(spec, unequal)[0].test_clips() == "8.5");
   CHECK(track_counts(spec, points[0].trials).size() == 10);
   CHECK(track_counts(spec, points[2].trials).size() == spec.tree.genres_below(2).size());  // of its own genres only
   write_report(folder.path(), spec, ten_genres("GTZAN", spec.tree), results);
   for (const char* file : {"report.md", "report.html"})
     CHECK_THAT(read_text(folder / file),
                Contains("95 % interval") && Contains("85.0, 100.0") && Contains("argest class") && Contains("75.0"));
-  CHECK_THAT(read_text(folder / "table3.csv"), Contains(",largest_class_accuracy,paper_test_accuracy\n"));
+  CHECK_THAT(read_text(folder / "table3.csv"),
+             Contains(",test_clips,largest_class_accuracy,paper_test_accuracy\n") && Contains(",8,0.75,"));
+  CHECK_THAT(read_text(folder / "report.md"), Contains("| node | trials | test clips |") && Contains("| 2 | 8 |"));
+  CHECK_THAT(read_text(folder / "report.html"), Contains(">test clips</th>") && Contains("<td>2</td><td>8</td>"));
 }
 
 TEST_CASE("the picture of a tree: a box for each node, a line to each child, texts that cannot break it", "[tree]") {

@@ -307,7 +307,8 @@ TEST_CASE("features that differ are refused, and so is what is no model") {
   refused("model.h5", "AUDIO is required");
   refused("none.h5 a.wav", "none.h5 does not exist");
   fs::resize_file(folder / "model.h5", fs::file_size(folder / "model.h5") / 2);
-  refused("model.h5 store.h5", "cannot open model.h5 as HDF5");
+  refused("model.h5 store.h5", "model.h5 is cut off or damaged. Make it again: remove it, and run_experiment");
+  refused(test::golden("librosa_8khz.flac").string() + " store.h5", "is no model file. The model comes first");
 }
 
 }  // namespace

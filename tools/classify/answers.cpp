@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "core/error.hpp"
+#include "core/io/hdf5.hpp"
 #include "core/worker_pool.hpp"
 #include "features/extract.hpp"
 #include "models/predict.hpp"
@@ -13,11 +14,15 @@ namespace genretree {
 namespace fs = std::filesystem;
 namespace {
 
-bool is_hdf5(const fs::path& path) {
+bool has_hdf5_signature(const fs::path& path) {
   constexpr std::string_view signature("\x89HDF\r\n\x1a\n", 8);
   std::string start(signature.size(), ' ');
   std::ifstream(path, std::ios::binary).read(start.data(), static_cast<std::streamsize>(start.size()));
-  return start == signature || path.extension() == ".h5" || path.extension() == ".hdf5";
+  return start == signature;
+}
+
+bool is_hdf5(const fs::path& path) {
+  return has_hdf5_signature(path) || path.extension() == ".h5" || path.extension() == ".hdf5";
 }
 
 /// Any of the networks: all have the same features and inputs.
@@ -94,6 +99,22 @@ std::optional<std::size_t> right_answer(const SavedNetworks& model, const std::s
 }
 
 }  // namespace
+
+SavedNetworks read_given_model(const fs::path& path) {
+  if (fs::is_regular_file(path) && std::ifstream(path)) {  // of others read_networks says what is wrong
+    if (!has_hdf5_signature(path))
+      reject("{} is no model file. The model comes first, then the audio: classify MODEL AUDIO…", path.string());
+    try {
+      Hdf5File::open(path);
+    } catch (const InputError&) {
+      reject(
+          "{} is cut off or damaged. Make it again: remove it, and run_experiment … --resume makes removed models "
+          "again",
+          path.string());
+    }
+  }
+  return read_networks(path);
+}
 
 const std::vector<std::string>& names_of_answers(const SavedNetworks& model) {
   return model.tree.empty() ? first_of(model).genres : model.tree.genres();

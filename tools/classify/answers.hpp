@@ -33,6 +33,10 @@ Decision decide(const SavedNetworks& model, const Answer& answer);
 /// The names that Decision::best counts: a tree's genres, or the classes of a single network.
 const std::vector<std::string>& names_of_answers(const SavedNetworks& model);
 
+/// read_networks; InputError that says what to do also if the file is cut off or, as an audio file in its place, no
+/// model at all.
+SavedNetworks read_given_model(const std::filesystem::path& path);
+
 /// Answers for all inputs in their order, several at a time; a store has one for each clip. A bad input has an answer
 /// that says so. A clip longer than the model's frames is cut into windows (window_starts); each network's
 /// probabilities are averaged over them before a tree routes.
