@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <fmt/format.h>
 
 #include "core/error.hpp"
@@ -117,9 +118,21 @@ fs::path twin_of(const Variant& learner, const ExperimentFile& file, const fs::p
   return {};
 }
 
-Outcome do_variants(const ExperimentFile& file, const fs::path& out, const ExperimentOptions& options) {
+/// A folder keeps one comparison. Variants may be added to a file, not replaced by others.
+void check_variants(const ExperimentFile& file, const fs::path& out) {
   if (fs::exists(out / "spec.yaml"))
     reject("{} holds an experiment without variants. Choose another --out", out.string());
+  if (!holds_variants(out)) return;
+  const VariantNames there = read_variant_names(out);
+  if (there.experiment != file.name)
+    reject("{} holds the comparison of another experiment, {}. Choose another --out", out.string(), there.experiment);
+  for (const auto& [name, difference] : there.variants)
+    if (std::ranges::find(file.variants, name, &Variant::name) == file.variants.end())
+      reject("{} holds a variant '{}', which the file does not have. Choose another --out", out.string(), name);
+}
+
+Outcome do_variants(const ExperimentFile& file, const fs::path& out, const ExperimentOptions& options) {
+  check_variants(file, out);
   VariantNames names{file.name, {}};
   for (const Variant& variant : file.variants) {
     check_folder(variant.spec, out / variant.name, twin_of(variant, file, out), options);

@@ -293,11 +293,12 @@ ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, cons
     fail("there is nothing to report: no result of the grid of '{}' is finished", spec.experiment);
   content.title = spec.experiment;
   content.synthetic = spec.dataset.name == "built-in" || dataset.source.starts_with("synthetic corpus");
-  content.first_line =
-      content.synthetic ? fmt::format("{}: these figures say nothing about GTZAN, real music or the paper. Split {}.",
-                                      dataset.name, split_text(spec.dataset.split))
-                        : fmt::format("Data: {}, {} of {}; split {}.", dataset.name, count_of(dataset.clips, "clip"),
-                                      count_of(dataset.genres.size(), "genre"), split_text(spec.dataset.split));
+  content.data = content.synthetic
+                     ? fmt::format("{}: these figures say nothing about GTZAN, real music or the paper", dataset.name)
+                     : fmt::format("Data: {}, {} of {}", dataset.name, count_of(dataset.clips, "clip"),
+                                   count_of(dataset.genres.size(), "genre"));
+  content.split = split_text(spec.dataset.split);
+  content.first_line = fmt::format("{}{} {}.", content.data, content.synthetic ? ". Split" : "; split", content.split);
   std::size_t done = 0;
   for (const GridPoint& point : content.points) done += point.trials.size();
   const std::size_t cells = cells_of(spec).size();

@@ -64,7 +64,8 @@ bool is_gtzan(const DatasetSummary& dataset);
 
 struct ReportContent {
   std::string title;
-  std::string first_line;  ///< which data it ran on
+  std::string data, split;  ///< what it ran on: "Data: GTZAN, 599 clips of 6 genres", split_text()
+  std::string first_line;   ///< both in a sentence
   bool synthetic = false;
   std::vector<std::string> warnings;                       ///< "13 of 28 cells …", "2 trainings diverged …"
   std::vector<std::pair<std::string, std::string>> facts;  ///< data, split, model, …: name and text

@@ -364,6 +364,9 @@ TEST_CASE("run_experiment: variants and a learned tree end in one comparison, st
   };
   refused("many.yaml --out whole --resume --set seed=1", "whole/flat holds another experiment (seed: 2018 there");
   refused("tiny.yaml --out whole", "whole holds an experiment with variants");
+  refused("many.yaml --out whole --resume --set experiment=other", "whole holds the comparison of another experiment, many");
+  write_whole_text(program.folder / "fewer.yaml", "experiment: many\nvariants: {flat: {}, new: {seed: 3}}\n");
+  refused("fewer.yaml --out whole --resume", "whole holds a variant 'hand', which the file does not have");
   refused("many.yaml --out whole/flat", "whole/flat holds an experiment without variants");
   refused("many.yaml --set 'dataset.split={test_fraction: 0.5}'", "draws the sets anew for each trial");
   CHECK_THAT(program.run("many.yaml --explain").output, Contains("--- # variant learned") && Contains("# How the"));
