@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cctype>
 #include <fmt/format.h>
+#include <map>
 
 #include "core/error.hpp"
 #include "core/text.hpp"
@@ -24,6 +25,18 @@ void check_variant(const YamlValue& keys, const std::string& name) {
            keys.where(), name, keys.describe());
 }
 
+/// Names that differ in upper and lower case only would share a folder on some disks.
+void check_names(const YamlValue& variants) {
+  std::map<std::string, std::string> seen;
+  for (const auto& [name, keys] : variants.entries) {
+    std::string lower = name;
+    for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (const auto [other, is_new] = seen.try_emplace(lower, name); !is_new)
+      reject("{}: the variants '{}' and '{}' differ in upper and lower case only, and so do their folders; rename one",
+             keys.where_key(), other->second, name);
+  }
+}
+
 /// What lies at "training.batch", or nullptr.
 const YamlValue* find_path(const YamlValue& document, const std::string& path) {
   const std::size_t dot = path.find('.');
@@ -32,23 +45,35 @@ const YamlValue* find_path(const YamlValue& document, const std::string& path) {
 }
 
 /// "training.optimizer: sgd, training.learning_rate: 0.01": the values that the document has at these keys; long ones
-/// are left to the file.
-std::string difference_of(const std::vector<std::string>& keys, const YamlValue& document) {
+/// are left to the file, except a split, which has a name.
+std::string difference_of(const std::vector<std::string>& keys, const YamlValue& document, const Spec& spec) {
   constexpr std::size_t longest = 60;
   std::vector<std::string> parts;
   for (const std::string& key : keys) {
     const YamlValue* value = find_path(document, key);
     std::string text = value && value->kind != YamlValue::Kind::null ? value->one_line() : "none";
-    if (text.size() > longest) text = value->kind == YamlValue::Kind::map ? "{…}" : "[…]";
+    if (text.size() > longest)
+      text = key == "dataset.split" ? spec.dataset.split.name : value->kind == YamlValue::Kind::map ? "{…}" : "[…]";
     parts.push_back(fmt::format("{}: {}", key, text));
   }
   return parts.empty() ? "the file as it stands" : join(parts);
+}
+
+/// `training: {batch: 20}` in a variant would silently drop all other keys that the file has in `training`.
+void refuse_whole_group(const YamlValue& document, const std::string& key, const YamlValue& value,
+                        const std::string& variant) {
+  const auto is_group = [](const YamlValue* v) { return v && v->kind == YamlValue::Kind::map && !v->entries.empty(); };
+  if (key == "tree" || !is_group(&value) || !is_group(document.find(key))) return;
+  const auto& [first, own] = value.entries.front();
+  reject("{}: the variant '{}' sets all of '{}', and the file's other keys of it would be lost; write {}.{}: {}",
+         value.where_key(), variant, key, key, first, own.one_line());
 }
 
 void change(YamlValue& document, const YamlValue& keys, const std::string& variant) {
   for (const auto& [key, value] : keys.entries) {
     if (key == "experiment" || key == "variants")
       reject("{}: the variant '{}' cannot set '{}'", value.where_key(), variant, key);
+    refuse_whole_group(document, key, value, variant);
     if (change_key(document, key, value)) continue;
     if (value.kind == YamlValue::Kind::null)
       reject("{}: the variant '{}' removes '{}', which the file does not have", value.where_key(), variant, key);
@@ -108,7 +133,8 @@ Variant read_variant(YamlValue document, const std::string& name, const YamlValu
   }
   try {
     document = changed_document(std::move(document), own, dataset);
-    return {name, difference_of(differing, document), parse_spec(document)};
+    const Spec spec = parse_spec(document);
+    return {name, difference_of(differing, document, spec), spec};
   } catch (const InputError& error) {
     reject("{} (in the variant '{}')", error.what(), name);
   }
@@ -122,6 +148,10 @@ ExperimentFile load_experiment(const std::filesystem::path& path, const std::vec
   const std::vector<Assignment> parts = taken_apart(assignments);
   const YamlValue* given = document.find("variants");
   if (!given) {
+    const std::vector<std::string> meant = {"variants"};
+    for (const auto& [key, value] : document.entries)
+      if (const std::string hint = did_you_mean(key, meant); !hint.empty())
+        reject("{}: unknown key '{}'{}", value.where_key(), key, hint);
     check_addressees(parts, {}, path.string());
     const Spec spec = parse_spec(changed_document(document, assignments, dataset));
     return {spec.experiment, spec, {}};
@@ -133,6 +163,7 @@ ExperimentFile load_experiment(const std::filesystem::path& path, const std::vec
   erase_yaml_value(document, "variants");
   std::vector<std::string> names;
   for (const auto& [name, keys] : variants.entries) names.push_back(name);
+  check_names(variants);
   check_addressees(parts, names, path.string());
   ExperimentFile file;
   for (const auto& [name, keys] : variants.entries) {

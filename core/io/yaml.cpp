@@ -108,15 +108,14 @@ YamlValue parse_yaml_file(const std::filesystem::path& path) { return parse_yaml
 bool set_yaml_value(YamlValue& document, std::string_view path, YamlValue value) {
   if (path.empty() || path.front() == '.' || path.back() == '.' || path.find("..") != std::string_view::npos)
     return false;
+  YamlValue group = value;  // a group that the path begins, in the value's place
+  group.kind = YamlValue::Kind::map;
+  group.text.clear(), group.items.clear(), group.entries.clear();
   YamlValue* node = &document;
   for (std::size_t begin = 0; begin < path.size();) {
     const std::size_t end = std::min(path.find('.', begin), path.size());
     const std::string key(path.substr(begin, end - begin));
-    if (node->kind != YamlValue::Kind::map) {
-      *node = YamlValue{};
-      node->kind = YamlValue::Kind::map;
-      node->source = value.source;
-    }
+    if (node->kind != YamlValue::Kind::map) *node = group;
     auto entry =
         std::find_if(node->entries.begin(), node->entries.end(), [&](const auto& e) { return e.first == key; });
     if (entry == node->entries.end()) entry = node->entries.insert(node->entries.end(), {key, YamlValue{}});

@@ -96,6 +96,19 @@ TEST_CASE("--set VARIANT:KEY=VALUE is for one variant; what differs is what hold
   CHECK_THAT(test::error_of([] { File("").load({"c:seed=7"}); }), Contains("has no variants; write --set seed=7"));
 }
 
+TEST_CASE("of a long split its name differs, a group that the file lacks may be set whole", "[variants]") {
+  const ExperimentFile file = File(
+                                  "variants:\n"
+                                  "  lists: {dataset.split: {kind: lists, train: a/long/way/to/the/lists/train.txt, "
+                                  "test: a/long/way/to/the/lists/test.txt}}\n"
+                                  "  short: {dataset.split: {test_fraction: 0.5}}\n"
+                                  "  group: {training: {batch: 7}}\n")
+                                  .load();
+  CHECK(file.variants[0].difference == "dataset.split: lists train.txt, test.txt");
+  CHECK(file.variants[1].difference == "dataset.split: {test_fraction: 0.5}");
+  CHECK(file.variants[2].spec.training.batch == 7);
+}
+
 TEST_CASE("experiments are the same if they differ in their names only", "[variants]") {
   const ExperimentFile file = File("variants:\n  a: {}\n  b: {seed: 1}\n").load();
   Spec renamed = file.variants[0].spec;
@@ -115,6 +128,13 @@ TEST_CASE("what is wrong with variants is told with line, variant and key", "[va
       {"variants: {a: [seed]}", "many.yaml:4:15: the variant 'a' cannot be a list"},
       {"variants:\n  a: {training.optimzer: adam}", "many.yaml:5:7: unknown key 'training.optimzer' (did you mean"},
       {"variants:\n  a: {training.optimzer: adam}", "(in the variant 'a')"},
+      {"variants:\n  a: {traning.optimizer: adam}", "many.yaml:5:7: unknown key 'traning' (did you mean 'training'?)"},
+      {"variant: {a: {seed: 1}}", "many.yaml:4:1: unknown key 'variant' (did you mean 'variants'?)"},
+      {"variants:\n  a: {seed: 1}\n  A: {seed: 2}",
+       "many.yaml:6:3: the variants 'a' and 'A' differ in upper and lower"},
+      {"variants:\n  a: {grid: {trials: 3}}",
+       "many.yaml:5:7: the variant 'a' sets all of 'grid', and the file's other keys of it would be lost; write "
+       "grid.trials: 3"},
       {"variants:\n  a: {seed: x}", "many.yaml:5:13: seed cannot be 'x'"},
       {"variants:\n  a: {tree: null}", "many.yaml:5:7: the variant 'a' removes 'tree', which the file does not have"},
       {"variants:\n  a: {training..batch: 3}",
@@ -191,30 +211,90 @@ TEST_CASE("comparison.csv: a tree end to end, a grid at the point that validatio
   CHECK_FALSE(std::getline(csv, rest));
   const std::string sd = fmt::format("{}", std::sqrt(0.125)), flat_sd = fmt::format("{}", std::sqrt(0.03125));
   CHECK(heading ==
-        "variant,difference,shown,trials,validation_accuracy_mean,validation_accuracy_sd,test_accuracy_mean,"
-        "test_accuracy_sd,soft_accuracy_mean,soft_accuracy_sd,paper,test_accuracy_low,test_accuracy_high,"
-        "above_first_low,above_first_high");
+        "variant,difference,shown,trials,training_clips,test_clips,validation_accuracy_mean,validation_accuracy_sd,"
+        "test_accuracy_mean,test_accuracy_sd,soft_accuracy_mean,soft_accuracy_sd,paper,test_accuracy_low,"
+        "test_accuracy_high,soft_accuracy_low,soft_accuracy_high,above_first,above_first_low,above_first_high");
   CHECK_THAT(tree, Catch::StartsWith("tree,\"tree: {top: {epochs: 1, children: [jazz, pop, rock]}}, grid.epochs: "
-                                     "none\",tree of 1 node,2,,,0.75," +
+                                     "none\",tree of 1 node,2,15,9,,,0.75," +
                                      sd + ",0.75," + sd + ",,") &&
-                       Catch::EndsWith(",,"));  // nothing is above itself
-  CHECK_THAT(flat, Catch::StartsWith("flat,the file as it stands,\"2 epochs, best of 2\",2,0.75,0,"
+                       Catch::EndsWith(",,,"));  // nothing is above itself
+  CHECK_THAT(flat, Catch::StartsWith("flat,the file as it stands,\"2 epochs, best of 2\",2,15,9,0.75,0,"
                                      "0.375," +
-                                     flat_sd + ",,,,"));
+                                     flat_sd + ",,,,") &&
+                       Contains(",,,-0.375,"));
 }
 
-TEST_CASE("the interval of the difference from the first variant is paired, on the same test clips only",
+/// The lines of a text that begin so.
+std::string lines_with(const std::string& text, const std::string& begin) {
+  std::istringstream lines(text);
+  std::string found;
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with(begin)) found += line + '\n';
+  return found;
+}
+
+TEST_CASE("the interval of a difference is paired, on the same test clips only, whatever the number of trials",
           "[variants]") {
   // right over two trials, clip by clip: tree 2 2 1 1, flat 2 1 0 0; the difference of each is 0, -1, -1, -1 of 2
   Comparison comparison = tree_and_grid("music");
+  const std::vector<TrackCount> tree = {{"jazz.1", 2, 2}, {"jazz.2", 2, 2}, {"pop.1", 1, 2}, {"rock.1", 1, 2}};
   const Interval expected = difference_interval({{"jazz.1", 2, 2}, {"jazz.2", 1, 2}, {"pop.1", 0, 2}, {"rock.1", 0, 2}},
-                                                {{"jazz.1", 2, 2}, {"jazz.2", 2, 2}, {"pop.1", 1, 2}, {"rock.1", 1, 2}},
-                                                comparison.variants[0].runs.spec.seed);
+                                                tree, comparison.variants[0].runs.spec.seed);
   CHECK(expected.high <= 0);
-  CHECK_THAT(comparison_as_text(comparison),
-             Contains("above tree, points") && Contains("-37.5 " + shown_percent(expected)));
-  for (Result& result : comparison.variants[1].runs.results) result.answers.tracks[3] = "rock.2";
-  CHECK_THAT(comparison_as_text(comparison), !Contains("above tree, points"));
+  // variances over trials: 0.125 and 0.03125; (0.125 + 0.03125) / 2 = 0.078125 is 28.0 points squared
+  const std::string text = comparison_as_text(comparison), row = lines_with(text, "flat minus tree");
+  CHECK_THAT(row, Contains("-37.5 " + shown_percent(expected) + " ") && Contains(" 28.0 "));
+  const Interval soft = accuracy_interval(tree, comparison.variants[0].runs.spec.seed);
+  CHECK_THAT(text, Contains("75.0 ± 35.4 " + shown_percent(soft) + "  75.0 ± 35.4 " + shown_percent(soft)));
+
+  std::vector<Result>& results = comparison.variants[1].runs.results;
+  std::vector<Result> all = results;
+  std::erase_if(results, [](const Result& result) { return result.trial == 1; });
+  CHECK_THAT(lines_with(comparison_as_text(comparison), "flat minus tree"), Contains("-50.0 ["));
+  const test::TemporaryFolder folder;
+  write_comparison(folder.path(), comparison);
+  CHECK_THAT(read_text(folder / "report.md"),
+             Contains("Not all variants have the same number of trials") && !Contains("have the same test clips"));
+
+  results = all;
+  for (Result& result : results) result.answers.tracks[3] = "rock.2";
+  CHECK_THAT(comparison_as_text(comparison), !Contains("minus"));
+}
+
+TEST_CASE("every two of up to five variants are subtracted, of more each from the first", "[variants]") {
+  const Comparison two = tree_and_grid("music");
+  Comparison comparison = two;
+  const auto pairs_with = [&](std::size_t variants) {
+    comparison.variants.resize(2, two.variants[1]);
+    for (std::size_t i = 2; i < variants; ++i) {
+      comparison.variants.push_back(two.variants[1]);
+      comparison.variants.back().name = fmt::format("flat{}", i);
+    }
+    const std::string text = comparison_as_text(comparison);
+    std::size_t pairs = 0;
+    for (std::size_t at = text.find(" minus "); at != std::string::npos; at = text.find(" minus ", at + 1)) ++pairs;
+    return pairs;
+  };
+  CHECK(pairs_with(3) == 3);
+  CHECK_THAT(comparison_as_text(comparison), Contains("flat2 minus flat "));
+  CHECK(pairs_with(5) == 10);
+  CHECK(pairs_with(6) == 5);
+}
+
+TEST_CASE("of several splits the data are said once, and the numbers of clips where they differ", "[variants]") {
+  Comparison comparison = tree_and_grid("music");
+  CHECK_THAT(comparison_as_text(comparison), !Contains("training clips"));
+  MergedRuns& flat = comparison.variants[1].runs;
+  flat.spec.dataset.split.name = "another";
+  flat.spec.dataset.name = comparison.variants[0].runs.spec.dataset.name = "music";
+  flat.dataset.train = 17;
+  const test::TemporaryFolder folder;
+  write_comparison(folder.path(), comparison);
+  const std::string page = read_text(folder / "report.md");
+  CHECK_THAT(page, Contains("Data: music, 30 clips of 3 genres. Splits: tree: paper-420-120-60 (by index); "
+                            "flat: another (by index)."));
+  CHECK_THAT(page, Contains("| training clips |") && Contains("| 17 |") && !Contains("| test clips |") &&
+                       Contains("trained on the same number"));
 }
 
 TEST_CASE("without a validation set a grid shows its last point", "[variants]") {
@@ -231,8 +311,8 @@ TEST_CASE("the comparison's pages hold every variant, the trees and what the num
     const std::string page = read_text(folder / name);
     CHECK_THAT(page, Contains("The variants side by side") && Contains("75.0 ± 35.4") && Contains("37.5 ± 17.7"));
     CHECK_THAT(page, Contains("tree: the tree") && Contains("flat: 2 epochs"));
-    CHECK_THAT(page, Contains("All variants have the same test clips") && Contains("bootstrap interval") &&
-                         Contains("other data than these"));
+    CHECK_THAT(page, Contains("Differences on the same test clips") && Contains("is no proof") &&
+                         Contains("bootstrap interval") && Contains("other data than these"));
     CHECK_THAT(page, !Contains("Figure 10") && !Contains("nan"));
   }
   Comparison other = tree_and_grid("music");
@@ -251,6 +331,22 @@ TEST_CASE("the paper's value stands beside its tree on GTZAN, and beside nothing
   CHECK(known.accuracy == 0.52975);
   CHECK(known.what == "product estimate");
   CHECK(std::isnan(paper_result(paper.dataset.genres, {}, 35).accuracy));
+
+  MergedRuns& runs = comparison.variants[0].runs;
+  runs.spec = paper;
+  runs.dataset.genres = paper.dataset.genres;
+  runs.results.clear();
+  for (const TreeNode& node : paper.tree.nodes()) {
+    const std::uint32_t children = static_cast<std::uint32_t>(node.children.size());
+    Result result = node_result(0, 1);
+    result.node = node.name, result.run = node.name + "-t0", result.epochs = node.epochs;
+    result.confusion.assign(children * children, 1);
+    result.answers = {{"jazz.1"}, {5}, std::vector<float>(children, 1.0f / static_cast<float>(children))};
+    runs.results.push_back(result);
+  }
+  CHECK_THAT(comparison_as_text(comparison), Contains("52.975¹"));
+  runs.dataset.name = "music";
+  CHECK_THAT(comparison_as_text(comparison), !Contains("52.975"));
 }
 
 TEST_CASE("which variants a folder holds is kept in it, and a damaged list is named", "[variants]") {
