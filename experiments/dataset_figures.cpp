@@ -102,7 +102,8 @@ Matrix features_of_kind(const Data& data, std::size_t clip, FeatureKind kind, Ba
   if (data.store.config.kind == kind) return stored_features(data.store, clip);
   if (data.clips.empty()) return Matrix(0, config.width());
   Matrix image(real_frames(data.store, clip), config.width());
-  const std::vector<float> rows = clip_features(audio_of(data, clip), data.store.tracks[clip], config, backend, queue);
+  const std::vector<float> rows = clip_features(audio_of(data, clip), data.store.tracks[clip], config,
+                                                make_spectral_tables(config), backend, queue);
   std::copy_n(rows.begin(), std::min(rows.size(), image.values.size()), image.values.begin());
   image.rows = std::min(image.rows, rows.size() / image.columns);
   image.values.resize(image.rows * image.columns);

@@ -162,9 +162,9 @@ std::vector<float> fit_to_frames(std::vector<float> features, const FeatureConfi
 }
 
 std::vector<float> clip_features(const Audio& audio, const std::string& track, const FeatureConfig& config,
-                                 Backend& backend, Queue& queue) {
+                                 const SpectralTables& tables, Backend& backend, Queue& queue) {
   Workspace work;
-  return features_of(audio, track, config, make_spectral_tables(config), backend, work, queue);
+  return features_of(audio, track, config, tables, backend, work, queue);
 }
 
 bool is_synthetic(const std::string& source) { return source.starts_with("synthetic corpus"); }

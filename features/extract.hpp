@@ -29,9 +29,9 @@ struct ExtractSummary {
 };
 
 /// The features [frames, width] of one clip outside any data set: of all its frames, however many. `track` names
-/// it in errors. InputError if it cannot be used.
+/// it in errors, `tables` are those of `config`. InputError if it cannot be used.
 std::vector<float> clip_features(const Audio& audio, const std::string& track, const FeatureConfig& config,
-                                 Backend& backend, Queue& queue);
+                                 const SpectralTables& tables, Backend& backend, Queue& queue);
 
 /// Cuts the features of a clip to config.frames, or fills them with zeros or copies of the last frame: what a store
 /// keeps of it.

@@ -85,6 +85,21 @@ void check_width(const Hdf5File& file, const std::optional<FeatureConfig>& featu
            inputs, features->width());
 }
 
+/// InputError if the features have another number of frames than a CNN takes.
+void check_frames(const Hdf5File& file, const std::optional<FeatureConfig>& features, const CnnConfig& cnn) {
+  if (features && features->frames != cnn.feature_frames())
+    reject("{} is damaged: its network takes {} frames, but its features have {}", file.path().string(),
+           cnn.feature_frames(), features->frames);
+}
+
+Initialisation read_initialisation(const Hdf5File& file) {
+  const auto text = file.attribute<std::string>("/model", "initialisation");
+  for (const Initialisation known : {Initialisation::he, Initialisation::original})
+    if (text == name_of(known)) return known;
+  reject("{} has the initialisation '{}', which this version does not know. It knows he, original",
+         file.path().string(), text);
+}
+
 /// Numbers for each frame, as the first kernel of an LSTM tells them too.
 std::size_t read_inputs(const Hdf5File& file) {
   const auto inputs = file.attribute<std::int64_t>("/model", "inputs");
@@ -183,9 +198,11 @@ void write_cnn(Hdf5File& file, const CnnConfig& cnn) {
 }
 
 CnnConfig read_cnn(const Hdf5File& file) {
+  constexpr std::int64_t largest = 32767;  // four such numbers multiply without overflow
   const auto positive = [&](const char* name, std::int64_t value) {
-    if (value <= 0)
-      reject("{} says {} of its CNN's {}, but must be above 0. The file is damaged", file.path().string(), value, name);
+    if (value <= 0 || value > largest)
+      reject("{} says {} of its CNN's {}, but must say 1 to {}. The file is damaged", file.path().string(), value, name,
+             largest);
     return static_cast<std::size_t>(value);
   };
   const auto number = [&](const char* name) { return positive(name, file.attribute<std::int64_t>("/model", name)); };
@@ -223,8 +240,8 @@ void read_settings(const Hdf5File& file, const std::optional<FeatureConfig>& fea
              file.path().string(), network);
     classifier.cnn = read_cnn(file);
     check_width(file, features, classifier.cnn->bands);
-    if (file.attribute<std::string>("/model", "initialisation") == name_of(Initialisation::original))
-      classifier.initialisation = Initialisation::original;
+    check_frames(file, features, *classifier.cnn);
+    classifier.initialisation = read_initialisation(file);
     return;
   }
   StackConfig& stack = classifier.stack;
@@ -334,6 +351,10 @@ Hdf5File open_model(const fs::path& path, const std::string& kind) {
 }
 
 std::vector<float> read_parameters(const Hdf5File& file, const ClassifierConfig& classifier) {
+  constexpr std::size_t most_parameters = std::size_t{1} << 31;
+  if (const std::size_t count = classifier.parameter_count(); count > most_parameters)
+    reject("{} says that its network has {} parameters, but {} is the most. The file is damaged", file.path().string(),
+           count, most_parameters);
   std::vector<float> parameters(classifier.parameter_count());
   for_each_tensor(classifier, [&](const std::string& name, std::size_t offset, const std::vector<std::size_t>& shape) {
     const Hdf5Array<float> array = file.read<float>(name);

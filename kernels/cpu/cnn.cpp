@@ -341,6 +341,7 @@ class CpuCnnState final : public CnnState {
 
   RowsLoss run(const CnnBatch& batch) {
     if (batch.gradients && !trains_) fail("a step of training needs a CNN state that was made for training");
+    layout_ = CnnLayout(config_, batch.probabilities.shape[1]);  // a batch may have fewer classes than the largest
     if (batch.gradients) std::fill_n(batch.gradients, layout_.size, 0.0f);
     for (std::size_t s = 0; s < stages_.size(); ++s)
       stages_[s].use_weights(stream_, batch.parameters + layout_.stages[s].kernel.offset,

@@ -157,6 +157,15 @@ TEST_CASE("runs with fewer rows and classes, clipped loss, and a state used agai
   });
 }
 
+TEST_CASE("a state made for a larger group serves one with fewer classes and a smaller batch") {
+  const CnnProblem large(thin, 1, 6, 4), p(thin, 1, 4, 2);
+  const CnnOutput expected = run(*reference::make_backend(), p);
+  test::for_each_backend("fp32", [&](Backend& backend) {
+    const auto state = backend.make_cnn_state(large.config, large.group, Mode::training);
+    check_close(p, run(backend, p, Do::step, Loss::logits, *state), expected);
+  });
+}
+
 TEST_CASE("standardised inputs: what the mean and scale make of them; their gradient is 0") {
   CnnProblem p(small, 1, 4, 3);
   CnnProblem standardised = p;

@@ -68,12 +68,15 @@ std::vector<float> windows_of(std::vector<float> features, const FeatureConfig& 
   return windows;
 }
 
-Answer classify_audio(const fs::path& path, const SavedNetworks& model, Backend& backend, Queue& queue) {
+/// `tables`: of the model's features.
+Answer classify_audio(const fs::path& path, const SavedNetworks& model, const SpectralTables& tables, Backend& backend,
+                      Queue& queue) {
   if (fs::is_directory(path))
     reject("{} is a folder. Name its files, or make a feature store of it with extract_features", path.string());
   const FeatureConfig& config = *first_of(model).features;
   const Audio audio = load_audio(path, config.sample_rate);
-  const std::vector<float> windows = windows_of(clip_features(audio, path.string(), config, backend, queue), config);
+  const std::vector<float> windows =
+      windows_of(clip_features(audio, path.string(), config, tables, backend, queue), config);
   Answer answer{path, "", "", {}};
   answer.windows = windows.size() / (config.frames * config.width());
   const View<const float, 3> view = view_of(windows.data(), answer.windows, config.frames, config.width());
@@ -138,13 +141,15 @@ Decision decide(const SavedNetworks& model, const Answer& answer) {
 std::vector<Answer> classify_inputs(const std::vector<fs::path>& inputs, const SavedNetworks& model, std::size_t jobs,
                                     Backend& backend) {
   std::vector<std::vector<Answer>> answers(inputs.size());
+  const auto& features = first_of(model).features;
+  const SpectralTables tables = features ? make_spectral_tables(*features) : SpectralTables();
   const auto classify_one = [&](std::size_t item, Worker& worker) {
     const fs::path& input = inputs[item];
     try {
       if (is_hdf5(input))
         answers[item] = classify_store(input, model, backend, worker.queue);
       else
-        answers[item] = {classify_audio(input, model, backend, worker.queue)};
+        answers[item] = {classify_audio(input, model, tables, backend, worker.queue)};
     } catch (const InputError& error) {
       Answer bad{input, "", "", {}};
       bad.error = error.what();
