@@ -158,6 +158,11 @@ TEST_CASE("a CNN goes through a model file and a checkpoint, and gives the same 
   CHECK(predict(read.model.classifier, read.parameters, std::as_const(bench.store).view(), *bench.backend,
                 *bench.queue) == trainer.probabilities(all));
 
+  Model longer = model;
+  ++longer.features->frames;
+  write_model(folder / "longer.h5", {longer, state.parameters, ""});
+  CHECK_THROWS_WITH(read_model(folder / "longer.h5"), Catch::Contains("frames, but its features have"));
+
   write_checkpoint(folder / "checkpoint.h5", model, {"e001-t0", "hash", "commit", bench.backend->info(), 1, state});
   CHECK(read_checkpoint(folder / "checkpoint.h5", model).state.moments == state.moments);
   CHECK_THROWS_WITH(write_keras(folder / "cnn.weights.h5", network(), state.parameters),
