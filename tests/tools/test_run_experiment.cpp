@@ -364,7 +364,8 @@ TEST_CASE("run_experiment: variants and a learned tree end in one comparison, st
   };
   refused("many.yaml --out whole --resume --set seed=1", "whole/flat holds another experiment (seed: 2018 there");
   refused("tiny.yaml --out whole", "whole holds an experiment with variants");
-  refused("many.yaml --out whole --resume --set experiment=other", "whole holds the comparison of another experiment, many");
+  refused("many.yaml --out whole --resume --set experiment=other",
+          "whole holds the comparison of another experiment, many");
   write_whole_text(program.folder / "fewer.yaml", "experiment: many\nvariants: {flat: {}, new: {seed: 3}}\n");
   refused("fewer.yaml --out whole --resume", "whole holds a variant 'hand', which the file does not have");
   refused("many.yaml --out whole/flat", "whole/flat holds an experiment without variants");
