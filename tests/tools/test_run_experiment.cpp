@@ -29,6 +29,13 @@ struct Program {
   test::CommandResult run(const std::string& arguments) const {
     return test::run_command(fmt::format("( {} )", command(arguments)));
   }
+  /// That these arguments end with exit code 65 and an error that says `message`.
+  void check_refused(const std::string& arguments, const std::string& message) const {
+    const test::CommandResult result = run(arguments);
+    INFO(arguments << "\n" << result.output);
+    CHECK(result.exit_code == 65);
+    CHECK_THAT(result.output, Contains(message));
+  }
   /// Starts the program, sends it a signal as soon as `condition` (a shell test) holds, and waits for its end.
   test::CommandResult run_until(const std::string& condition, const std::string& signal,
                                 const std::string& arguments) const {
@@ -356,20 +363,16 @@ TEST_CASE("run_experiment: variants and a learned tree end in one comparison, st
   CHECK(fs::exists(program.folder / "own/learned/flat/report.html"));  // no variant is the same
   CHECK_THAT(comparison("own"), Contains("grid.epochs: [1]"));
 
-  const auto refused = [&](const std::string& arguments, const std::string& message) {
-    const test::CommandResult result = program.run(arguments);
-    INFO(arguments << "\n" << result.output);
-    CHECK(result.exit_code == 65);
-    CHECK_THAT(result.output, Contains(message));
-  };
-  refused("many.yaml --out whole --resume --set seed=1", "whole/flat holds another experiment (seed: 2018 there");
-  refused("tiny.yaml --out whole", "whole holds an experiment with variants");
-  refused("many.yaml --out whole --resume --set experiment=other",
-          "whole holds the comparison of another experiment, many");
+  program.check_refused("many.yaml --out whole --resume --set seed=1",
+                        "whole/flat holds another experiment (seed: 2018 there");
+  program.check_refused("tiny.yaml --out whole", "whole holds an experiment with variants");
+  program.check_refused("many.yaml --out whole --resume --set experiment=other",
+                        "whole holds the comparison of another experiment, many");
   write_whole_text(program.folder / "fewer.yaml", "experiment: many\nvariants: {flat: {}, new: {seed: 3}}\n");
-  refused("fewer.yaml --out whole --resume", "whole holds a variant 'hand', which the file does not have");
-  refused("many.yaml --out whole/flat", "whole/flat holds an experiment without variants");
-  refused("many.yaml --set 'dataset.split={test_fraction: 0.5}'", "draws the sets anew for each trial");
+  program.check_refused("fewer.yaml --out whole --resume",
+                        "whole holds a variant 'hand', which the file does not have");
+  program.check_refused("many.yaml --out whole/flat", "whole/flat holds an experiment without variants");
+  program.check_refused("many.yaml --set 'dataset.split={test_fraction: 0.5}'", "draws the sets anew for each trial");
   CHECK_THAT(program.run("many.yaml --explain").output, Contains("--- # variant learned") && Contains("# How the"));
 }
 
@@ -443,25 +446,19 @@ TEST_CASE("run_experiment: what cannot work is refused with exit code 65 and a w
   write_whole_text(program.folder / "gtzan.yaml", "dataset: {name: gtzan}\n");
   fs::create_directories(program.folder / "experiments");
   fs::copy(program.folder / "tiny.yaml", program.folder / "experiments/sweep.yaml");
-  const auto refused = [&](const std::string& arguments, const std::string& message) {
-    const test::CommandResult result = program.run(arguments);
-    INFO(arguments << "\n" << result.output);
-    CHECK(result.exit_code == 65);
-    CHECK_THAT(result.output, Contains(message));
-  };
-  refused("", "no experiment file was given");
-  refused("none.yaml", "there is no experiment file none.yaml");
-  refused("sweep", "say run_experiment experiments/sweep.yaml");
-  refused("tiny.yaml --nonsense", "--nonsense");
-  refused("tiny.yaml --jobs 0", "--jobs is '0'");
-  refused("tiny.yaml --shard 2/2", "--shard 2/2");
-  refused("tiny.yaml --backend abacus", "abacus");
-  refused("tiny.yaml --dataset nowhere", "/nowhere does not exist. Give another");
-  refused("tiny.yaml --set features.frames=7", "frames: 6 in the store, 7 in the experiment");
-  refused("gtzan.yaml", "fetch_gtzan DIR");
-  refused("gtzan.yaml", "--dataset built-in");
-  refused("--report nowhere", "nowhere is not a folder of runs");
-  refused("tiny.yaml --report runs", "--report takes folders and no experiment file");
+  program.check_refused("", "no experiment file was given");
+  program.check_refused("none.yaml", "there is no experiment file none.yaml");
+  program.check_refused("sweep", "say run_experiment experiments/sweep.yaml");
+  program.check_refused("tiny.yaml --nonsense", "--nonsense");
+  program.check_refused("tiny.yaml --jobs 0", "--jobs is '0'");
+  program.check_refused("tiny.yaml --shard 2/2", "--shard 2/2");
+  program.check_refused("tiny.yaml --backend abacus", "abacus");
+  program.check_refused("tiny.yaml --dataset nowhere", "/nowhere does not exist. Give another");
+  program.check_refused("tiny.yaml --set features.frames=7", "frames: 6 in the store, 7 in the experiment");
+  program.check_refused("gtzan.yaml", "fetch_gtzan DIR");
+  program.check_refused("gtzan.yaml", "--dataset built-in");
+  program.check_refused("--report nowhere", "nowhere is not a folder of runs");
+  program.check_refused("tiny.yaml --report runs", "--report takes folders and no experiment file");
   CHECK(!fs::exists(program.folder / "runs"));
 
   write_whole_text(program.folder / "file", "");
