@@ -1,8 +1,11 @@
 #include <cstdlib>
 #include <sys/mman.h>
+#include <utility>
+#include <vector>
 
 #include "core/device.hpp"
 #include "core/error.hpp"
+#include "core/limits.hpp"
 
 namespace genretree {
 namespace {
@@ -10,17 +13,38 @@ namespace {
 class HostQueue final : public Queue {
  public:
   using Queue::Queue;
-  void copy_in(void* device_memory, const void* host, std::size_t bytes) override { copy(device_memory, host, bytes); }
-  void copy_out(void* host, const void* device_memory, std::size_t bytes) override { copy(host, device_memory, bytes); }
+  void copy_in(void* device_memory, const void* host, std::size_t bytes) override {
+    copy_bytes(device_memory, host, bytes);
+  }
+  void copy_out(void* host, const void* device_memory, std::size_t bytes) override {
+    copy_bytes(host, device_memory, bytes);
+  }
+  void copy(void* to, const void* from, std::size_t bytes) override { copy_bytes(to, from, bytes); }
   void zero(void* device_memory, std::size_t bytes) override {
     if (bytes) std::memset(device_memory, 0, bytes);
   }
   void synchronize() override {}
+  void repeat(std::unique_ptr<Recording>&, const std::function<void()>& work) override { work(); }
+
+  void trace_to(Trace& trace, const std::string& lane) override { trace_ = &trace, lane_ = trace.add_lane(lane); }
+  void begin_phase(const char* name) override {
+    if (trace_) phases_.push_back({name, Clock::now()});
+  }
+  void end_phase() override {
+    if (!trace_) return;
+    const auto [name, begin] = phases_.back();
+    phases_.pop_back();
+    trace_->add(lane_, name, begin, seconds_since(begin));
+  }
 
  private:
-  static void copy(void* to, const void* from, std::size_t bytes) {
+  static void copy_bytes(void* to, const void* from, std::size_t bytes) {
     if (bytes) std::memcpy(to, from, bytes);
   }
+
+  Trace* trace_ = nullptr;
+  std::size_t lane_ = 0;
+  std::vector<std::pair<const char*, Clock::time_point>> phases_;  ///< that have begun, the outer ones first
 };
 
 class HostDevice final : public Device {
@@ -42,6 +66,7 @@ class HostDevice final : public Device {
   }
   void release(void* memory) noexcept override { std::free(memory); }
   std::unique_ptr<Queue> make_queue() override { return std::make_unique<HostQueue>(*this); }
+  std::size_t free_memory() const override { return available_memory(); }
 };
 
 }  // namespace

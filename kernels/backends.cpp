@@ -6,14 +6,33 @@
 #include "kernels/cpu/backend.hpp"
 #include "kernels/cpu/bf16_product.hpp"
 #include "kernels/cpu/target.hpp"
+#ifdef GENRETREE_CUDA
+#include "kernels/cuda/backend.hpp"
+#endif
 
 namespace genretree {
 
-std::vector<std::string> built_backends() { return {"cpu"}; }
+std::vector<std::string> built_backends() {
+#ifdef GENRETREE_CUDA
+  return {"cpu", "cuda"};
+#else
+  return {"cpu"};
+#endif
+}
 
-std::vector<std::string> backend_precisions(const std::string&) { return {"fp32", "bf16"}; }
+std::vector<std::string> backend_precisions(const std::string& device) {
+#ifdef GENRETREE_CUDA
+  if (device == "cuda") return cuda::precisions();
+#endif
+  (void)device;
+  return {"fp32", "bf16"};
+}
 
-std::vector<std::string> backend_targets(const std::string&, const std::string& precision) {
+std::vector<std::string> backend_targets(const std::string& device, const std::string& precision) {
+#ifdef GENRETREE_CUDA
+  if (device == "cuda") return cuda::targets();
+#endif
+  (void)device;
   std::vector<std::string> names;
   if (precision == "bf16") {
     for (const cpu::Bf16Target& target : cpu::supported_bf16_targets()) names.push_back(cpu::bf16_target_name(target));
@@ -25,11 +44,13 @@ std::vector<std::string> backend_targets(const std::string&, const std::string& 
 
 std::unique_ptr<Backend> make_backend(const BackendConfig& config) {
   const std::string built = join(built_backends());
+#ifdef GENRETREE_CUDA
+  if (config.device == "cuda") return cuda::make_backend(config);
+#else
   if (config.device == "cuda")
-    reject(
-        "backend device 'cuda' is not in this build, which has: {} (there is no CUDA code in this version). Use "
-        "device: auto",
-        built);
+    reject("backend device 'cuda' is not in this build, which has: {}. Use device: auto, or build with preset cuda",
+           built);
+#endif
   if (config.device != "auto" && config.device != "cpu") {
     static const std::array<std::string, 3> devices{"auto", "cpu", "cuda"};
     reject("backend device '{}' is unknown{}. Use auto or one that this build has: {}", config.device,

@@ -165,11 +165,13 @@ Tensors cnn(Desk& desk, Mode mode) {
 
 Tensors update(Desk& desk, Optimiser::Kind kind) {
   Buffer<float> weights = desk.upload(parameters()), moments = desk.buffer<float>(2 * layout().size);
+  Buffer<std::int64_t> steps = desk.buffer<std::int64_t>(1);
   const Buffer<float> gradients = desk.upload(normal_numbers(layout().size, 7, 0.1));
-  for (std::int64_t step = 1; step <= 3; ++step)
-    desk.backend().update({.kind = kind, .learning_rate = 0.01}, group(), {&step, 1}, weights.view(1, weights.size()),
-                          gradients.view(1, gradients.size()), moments.view(1, 2, layout().size), desk.queue());
-  return {desk.download(weights), desk.download(moments)};
+  for (int step = 1; step <= 3; ++step)
+    desk.backend().update({.kind = kind, .learning_rate = 0.01}, group(), steps.view(1),
+                          weights.view(1, weights.size()), gradients.view(1, gradients.size()),
+                          moments.view(1, 2, layout().size), desk.queue());
+  return {desk.download(weights), desk.download(moments), desk.download(steps)};
 }
 
 Tensors gather(Desk& desk) {

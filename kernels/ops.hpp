@@ -298,6 +298,12 @@ class Backend {
   virtual BackendInfo cnn_info() const { return info(); }  ///< where CNNs are, perhaps by other libraries
   virtual Device& device() = 0;
 
+  /// Why this backend cannot compute such a stack, and what can; or "". make_stack_state throws it as InputError.
+  virtual std::string refusal(const StackConfig&) const { return ""; }
+  /// Where there are several ways to compute the stack, tries them on groups of this shape and keeps to the fastest, which
+  /// info() then names. Before the first make_stack_state.
+  virtual void choose_algorithm(const StackConfig&, const Group&) {}
+
   // -- spectral features
 
   virtual std::unique_ptr<SpectralState> make_spectral_state(const SpectralTables& tables) = 0;
@@ -379,9 +385,9 @@ class Backend {
                             Queue& queue) = 0;
 
   /// One step of the optimiser over all parameters of the runs that have rows.
-  ///   step        [R] number of this update, from 1, on the host
+  ///   steps       [R] updates done so far, in place: this one is number steps[r] + 1
   ///   parameters  [R, P] in place;  moments [R, 2, P] in place: m, then v; zero before the first step
-  virtual void update(const Optimiser& optimiser, const Group& group, std::span<const std::int64_t> step,
+  virtual void update(const Optimiser& optimiser, const Group& group, View<std::int64_t, 1> steps,
                       View<float, 2> parameters, View<const float, 2> gradients, View<float, 3> moments,
                       Queue& queue) = 0;
 

@@ -29,6 +29,7 @@ struct ClassifierConfig {
 
   /// Numbers of a frame of features.
   std::size_t inputs() const { return cnn ? cnn->bands : stack.inputs; }
+  bool has_dropout() const { return cnn ? cnn->dropout > 0 : stack.has_dropout(); }
   std::size_t parameter_count() const {
     return cnn ? CnnLayout(*cnn, classes).size : ParameterLayout(stack, classes).size;
   }

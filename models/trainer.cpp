@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "core/error.hpp"
 #include "core/interrupt.hpp"
@@ -52,12 +53,15 @@ struct ClipList {
   }
 };
 
-/// Memory for one batch and all that is computed from it.
+/// Memory for one batch and all that is computed from it. A batch always lies in the same place, so that a queue can
+/// record what is done with it.
 struct BatchMemory {
   Group group;
-  Buffer<float> x, probabilities;  ///< [1, T, B, F], [1, B, C]
-  Buffer<std::int32_t> y;          ///< [1, B]
+  Buffer<float> x, probabilities;          ///< [1, T, B, F], [1, B, C]
+  Buffer<std::int32_t> clips, y, correct;  ///< [1, B], [1, B], [1]
+  Buffer<double> loss;                     ///< [1]
   std::unique_ptr<Network> network;
+  std::map<std::uint32_t, std::unique_ptr<Recording>> recordings;  ///< by rows
 
   BatchMemory(Backend& backend, const ClassifierConfig& classifier, std::size_t frames, std::size_t batch, Mode mode)
       : group{1,
@@ -68,10 +72,13 @@ struct BatchMemory {
               {static_cast<std::uint32_t>(classifier.classes)}},
         x(backend.device(), frames * batch * classifier.inputs()),
         probabilities(backend.device(), batch * classifier.classes),
+        clips(backend.device(), batch),
         y(backend.device(), batch),
+        correct(backend.device(), 1),
+        loss(backend.device(), 1),
         network(make_network(classifier, group, mode, backend)) {}
 
-  std::size_t bytes() const { return x.bytes() + probabilities.bytes() + y.bytes() + network->bytes(); }
+  std::size_t bytes() const { return x.bytes() + probabilities.bytes() + clips.bytes() + y.bytes() + network->bytes(); }
 };
 
 /// Sets the mean and the scale of a CNN's inputs, if it has them, to those of each band over these clips: it then hears
@@ -152,7 +159,7 @@ struct Trainer::Implementation {
   ClipList train, validation, test;
   BatchMemory training_batch, evaluation;
   Buffer<float> parameters, gradients, moments;  ///< [1, P], [1, P], [1, 2, P]
-  std::int64_t step = 0;
+  Buffer<std::int64_t> steps;                    ///< [1]
   std::vector<EpochScores> history;
 
   Implementation(Backend& backend_, Queue& queue_, const DeviceDataset& dataset_, const Split& split,
@@ -171,11 +178,13 @@ struct Trainer::Implementation {
         evaluation(backend, classifier, frames(), evaluation_rows(split), Mode::inference),
         parameters(backend.device(), classifier.parameter_count()),
         gradients(backend.device(), parameters.size()),
-        moments(backend.device(), 2 * parameters.size()) {
+        moments(backend.device(), 2 * parameters.size()),
+        steps(backend.device(), 1) {
     if (train.size == 0) reject("the training set is empty. Give it at least one clip");
     validation.clips.copy_in(validation.host_clips, queue);
     test.clips.copy_in(test.host_clips, queue);
     moments.zero(queue);
+    steps.zero(queue);
     std::vector<float> initial = initial_parameters(classifier, key);
     standardise_inputs(classifier, dataset, split.train, initial, queue);
     parameters.copy_in(initial, queue);
@@ -206,20 +215,31 @@ struct Trainer::Implementation {
     return memory.x.view(1, memory.group.frames, memory.group.batch, classifier.inputs());
   }
 
-  /// Gathers batch `index` of `list` into `memory`; its loss and hits go into the list.
-  Batch gather(ClipList& list, std::size_t index, BatchMemory& memory) {
+  /// Does `work` with batch `index` of `list` in `memory`; its loss and hits go into the list. `repeats`: if the work is
+  /// the same for all batches with as many rows.
+  void with_batch(ClipList& list, std::size_t index, BatchMemory& memory, bool repeats,
+                  const std::function<void(const Batch&)>& work) {
     const Group& group = memory.group;
     memory.group.rows[0] = list.rows(index);
-    backend.gather(group, dataset.features(), dataset.labels(),
-                   view_of(std::as_const(list.clips).data() + index * list.batch, 1, list.batch), x_view(memory),
-                   memory.y.view(1, group.batch), queue);
-    return {group,
-            parameter_view(),
-            x_view(memory),
-            memory.y.view(1, group.batch),
-            memory.probabilities.view(1, group.batch, classifier.classes),
-            view_of(list.loss.data() + index, 1),
-            view_of(list.correct.data() + index, 1)};
+    queue.copy(memory.clips.data(), list.clips.data() + index * list.batch, memory.clips.bytes());
+    const Batch batch{group,
+                      parameter_view(),
+                      x_view(memory),
+                      memory.y.view(1, group.batch),
+                      memory.probabilities.view(1, group.batch, classifier.classes),
+                      memory.loss.view(1),
+                      memory.correct.view(1)};
+    const auto gather_and_work = [&] {
+      backend.gather(group, dataset.features(), dataset.labels(), memory.clips.view(1, group.batch), x_view(memory),
+                     memory.y.view(1, group.batch), queue);
+      work(batch);
+    };
+    if (repeats)
+      queue.repeat(memory.recordings[group.rows[0]], gather_and_work);
+    else
+      gather_and_work();
+    queue.copy(list.loss.data() + index, memory.loss.data(), sizeof(double));
+    queue.copy(list.correct.data() + index, memory.correct.data(), sizeof(std::int32_t));
   }
 
   void shuffle() {
@@ -229,17 +249,20 @@ struct Trainer::Implementation {
   }
 
   void train_batch(std::size_t index) {
-    const Batch batch = gather(train, index, training_batch);
-    const View<float, 2> gradient_view = gradients.view(1, gradients.size());
-    training_batch.network->step(batch, training.loss, key_for(RandomUse::dropout, index), gradient_view, queue);
-    ++step;
-    backend.update(training.optimiser, batch.group, {&step, 1}, parameter_view(), gradient_view,
-                   moments.view(1, 2, parameters.size()), queue);
+    const Phase phase(queue, "training step");
+    const bool repeats = !classifier.has_dropout();  // which is drawn anew for each batch
+    with_batch(train, index, training_batch, repeats, [&](const Batch& batch) {
+      const View<float, 2> gradient_view = gradients.view(1, gradients.size());
+      training_batch.network->step(batch, training.loss, key_for(RandomUse::dropout, index), gradient_view, queue);
+      backend.update(training.optimiser, batch.group, steps.view(1), parameter_view(), gradient_view,
+                     moments.view(1, 2, parameters.size()), queue);
+    });
   }
 
   void evaluate_batch(ClipList& list, std::size_t index) {
-    const Batch batch = gather(list, index, evaluation);
-    evaluation.network->evaluate(batch, training.loss, queue);
+    const Phase phase(queue, "evaluation");
+    with_batch(list, index, evaluation, true,
+               [&](const Batch& batch) { evaluation.network->evaluate(batch, training.loss, queue); });
   }
 
   Score score(ClipList& list) {
@@ -325,8 +348,8 @@ std::vector<float> Trainer::probabilities(std::span<const std::uint32_t> clips) 
 
 TrainerState Trainer::state() const {
   const Implementation& run = *implementation_;
-  TrainerState state{run.step, run.history, std::vector<float>(run.parameters.size()),
-                     std::vector<float>(run.moments.size())};
+  TrainerState state{0, run.history, std::vector<float>(run.parameters.size()), std::vector<float>(run.moments.size())};
+  run.steps.copy_out({&state.step, 1}, run.queue);
   run.parameters.copy_out(state.parameters, run.queue);
   run.moments.copy_out(state.moments, run.queue);
   run.queue.synchronize();
@@ -340,7 +363,7 @@ void Trainer::restore(const TrainerState& state) {
         "the saved state has {} parameters and {} moments, but this network needs {} and {}: it belongs to another "
         "model",
         state.parameters.size(), state.moments.size(), run.parameters.size(), run.moments.size());
-  run.step = state.step;
+  run.steps.copy_in({&state.step, 1}, run.queue);
   run.history = state.history;
   run.parameters.copy_in(state.parameters, run.queue);
   run.moments.copy_in(state.moments, run.queue);

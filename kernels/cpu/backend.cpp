@@ -99,10 +99,10 @@ class CpuBackend : public Backend {
     const FlushDenormals flush;
     cpu::cnn_step(group, kind, parameters, x, labels, {}, state, probabilities, loss, correct, {});
   }
-  void update(const Optimiser& optimiser, const Group& group, std::span<const std::int64_t> step,
+  void update(const Optimiser& optimiser, const Group& group, View<std::int64_t, 1> steps,
               View<float, 2> parameters, View<const float, 2> gradients, View<float, 3> moments, Queue&) override {
     const FlushDenormals flush;
-    cpu::update(target_, optimiser, group, step, parameters, gradients, moments);
+    cpu::update(target_, optimiser, group, steps, parameters, gradients, moments);
   }
   void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 1> labels,
               View<const std::int32_t, 2> clips, View<float, 4> x, View<std::int32_t, 2> y, Queue&) override {

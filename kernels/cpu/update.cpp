@@ -76,16 +76,14 @@ namespace genretree::cpu {
 
 HWY_EXPORT(update_run);
 
-void update(std::int64_t target, const Optimiser& optimiser, const Group& group, std::span<const std::int64_t> step,
+void update(std::int64_t target, const Optimiser& optimiser, const Group& group, View<std::int64_t, 1> steps,
             View<float, 2> parameters, View<const float, 2> gradients, View<float, 3> moments) {
   const auto [kind, learning_rate, beta1, beta2, epsilon] = optimiser;
   for (std::size_t r = 0; r < group.runs; ++r) {
     if (group.rows[r] == 0) continue;
+    const double t = static_cast<double>(++steps[r]);
     double rate = learning_rate;
-    if (kind == Optimiser::Kind::adam) {
-      const double t = static_cast<double>(step[r]);
-      rate *= std::sqrt(1 - std::pow(beta2, t)) / (1 - std::pow(beta1, t));
-    }
+    if (kind == Optimiser::Kind::adam) rate *= std::sqrt(1 - std::pow(beta2, t)) / (1 - std::pow(beta1, t));
     const auto single = [](double value) { return static_cast<float>(value); };
     entry_for(target, HWY_DISPATCH_TABLE(update_run))(
         {kind, single(rate), single(beta1), single(1 - beta1), single(1 - beta2), single(epsilon), parameters.shape[1],

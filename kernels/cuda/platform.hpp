@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -80,7 +81,10 @@ using Stream = emulator::Emulator*;
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), emulator::Grid grid, dim3 block, std::size_t shared_bytes, Stream stream,
             Arguments&&... arguments) {
-  stream->run(grid, block, shared_bytes, [&] { kernel(arguments...); });
+  std::tuple<std::decay_t<Parameters>...> copies(std::forward<Arguments>(arguments)...);
+  stream->submit([=, parameters = std::move(copies)] {
+    stream->run(grid, block, shared_bytes, [&] { std::apply(kernel, parameters); });
+  });
 }
 
 template <class T>

@@ -213,13 +213,13 @@ class ReferenceBackend final : public Backend {
     cnn_step(config, group, kind, parameters, x, labels, {}, state, probabilities, loss, correct, {}, queue);
   }
 
-  void update(const Optimiser& optimiser, const Group& group, std::span<const std::int64_t> step,
+  void update(const Optimiser& optimiser, const Group& group, View<std::int64_t, 1> steps,
               View<float, 2> parameters, View<const float, 2> gradients, View<float, 3> moments, Queue&) override {
     for (std::size_t r = 0; r < group.runs; ++r) {
       if (group.rows[r] == 0) continue;
       std::vector<double> p = widen(parameters[r].flat()), m = widen(moments[r][0].flat()),
                           v = widen(moments[r][1].flat());
-      reference::update(optimiser, step[r], p, widen(gradients[r].flat()), m, v);
+      reference::update(optimiser, ++steps[r], p, widen(gradients[r].flat()), m, v);
       narrow(p, parameters[r].flat()), narrow(m, moments[r][0].flat()), narrow(v, moments[r][1].flat());
     }
   }

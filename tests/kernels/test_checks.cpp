@@ -70,10 +70,10 @@ class WrongBackend final : public Backend {
     right_->cnn_evaluate(config, group, kind, parameters, x, labels, state, probabilities, loss, correct, queue);
     spoil("cnn_evaluate", probabilities.data);
   }
-  void update(const Optimiser& optimiser, const Group& group, std::span<const std::int64_t> step,
+  void update(const Optimiser& optimiser, const Group& group, View<std::int64_t, 1> steps,
               View<float, 2> parameters, View<const float, 2> gradients, View<float, 3> moments,
               Queue& queue) override {
-    right_->update(optimiser, group, step, parameters, gradients, moments, queue);
+    right_->update(optimiser, group, steps, parameters, gradients, moments, queue);
     spoil("update", parameters.data);
   }
   void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 1> labels,

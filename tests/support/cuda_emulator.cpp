@@ -404,6 +404,13 @@ void Launch::fail_shuffle(int lane, int source) {
 
 }  // namespace
 
+void Emulator::submit(std::function<void()> work) {
+  if (kept_)
+    kept_->push_back(std::move(work));
+  else
+    work();
+}
+
 void Emulator::run(const Grid& grid, dim3 block, std::size_t shared_bytes, const std::function<void()>& kernel) {
   if (running)
     running->fail(

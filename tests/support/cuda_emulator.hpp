@@ -72,10 +72,16 @@ struct Grid : dim3 {
   std::source_location place;
 };
 
-/// Runs launches, each to its end. It belongs to one host thread at a time.
+/// Stands for a CUDA stream: runs launches in their order, each to its end. It belongs to one host thread at a time.
 class Emulator {
  public:
   explicit Emulator(Order order = Order::first_to_last, std::uint64_t seed = 0) : order_(order), random_(seed) {}
+
+  /// Does `work`, a launch or what a library would do on the stream: at once, or, if it keeps work, when it is asked to.
+  /// What `work` refers to must still be there then: it takes copies of its arguments, as a launch does.
+  void submit(std::function<void()> work);
+  /// From now on, keeps what is submitted in `list`; null: does it at once again.
+  void keep_in(std::vector<std::function<void()>>* list) { kept_ = list; }
 
   /// Runs `kernel` for every thread; throws Fault at the first thing that is wrong.
   void run(const Grid& grid, dim3 block, std::size_t shared_bytes, const std::function<void()>& kernel);
@@ -90,6 +96,7 @@ class Emulator {
   Order order_;
   std::mt19937_64 random_;
   std::uint64_t switches_ = 0;
+  std::vector<std::function<void()>>* kept_ = nullptr;
 };
 
 /// First to last, last to first, and `seeds` random ones.

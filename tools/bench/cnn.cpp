@@ -67,8 +67,7 @@ class CnnTraining {
   /// The same, and Adam.
   void step() {
     gradients();
-    const std::int64_t number = ++steps_;
-    backend_.update({}, group_, {&number, 1}, view_of(parameters_.data(), 1, parameters_.size()),
+    backend_.update({}, group_, view_of(&steps_, 1), view_of(parameters_.data(), 1, parameters_.size()),
                     view_of<const float>(gradients_.data(), 1, gradients_.size()),
                     view_of(moments_.data(), 1, 2, parameters_.size()), *queue_);
     queue_->synchronize();

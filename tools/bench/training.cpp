@@ -46,8 +46,7 @@ void Training::classify() {
 }
 
 void Training::update() {
-  const std::int64_t number = ++steps_;
-  backend_.update({}, group_, std::span(&number, 1), row_view(parameters_), row_view(gradients_),
+  backend_.update({}, group_, view_of(&steps_, 1), row_view(parameters_), row_view(gradients_),
                   view_of(moments_.data(), 1, 2, parameters_.size()), *queue_);
   queue_->synchronize();
 }

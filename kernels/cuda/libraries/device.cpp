@@ -1,0 +1,463 @@
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <fmt/format.h>
+#include <mutex>
+#include <nvtx3/nvToolsExt.h>
+#include <set>
+#include <vector>
+
+#include "core/clock.hpp"
+#include "core/error.hpp"
+#include "core/progress.hpp"
+#include "kernels/cuda/libraries/queue.hpp"
+
+namespace genretree::cuda {
+
+// -------------------------------------------------------------------------------------------------------------- errors
+
+namespace {
+
+[[noreturn]] void failed(const char* library, const char* call, const std::string& name, int code,
+                         const std::string& what) {
+  fail("{} failed in {}{}{}: {} (code {})", library, call, what.empty() ? "" : " of ", what, name, code);
+}
+
+const char* name_of(cufftResult status) {
+  switch (status) {
+    case CUFFT_INVALID_PLAN:
+      return "CUFFT_INVALID_PLAN";
+    case CUFFT_ALLOC_FAILED:
+      return "CUFFT_ALLOC_FAILED";
+    case CUFFT_INVALID_VALUE:
+      return "CUFFT_INVALID_VALUE";
+    case CUFFT_INTERNAL_ERROR:
+      return "CUFFT_INTERNAL_ERROR";
+    case CUFFT_EXEC_FAILED:
+      return "CUFFT_EXEC_FAILED";
+    case CUFFT_SETUP_FAILED:
+      return "CUFFT_SETUP_FAILED";
+    case CUFFT_INVALID_SIZE:
+      return "CUFFT_INVALID_SIZE";
+    default:
+      return "cuFFT error";
+  }
+}
+
+std::string in_megabytes(std::size_t bytes) { return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6); }
+
+}  // namespace
+
+void check(cudaError_t status, const char* call, const std::string& what) {
+  if (status == cudaSuccess) return;
+  cudaGetLastError();  // else the next call that looks reports it again
+  failed("CUDA", call, fmt::format("{}, {}", cudaGetErrorName(status), cudaGetErrorString(status)), status, what);
+}
+void check(cudnnStatus_t status, const char* call, const std::string& what) {
+  if (status == CUDNN_STATUS_SUCCESS) return;
+  std::array<char, 512> more{};
+  cudnnGetLastErrorString(more.data(), more.size());
+  failed("cuDNN", call, fmt::format("{} {}", cudnnGetErrorString(status), more.data()), status, what);
+}
+void check(cufftResult status, const char* call, const std::string& what) {
+  if (status != CUFFT_SUCCESS) failed("cuFFT", call, name_of(status), status, what);
+}
+void check(cublasStatus_t status, const char* call, const std::string& what) {
+  if (status != CUBLAS_STATUS_SUCCESS) failed("cuBLAS", call, cublasGetStatusName(status), status, what);
+}
+
+void launch_failed(cudaError_t error, dim3 grid, dim3 block, std::size_t shared_bytes) {
+  cudaGetLastError();
+  fail("CUDA refused a launch of {}×{}×{} blocks of {}×{}×{} threads with {} bytes of shared memory each: {} ({})",
+       grid.x, grid.y, grid.z, block.x, block.y, block.z, shared_bytes, cudaGetErrorString(error),
+       cudaGetErrorName(error));
+}
+
+// --------------------------------------------------------------------------------------------------------------- queue
+
+namespace {
+
+using OwnedStream = Owned<cudaStream_t, cudaStreamDestroy>;
+using OwnedEvent = Owned<cudaEvent_t, cudaEventDestroy>;
+using OwnedGraph = Owned<cudaGraph_t, cudaGraphDestroy>;
+using OwnedPool = Owned<cudaMemPool_t, cudaMemPoolDestroy>;
+
+OwnedStream make_stream() {
+  OwnedStream stream;
+  check(cudaStreamCreateWithFlags(stream.out(), cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+  return stream;
+}
+
+OwnedEvent make_event(unsigned flags) {
+  OwnedEvent event;
+  check(cudaEventCreateWithFlags(event.out(), flags), "cudaEventCreateWithFlags");
+  return event;
+}
+
+/// Memory of the host that the GPU copies from and to by itself.
+class Pinned {
+ public:
+  explicit Pinned(std::size_t bytes) : bytes_(bytes) {
+    void* memory = nullptr;
+    check(cudaHostAlloc(&memory, bytes, cudaHostAllocDefault), "cudaHostAlloc", in_megabytes(bytes));
+    memory_ = Owned<void*, cudaFreeHost>(memory);
+  }
+  std::byte* data() const { return static_cast<std::byte*>(memory_.get()); }
+  std::size_t size() const { return bytes_; }
+
+ private:
+  Owned<void*, cudaFreeHost> memory_;
+  std::size_t bytes_;
+};
+
+/// A graph, once it has been recorded.
+struct GraphRecording final : Recording {
+  Owned<cudaGraphExec_t, cudaGraphExecDestroy> graph;
+  bool refused = false;  ///< by CUDA or a library: the work is given as it comes, for ever
+};
+
+class CudaDevice;
+
+class CudaQueue final : public Queue {
+ public:
+  explicit CudaQueue(CudaDevice& device);
+  ~CudaQueue() override;
+
+  cudaStream_t stream() const { return stream_.get(); }
+  cudaEvent_t work_so_far() const { return work_so_far_.get(); }
+
+  void copy_in(void* device_memory, const void* host, std::size_t bytes) override;
+  void copy_out(void* host, const void* device_memory, std::size_t bytes) override;
+  void copy(void* to, const void* from, std::size_t bytes) override {
+    if (bytes)
+      check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream()), "cudaMemcpyAsync",
+            in_megabytes(bytes));
+  }
+  void zero(void* device_memory, std::size_t bytes) override {
+    if (bytes) check(cudaMemsetAsync(device_memory, 0, bytes, stream()), "cudaMemsetAsync", in_megabytes(bytes));
+  }
+  void synchronize() override;
+  void repeat(std::unique_ptr<Recording>& recording, const std::function<void()>& work) override;
+
+  void trace_to(Trace& trace, const std::string& lane) override;
+  void begin_phase(const char* name) override;
+  void end_phase() override;
+
+  void* workspace(std::size_t bytes) {
+    if (bytes > workspace_.size()) workspace_ = Buffer<std::byte>(device(), bytes);
+    return workspace_.data();
+  }
+  cudnnHandle_t cudnn();
+  cublasHandle_t cublas();
+
+ private:
+  void record(GraphRecording& recording, const std::function<void()>& work);
+  OwnedEvent timestamp();
+
+  CudaDevice& device_;
+  OwnedStream stream_ = make_stream();
+  OwnedEvent work_so_far_ = make_event(cudaEventDisableTiming);
+  bool recording_ = false;
+
+  // Into the GPU: what is to be copied goes through one of two pinned blocks, which is free again when its event is past.
+  struct Block {
+    Pinned memory{4 << 20};
+    OwnedEvent copied = make_event(cudaEventDisableTiming);
+  };
+  std::array<Block, 2> blocks_;
+  std::size_t next_block_ = 0;
+
+  // Out of it: into pinned memory, and from there to where it was wanted when the queue is synchronized.
+  struct CopyOut {
+    void* host;
+    std::size_t offset, bytes;
+  };
+  std::unique_ptr<Pinned> results_;
+  std::vector<CopyOut> copies_out_;
+  std::size_t results_used_ = 0;
+
+  Buffer<std::byte> workspace_;
+  Owned<cudnnHandle_t, cudnnDestroy> cudnn_;
+  Buffer<std::byte> cublas_workspace_;
+  Owned<cublasHandle_t, cublasDestroy> cublas_;
+
+  struct TimedPhase {
+    const char* name;
+    OwnedEvent begin, end;
+  };
+  Trace* trace_ = nullptr;
+  std::size_t lane_ = 0;
+  OwnedEvent first_event_;  ///< at first_time_
+  Clock::time_point first_time_;
+  std::vector<TimedPhase> open_, closed_;
+};
+
+// -------------------------------------------------------------------------------------------------------------- device
+
+int first_device() {
+  constexpr int device = 0;  // CUDA_VISIBLE_DEVICES chooses
+  check(cudaSetDevice(device), "cudaSetDevice");
+  return device;
+}
+
+/// One pool, which keeps what is released for what is asked for next. Memory is taken and released on a stream of the
+/// device's own, which waits for all queues before a release.
+class CudaDevice final : public Device {
+ public:
+  CudaDevice() {
+    cudaMemPoolProps properties{};
+    properties.allocType = cudaMemAllocationTypePinned;
+    properties.location = {cudaMemLocationTypeDevice, ordinal_};
+    check(cudaMemPoolCreate(pool_.out(), &properties), "cudaMemPoolCreate");
+    std::uint64_t keep = UINT64_MAX;
+    check(cudaMemPoolSetAttribute(pool_.get(), cudaMemPoolAttrReleaseThreshold, &keep), "cudaMemPoolSetAttribute");
+  }
+
+  void* allocate(std::size_t bytes) override {
+    use();
+    const std::lock_guard lock(mutex_);
+    void* memory = nullptr;
+    const cudaError_t status = cudaMallocFromPoolAsync(&memory, bytes, pool_.get(), stream_.get());
+    if (status == cudaErrorMemoryAllocation) {
+      cudaGetLastError();
+      fail("out of memory on the GPU: {} were asked for and {} are free. Use fewer workers (--jobs) or a smaller batch",
+           in_megabytes(bytes), in_megabytes(free_memory()));
+    }
+    check(status, "cudaMallocFromPoolAsync", in_megabytes(bytes));
+    check(cudaStreamSynchronize(stream_.get()), "cudaStreamSynchronize");  // of nothing but memory
+    return memory;
+  }
+
+  void release(void* memory) noexcept override {
+    const std::lock_guard lock(mutex_);
+    for (const CudaQueue* queue : queues_) {
+      cudaEventRecord(queue->work_so_far(), queue->stream());
+      cudaStreamWaitEvent(stream_.get(), queue->work_so_far(), 0);
+    }
+    cudaFreeAsync(memory, stream_.get());
+  }
+
+  std::unique_ptr<Queue> make_queue() override {
+    use();
+    return std::make_unique<CudaQueue>(*this);
+  }
+
+  std::size_t free_memory() const override {
+    use();
+    std::size_t free = 0, all = 0, reserved = 0, used = 0;
+    check(cudaMemGetInfo(&free, &all), "cudaMemGetInfo");
+    check(cudaMemPoolGetAttribute(pool_.get(), cudaMemPoolAttrReservedMemCurrent, &reserved),
+          "cudaMemPoolGetAttribute");
+    check(cudaMemPoolGetAttribute(pool_.get(), cudaMemPoolAttrUsedMemCurrent, &used), "cudaMemPoolGetAttribute");
+    return free + reserved - used;
+  }
+
+  /// Makes the calling thread's CUDA calls go to this GPU.
+  void use() const { check(cudaSetDevice(ordinal_), "cudaSetDevice"); }
+  int ordinal() const { return ordinal_; }
+
+  void add(const CudaQueue* queue) {
+    const std::lock_guard lock(mutex_);
+    queues_.insert(queue);
+  }
+  void remove(const CudaQueue* queue) {
+    const std::lock_guard lock(mutex_);
+    queues_.erase(queue);
+  }
+  /// Held while a queue is recorded: another's release would put its event into the recording.
+  std::mutex& mutex() { return mutex_; }
+
+ private:
+  const int ordinal_ = first_device();
+  OwnedPool pool_;
+  OwnedStream stream_ = make_stream();
+  std::mutex mutex_;
+  std::set<const CudaQueue*> queues_;
+};
+
+CudaQueue::CudaQueue(CudaDevice& device) : Queue(device), device_(device) { device_.add(this); }
+
+CudaQueue::~CudaQueue() {
+  cudaStreamSynchronize(stream());
+  device_.remove(this);
+}
+
+void CudaQueue::copy_in(void* device_memory, const void* host, std::size_t bytes) {
+  const auto* from = static_cast<const std::byte*>(host);
+  auto* to = static_cast<std::byte*>(device_memory);
+  while (bytes > 0) {
+    Block& block = blocks_[next_block_++ % blocks_.size()];
+    const std::size_t part = std::min(bytes, block.memory.size());
+    check(cudaEventSynchronize(block.copied.get()), "cudaEventSynchronize");
+    std::memcpy(block.memory.data(), from, part);
+    check(cudaMemcpyAsync(to, block.memory.data(), part, cudaMemcpyHostToDevice, stream()), "cudaMemcpyAsync",
+          in_megabytes(part));
+    check(cudaEventRecord(block.copied.get(), stream()), "cudaEventRecord");
+    from += part, to += part, bytes -= part;
+  }
+}
+
+void CudaQueue::copy_out(void* host, const void* device_memory, std::size_t bytes) {
+  if (bytes == 0) return;
+  constexpr std::size_t alignment = 64;
+  if (!results_ || results_used_ + bytes > results_->size()) {
+    synchronize();  // what waits there goes where it was wanted
+    if (!results_ || bytes > results_->size())
+      results_ = std::make_unique<Pinned>(std::max<std::size_t>(bytes, 1 << 20));
+  }
+  check(cudaMemcpyAsync(results_->data() + results_used_, device_memory, bytes, cudaMemcpyDeviceToHost, stream()),
+        "cudaMemcpyAsync", in_megabytes(bytes));
+  copies_out_.push_back({host, results_used_, bytes});
+  results_used_ = (results_used_ + bytes + alignment - 1) / alignment * alignment;
+}
+
+void CudaQueue::synchronize() {
+  check(cudaStreamSynchronize(stream()), "cudaStreamSynchronize");
+  for (const auto& [host, offset, bytes] : copies_out_) std::memcpy(host, results_->data() + offset, bytes);
+  copies_out_.clear();
+  results_used_ = 0;
+  for (const TimedPhase& phase : closed_) {
+    float start = 0, milliseconds = 0;
+    check(cudaEventElapsedTime(&start, first_event_.get(), phase.begin.get()), "cudaEventElapsedTime");
+    check(cudaEventElapsedTime(&milliseconds, phase.begin.get(), phase.end.get()), "cudaEventElapsedTime");
+    const auto begin =
+        first_time_ + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(start / 1e3));
+    trace_->add(lane_, phase.name, begin, milliseconds / 1e3);
+  }
+  closed_.clear();
+}
+
+void CudaQueue::repeat(std::unique_ptr<Recording>& recording, const std::function<void()>& work) {
+  if (!recording) {  // the first time, libraries make what they need
+    recording = std::make_unique<GraphRecording>();
+    return work();
+  }
+  auto& own = static_cast<GraphRecording&>(*recording);
+  if (!own.graph.get() && !own.refused) record(own, work);
+  if (own.refused) return work();
+  check(cudaGraphLaunch(own.graph.get(), stream()), "cudaGraphLaunch");
+}
+
+void CudaQueue::record(GraphRecording& recording, const std::function<void()>& work) {
+  const std::lock_guard lock(device_.mutex());
+  check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+  recording_ = true;
+  std::string refusal;
+  try {
+    work();
+  } catch (const Error& error) {
+    refusal = error.what();
+  }
+  recording_ = false;
+  OwnedGraph graph;
+  const cudaError_t status = cudaStreamEndCapture(stream(), graph.out());
+  if (refusal.empty() && status != cudaSuccess) refusal = cudaGetErrorString(status);
+  if (refusal.empty() && cudaGraphInstantiate(recording.graph.out(), graph.get(), 0) != cudaSuccess)
+    refusal = cudaGetErrorString(cudaGetLastError());
+  cudaGetLastError();
+  recording.refused = !refusal.empty();
+  static std::once_flag said;
+  if (recording.refused)
+    std::call_once(said, [&] {
+      warn(fmt::format(
+          "a step cannot be recorded as a CUDA graph, so its kernels are launched one by one, more slowly: {}",
+          refusal));
+    });
+}
+
+void CudaQueue::trace_to(Trace& trace, const std::string& lane) {
+  trace_ = &trace;
+  lane_ = trace.add_lane(lane);
+  first_event_ = timestamp();
+  check(cudaEventSynchronize(first_event_.get()), "cudaEventSynchronize");
+  first_time_ = Clock::now();
+}
+
+OwnedEvent CudaQueue::timestamp() {
+  OwnedEvent event = make_event(cudaEventDefault);
+  check(cudaEventRecord(event.get(), stream()), "cudaEventRecord");
+  return event;
+}
+
+void CudaQueue::begin_phase(const char* name) {
+  nvtxRangePushA(name);
+  if (trace_ && !recording_) open_.push_back({name, timestamp(), {}});
+}
+
+void CudaQueue::end_phase() {
+  nvtxRangePop();
+  if (!trace_ || recording_) return;
+  open_.back().end = timestamp();
+  closed_.push_back(std::move(open_.back()));
+  open_.pop_back();
+}
+
+cudnnHandle_t CudaQueue::cudnn() {
+  if (!cudnn_.get()) {
+    check(cudnnCreate(cudnn_.out()), "cudnnCreate");
+    check(cudnnSetStream(cudnn_.get(), stream()), "cudnnSetStream");
+  }
+  return cudnn_.get();
+}
+
+cublasHandle_t CudaQueue::cublas() {
+  if (!cublas_.get()) {
+    check(cublasCreate(cublas_.out()), "cublasCreate");
+    check(cublasSetStream(cublas_.get(), stream()), "cublasSetStream");
+    check(cublasSetMathMode(cublas_.get(), CUBLAS_PEDANTIC_MATH), "cublasSetMathMode");
+    cublas_workspace_ =
+        Buffer<std::byte>(device_, 32 << 20);  // with its own, cuBLAS is repeatable and allocates nothing
+    check(cublasSetWorkspace(cublas_.get(), cublas_workspace_.data(), cublas_workspace_.size()), "cublasSetWorkspace");
+  }
+  return cublas_.get();
+}
+
+CudaQueue& own(Queue& queue) { return static_cast<CudaQueue&>(queue); }
+
+std::string version_of(int number) { return fmt::format("{}.{}", number / 1000, number % 1000 / 10); }
+
+}  // namespace
+
+std::string no_device_reason() {
+  int driver = 0, count = 0;
+  const cudaError_t driver_status = cudaDriverGetVersion(&driver);
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  cudaGetLastError();
+  if (status == cudaSuccess && count > 0) {
+    int major = 0, minor = 0;
+    check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), "cudaDeviceGetAttribute");
+    check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0), "cudaDeviceGetAttribute");
+    if (major >= 8) return "";
+    return fmt::format("the GPU has compute capability {}.{}, but this build's kernels need 8.0 or more", major, minor);
+  }
+  const std::string said = status == cudaSuccess ? "0 devices" : fmt::format("'{}'", cudaGetErrorString(status));
+  return fmt::format("no NVIDIA GPU was found: the CUDA {} runtime answered {}, {}{}", version_of(CUDART_VERSION), said,
+                     driver_status != cudaSuccess || driver == 0 ? "no driver is installed"
+                                                                 : "the driver supports CUDA " + version_of(driver),
+                     std::getenv("CUDA_VISIBLE_DEVICES") ? "; CUDA_VISIBLE_DEVICES is set" : "");
+}
+
+std::unique_ptr<Device> make_device() {
+  if (const std::string reason = no_device_reason(); !reason.empty()) reject("{}. Use device: cpu", reason);
+  return std::make_unique<CudaDevice>();
+}
+
+DeviceProperties properties_of(Device& device) {
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, static_cast<CudaDevice&>(device).ordinal()), "cudaGetDeviceProperties");
+  int driver = 0, fft = 0;
+  check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
+  check(cufftGetVersion(&fft), "cufftGetVersion");
+  const std::size_t dnn = cudnnGetVersion();
+  return {properties.name, fmt::format("sm_{}{}", properties.major, properties.minor),
+          fmt::format("CUDA {}, driver for CUDA {}, cuDNN {}.{}.{}, cuFFT {}", version_of(CUDART_VERSION),
+                      version_of(driver), dnn / 10000, dnn / 100 % 100, dnn % 100, fft),
+          properties.totalGlobalMem, static_cast<std::size_t>(properties.multiProcessorCount)};
+}
+
+Stream stream_of(Queue& queue) { return own(queue).stream(); }
+void* workspace_of(Queue& queue, std::size_t bytes) { return own(queue).workspace(bytes); }
+cudnnHandle_t cudnn_of(Queue& queue) { return own(queue).cudnn(); }
+cublasHandle_t cublas_of(Queue& queue) { return own(queue).cublas(); }
+
+}  // namespace genretree::cuda
