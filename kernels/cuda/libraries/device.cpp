@@ -140,7 +140,7 @@ class CudaQueue final : public Queue {
   void repeat(std::unique_ptr<Recording>& recording, const std::function<void()>& work) override;
 
   void trace_to(Trace& trace, const std::string& lane) override;
-  void begin_phase(const char* name) override;
+  void begin_phase(std::string_view name) override;
   void end_phase() override;
 
   void* workspace(std::size_t bytes) {
@@ -182,7 +182,7 @@ class CudaQueue final : public Queue {
   Owned<cublasHandle_t, cublasDestroy> cublas_;
 
   struct TimedPhase {
-    const char* name;
+    std::string name;
     OwnedEvent begin, end;
   };
   Trace* trace_ = nullptr;
@@ -379,9 +379,10 @@ OwnedEvent CudaQueue::timestamp() {
   return event;
 }
 
-void CudaQueue::begin_phase(const char* name) {
-  nvtxRangePushA(name);
-  if (trace_ && !recording_) open_.push_back({name, timestamp(), {}});
+void CudaQueue::begin_phase(std::string_view name) {
+  const std::string text(name);
+  nvtxRangePushA(text.c_str());
+  if (trace_ && !recording_) open_.push_back({text, timestamp(), {}});
 }
 
 void CudaQueue::end_phase() {
