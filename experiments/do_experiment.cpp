@@ -43,8 +43,8 @@ BackendChoice backend_of(const Spec& spec, const BackendConfig& config) {
 /// the one of the results that are there, so that a resumed run ends as it was begun.
 BackendChoice backend_in(const fs::path& folder, const Spec& spec) {
   BackendChoice choice = backend_of(spec, spec.backend);
-  const std::string device = choice.backend->info().backend, lstm = spec.backend.lstm;
-  const bool several = !spec.cnn && device == "cuda" && (lstm == "auto" || lstm == "cudnn");
+  const std::string device = choice.backend->info().backend;
+  const bool several = !spec.cnn && device == "cuda" && spec.backend.lstm.find(':') == std::string::npos;
   const std::optional<BackendInfo> before = several ? computed_by(folder) : std::nullopt;
   if (!before || before->backend != device) return choice;
   BackendConfig begun = spec.backend;

@@ -19,7 +19,7 @@ using Catch::Contains;
 namespace {
 
 constexpr const char* sweep = R"(
-model: {layers: [{lstm: 5}, {lstm: 3}, {dense: softmax}], dropout: 0.1}
+model: {layers: [{lstm: 5}, {lstm: 3}, {dense: softmax}]}
 grid: {epochs: [1, 3], trials: 2}
 )";
 constexpr const char* cnn = R"(
@@ -131,6 +131,27 @@ TEST_CASE("On the GPU too, a run goes on from a checkpoint in its middle, bit fo
   const std::vector<Result> resumed = experiment.run("run", {}, true);
   CHECK(metrics(resumed) == metrics(whole));
   CHECK(resumed.back().seconds > 1000);  // it did go on from there
+}
+
+TEST_CASE("A resumed experiment keeps to the LSTM algorithm that it was begun with", "[experiment]") {
+  const std::string begun = GENERATE("cudnn:standard", "cudnn:persist_static");
+  Experiment experiment(sweep);
+  ExperimentOptions options;
+  options.cache = experiment.path("cache");
+  const auto results_of = [&](const std::string& lstm, const std::vector<std::uint32_t>& epochs) {
+    experiment.spec.backend.lstm = lstm;
+    experiment.spec.grid.epochs = epochs;
+    do_file({"tiny", experiment.spec, {}}, experiment.path("run"), options);
+    return experiment.results("run");
+  };
+  CHECK(results_of(begun, {1}).front().backend.algorithm == begun);
+  options.resume = true;
+  const std::vector<Result> all = results_of(GENERATE("auto", "cudnn"), {1, 2});
+  REQUIRE(all.size() == 4);
+  for (const Result& result : all) CHECK(result.backend.algorithm == begun);
+  // as the checkpoints say, where there is no result
+  write_whole_text(ledger_path(experiment.path("run"), 0), "");
+  for (const Result& result : results_of("auto", {1, 2})) CHECK(result.backend.algorithm == begun);
 }
 
 TEST_CASE("auto takes the GPU for what it can do, and else says why not", "[experiment]") {
