@@ -119,13 +119,8 @@ class EmulatedQueue final : public Queue {
       return work();
     }
     auto& own = static_cast<EmulatedRecording&>(*recording);
-    if (!std::exchange(own.recorded, true)) {
-      recording_ = true;
-      emulator_.keep_in(&own.work);
-      work();
-      emulator_.keep_in(&pending_);
-      recording_ = false;
-    }
+    if (!own.recorded) own.work = record(work);
+    own.recorded = true;
     for (const auto& one : own.work) emulator_.submit(one);
   }
 
@@ -151,6 +146,18 @@ class EmulatedQueue final : public Queue {
   }
 
  private:
+  /// What `work` gives, which is not done now.
+  Work record(const std::function<void()>& work) {
+    struct Ended {  // also by an error
+      EmulatedQueue& queue;
+      ~Ended() { queue.emulator_.keep_in(&queue.pending_), queue.recording_ = false; }
+    } const ended{*this};
+    Work recorded;
+    recording_ = true;
+    emulator_.keep_in(&recorded);
+    work();
+    return recorded;
+  }
   void refuse_in_recording(const char* what) const {
     if (recording_) fail("{} within Queue::repeat, which a GPU cannot record", what);
   }
