@@ -511,15 +511,15 @@ void describe_backend(Fields& fields, BackendConfig& backend, bool is_cnn) {
       "device", backend.device, {"auto", "cpu", "cuda"},
       "What computes. auto: cuda (an NVIDIA GPU), if the program was built with it, there is one, and it can do all "
       "that the experiment asks for; else cpu. What auto chose stands in the run's header, the ledger and the report.");
+  const auto is_lstm = [](const std::string& name) {
+    return name == "auto" || name == "interleaved" || name == "cudnn" || name.starts_with("cudnn:");
+  };
   Field lstm = text("lstm", backend.lstm, "auto | interleaved | cudnn | cudnn:ALGORITHM, such as cudnn:standard",
                     "Algorithm of the LSTM. interleaved: all layers of a time step in turn (cpu); cudnn: NVIDIA's "
-                    "library (cuda), whose "
-                    "algorithms are tried at the start, and the fastest is taken; cudnn:ALGORITHM: this one, for the "
-                    "same last bits in "
-                    "shards that begin on different machines. A resumed run keeps to the one that it was begun with.",
-                    [](const std::string& name) {
-                      return name == "auto" || name == "interleaved" || name == "cudnn" || name.starts_with("cudnn:");
-                    });
+                    "library (cuda), whose algorithms are tried at the start, and the fastest is taken; "
+                    "cudnn:ALGORITHM: this one, for the same last bits in shards that begin on different machines. A "
+                    "resumed run keeps to the one that it was begun with.",
+                    is_lstm);
   lstm.choices = {"auto", "interleaved", "cudnn"};
   fields.key(lstm);
   word(
