@@ -141,8 +141,11 @@ class EmulatedQueue final : public Queue {
   void* workspace(std::size_t bytes) {
     if (bytes > workspace_.size()) {
       refuse_in_recording("a larger workspace");
-      workspace_ = Buffer<std::byte>(device(), bytes);
+      Buffer<std::byte> larger(device(), bytes);
+      std::swap(workspace_, larger);
+      if (std::exchange(workspace_recorded_, false)) recorded_workspaces_.push_back(std::move(larger));
     }
+    workspace_recorded_ |= recording_;
     return workspace_.data();
   }
 
@@ -168,6 +171,8 @@ class EmulatedQueue final : public Queue {
   Work pending_;  ///< given, not done
   bool recording_ = false;
   Buffer<std::byte> workspace_;
+  bool workspace_recorded_ = false;
+  std::vector<Buffer<std::byte>> recorded_workspaces_;
   Trace* trace_ = nullptr;
   std::size_t lane_ = 0;
   std::vector<std::pair<std::string, Clock::time_point>> phases_;

@@ -26,7 +26,6 @@ struct GateWeights {
 class HostRnn final : public Rnn {
  public:
   explicit HostRnn(const RnnConfig& config) : config_(config) {
-    constexpr std::size_t gap = 5;
     std::size_t next = gap;
     const auto place = [&](std::size_t size) { return std::exchange(next, next + size + gap); };
     for (Gate& gate : gates_) gate.bias = place(config.units);
@@ -41,6 +40,7 @@ class HostRnn final : public Rnn {
     if (mode == Mode::training) need_reserve(spaces);
     stream_of(queue)->submit([self = *this, mode, x, y, spaces] {
       self.spoil(spaces.workspace);
+      self.need_zeros(static_cast<const float*>(spaces.weights));
       float* reserve = mode == Mode::training ? static_cast<float*>(spaces.reserve) : nullptr;
       for (std::size_t b = 0; b < self.config_.batch; ++b) self.forward_row(b, x, y, spaces.weights, reserve);
     });
@@ -66,6 +66,8 @@ class HostRnn final : public Rnn {
   }
 
  private:
+  static constexpr std::size_t gap = 5;  ///< floats between the matrices of the weight space, before and after
+
   /// Numbers that training keeps of a row at a frame: activated gates i, f, c, o, later their dz; and the cell.
   std::size_t record() const { return 5 * config_.units; }
 
@@ -73,6 +75,11 @@ class HostRnn final : public Rnn {
     if (reserve_bytes_ == 0 || !spaces.reserve) fail("training without a reserve space: {}", description(config_));
   }
   void spoil(void* workspace) const { std::memset(workspace, 0xff, workspace_bytes_); }
+
+  void need_zeros(const float* first_gap) const {
+    for (std::size_t e = 0; e < gap; ++e)
+      if (first_gap[e] != 0) fail("a gap in the weight space holds {}, not 0: {}", first_gap[e], description(config_));
+  }
 
   template <class T>
   GateWeights<T> weights_of(std::size_t q, T* space) const {
