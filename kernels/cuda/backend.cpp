@@ -4,8 +4,10 @@
 #include "core/text.hpp"
 #include "kernels/cuda/backend.hpp"
 #include "kernels/cuda/classify_loss.hpp"
+#include "kernels/cuda/cnn.hpp"
 #include "kernels/cuda/dropout_masks.hpp"
 #include "kernels/cuda/gather.hpp"
+#include "kernels/cuda/libraries/blas.hpp"
 #include "kernels/cuda/libraries/device.hpp"
 #include "kernels/cuda/update.hpp"
 
@@ -18,6 +20,10 @@ class CudaBackend final : public Backend {
 
   BackendInfo info() const override {
     return {"cuda", properties_.name, properties_.target, "cudnn", precision_, properties_.libraries};
+  }
+  BackendInfo cnn_info() const override {  // TF32 is for the LSTM
+    return {"cuda",  properties_.name, properties_.target,
+            "cudnn", "fp32",           properties_.libraries + ", " + blas_version()};
   }
   Device& device() override { return *device_; }
 
@@ -49,16 +55,20 @@ class CudaBackend final : public Backend {
     cuda::classify_loss(config, group, kind, parameters, h, labels, probabilities, loss, correct, dh, gradients, queue);
   }
 
-  std::unique_ptr<CnnState> make_cnn_state(const CnnConfig&, const Group&, Mode) override { fail("to come: cnn"); }
-  void cnn_step(const CnnConfig&, const Group&, Loss, View<const float, 2>, View<const float, 4>,
-                View<const std::int32_t, 2>, std::span<const RandomKey>, CnnState&, View<float, 3>, View<double, 1>,
-                View<std::int32_t, 1>, View<float, 2>, Queue&) override {
-    fail("to come: cnn");
+  std::unique_ptr<CnnState> make_cnn_state(const CnnConfig& config, const Group& largest, Mode mode) override {
+    return cuda::make_cnn_state(config, largest, mode, device());
   }
-  void cnn_evaluate(const CnnConfig&, const Group&, Loss, View<const float, 2>, View<const float, 4>,
-                    View<const std::int32_t, 2>, CnnState&, View<float, 3>, View<double, 1>, View<std::int32_t, 1>,
-                    Queue&) override {
-    fail("to come: cnn");
+  void cnn_step(const CnnConfig&, const Group& group, Loss kind, View<const float, 2> parameters,
+                View<const float, 4> x, View<const std::int32_t, 2> labels, std::span<const RandomKey> keys,
+                CnnState& state, View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct,
+                View<float, 2> gradients, Queue& queue) override {
+    cuda::cnn_step(group, kind, parameters, x, labels, keys, state, probabilities, loss, correct, gradients, queue);
+  }
+  void cnn_evaluate(const CnnConfig&, const Group& group, Loss kind, View<const float, 2> parameters,
+                    View<const float, 4> x, View<const std::int32_t, 2> labels, CnnState& state,
+                    View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct,
+                    Queue& queue) override {
+    cuda::cnn_step(group, kind, parameters, x, labels, {}, state, probabilities, loss, correct, {}, queue);
   }
 
   void update(const Optimiser& optimiser, const Group& group, View<std::int64_t, 1> steps, View<float, 2> parameters,
