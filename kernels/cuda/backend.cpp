@@ -21,9 +21,12 @@ class CudaBackend final : public Backend {
   BackendInfo info() const override {
     return {"cuda", properties_.name, properties_.target, "cudnn", precision_, properties_.libraries};
   }
-  BackendInfo cnn_info() const override {  // TF32 is for the LSTM
-    return {"cuda",  properties_.name, properties_.target,
-            "cudnn", "fp32",           properties_.libraries + ", " + blas_version()};
+  BackendInfo cnn_info() const override {
+    BackendInfo info = CudaBackend::info();
+    info.algorithm = "cudnn:implicit_precomp_gemm";
+    info.precision = "fp32";  // tf32 is for the LSTM
+    info.libraries += ", " + blas_version();
+    return info;
   }
   Device& device() override { return *device_; }
 
