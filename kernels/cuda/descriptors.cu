@@ -10,6 +10,8 @@
 //   find_extremes      a warp per frame and band: the power of the wanted rank bit by bit, then the sum beyond it. Linear
 //                      in the band's size, without sorting and without memory of its own
 //   subtract_extremes  a thread per number, after find_maxima of spectral.cu
+#include <cstring>
+
 #include "kernels/cuda/hann.hpp"
 #include "kernels/cuda/spectral_kernels.hpp"
 #include "kernels/cuda/warp.hpp"
