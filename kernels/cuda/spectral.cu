@@ -34,7 +34,8 @@ __global__ void __launch_bounds__(frame_threads)
     lay_out_kernel(const float* samples, std::size_t length, Framing framing, Real* laid_out) {
   const std::size_t frame = blockIdx.x;
   const bool is_last = frame + 1 == gridDim.x;
-  const std::ptrdiff_t begin = static_cast<std::ptrdiff_t>(frame * framing.hop) - framing.n_fft / 2;
+  const std::ptrdiff_t begin =
+      static_cast<std::ptrdiff_t>(frame * framing.hop) - static_cast<std::ptrdiff_t>(framing.n_fft / 2);
   for (std::size_t i = threadIdx.x; i < (is_last ? framing.n_fft : framing.step); i += frame_threads)
     laid_out[frame * framing.step + i] =
         padded_sample(samples, length, begin + static_cast<std::ptrdiff_t>(i), framing.mirror);
