@@ -6,7 +6,7 @@
 namespace genretree::cuda {
 namespace {
 
-/// cuFFT may read real samples two at a time: where hop is odd, frames cannot share them, and each is laid out by itself.
+/// cuFFT may read real samples two at a time: where hop is odd, frames share none, and each is laid out by itself.
 Framing framing_of(const SpectralTables& tables) {
   return {tables.n_fft, tables.hop, tables.hop % 2 == 0 ? tables.hop : tables.n_fft,
           tables.padding == EdgePadding::reflect};
