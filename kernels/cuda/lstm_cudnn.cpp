@@ -1,5 +1,5 @@
-// How a stack of LSTM layers is put on the GPU by cuDNN. cuDNN's own stacks have layers of one width, so each of ours is
-// an RNN of one layer. Runs of a group go one after another.
+// How a stack of LSTM layers is put on the GPU by cuDNN. cuDNN's own stacks have layers of one width, so each of ours
+// is an RNN of one layer. Runs of a group go one after another.
 //
 // Forward: the weights of each layer, which the optimiser has changed, go from Keras's layout into cuDNN's weight space
 // (lstm_weights.cu); then y of a layer is x of the next. h is the last layer's y at the last frame.

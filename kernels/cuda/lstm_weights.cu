@@ -1,6 +1,6 @@
 // Small copies around cuDNN's LSTM. A whole layer has some 10^4 to 10^5 weights, which stay in the second-level cache:
-// a thread for each of them, one launch a layer, whose time is that of a launch. Neighbouring threads write neighbouring
-// numbers; the transposition is in what they read.
+// a thread for each of them, one launch a layer, whose time is that of a launch. Neighbouring threads write
+// neighbouring numbers; the transposition is in what they read.
 #include "kernels/cuda/lstm_weights.hpp"
 
 namespace genretree::cuda {

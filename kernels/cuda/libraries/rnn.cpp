@@ -139,20 +139,21 @@ class CudnnRnn final : public Rnn {
     if (dimensions == 0 || !address) return {false, 0};
     const auto bytes = static_cast<std::size_t>(static_cast<const std::byte*>(address) - base);
     const int rows = static_cast<int>(config_.units);
+    const bool row_by_row = (rows == 1 || strides[1] == columns) && (columns == 1 || strides[2] == 1);
+    const std::size_t size = config_.units * static_cast<std::size_t>(columns) * sizeof(float);
     if (type != single_precision || dimensions != 3 || shape[0] != 1 || shape[1] != rows || shape[2] != columns ||
-        strides[1] != columns || strides[2] != 1 || bytes % sizeof(float) != 0 ||
-        bytes + static_cast<std::size_t>(rows * columns) * sizeof(float) > weight_bytes_)
+        !row_by_row || bytes % sizeof(float) != 0 || bytes + size > weight_bytes_)
       fail(
-          "{}: cudnnGetRNNWeightParams gives a tensor of {} dimensions [{}, {}, {}] with strides [{}, {}, {}] at byte "
-          "{}"
-          " of {}, but [1, {}, {}], row by row, is expected",
+          "{}: cudnnGetRNNWeightParams gives a tensor of {} dimensions [{}, {}, {}] with strides [{}, {}, {}] at byte"
+          " {} of {}, but [1, {}, {}], row by row, is expected",
           description(config_), dimensions, shape[0], shape[1], shape[2], strides[0], strides[1], strides[2], bytes,
           weight_bytes_, rows, columns);
     return {true, bytes / sizeof(float)};
   }
 
-  /// Where each matrix lies, asked of a buffer of the right size, to which the answers refer. linLayerID 0 … 3 multiply
-  /// the layer's input, 4 … 7 its last output; each in the order input gate, forget gate, candidate, output gate.
+  /// Where each matrix lies, asked of a buffer of the right size, to which the answers refer. linLayerID 0 … 3
+  /// multiply the layer's input, 4 … 7 its last output; each in the order input gate, forget gate, candidate, output
+  /// gate.
   void find_gates(cudnnHandle_t handle, Device& device) {
     const Buffer<std::byte> space(device, weight_bytes_);
     const auto find = [&](std::size_t id, std::size_t columns) {

@@ -1,8 +1,8 @@
 // One LSTM layer over whole sequences, by cuDNN. Its twin: tests/support/cuda_libraries/rnn.cpp.
 //
-// A layer's weights lie in a weight space whose layout is cuDNN's own affair: Rnn::gates says where each matrix is. What
-// the forward pass of a training keeps for the backward pass lies in a reserve space, which backward_data changes and
-// backward_weights reads. Every row of the batch is computed, over all frames, from a zero state.
+// A layer's weights lie in a weight space whose layout is cuDNN's own affair: Rnn::gates says where each matrix is.
+// What the forward pass of a training keeps for the backward pass lies in a reserve space, which backward_data changes
+// and backward_weights reads. Every row of the batch is computed, over all frames, from a zero state.
 #pragma once
 
 #include <array>
@@ -51,9 +51,10 @@ inline std::string description(const RnnConfig& config) {
 /// cuDNN has not got this algorithm for this layer on this GPU.
 struct RnnRefused : InputError {
   RnnRefused(const RnnConfig& config, const std::string& said)
-      : InputError(fmt::format("cuDNN cannot compute {}: {}. Use lstm: cudnn, which tries what it has got, or lstm: "
-                               "cudnn:standard",
-                               description(config), said)) {}
+      : InputError(fmt::format("cuDNN cannot compute {}: {}. Use {}", description(config), said,
+                               config.algorithm == RnnAlgorithm::standard
+                                   ? "device: cpu"
+                                   : "lstm: cudnn, which tries what it has got, or lstm: cudnn:standard")) {}
 };
 
 class Rnn {
