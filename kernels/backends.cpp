@@ -108,8 +108,6 @@ BackendChoice choose_backend(const BackendConfig& config, std::span<const StackC
   }
 }
 
-std::unique_ptr<Backend> make_backend(const BackendConfig& config) {
-  return choose_backend(config, {}).backend;
-}
+std::unique_ptr<Backend> make_backend(const BackendConfig& config) { return choose_backend(config, {}).backend; }
 
 }  // namespace genretree

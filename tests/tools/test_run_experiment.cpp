@@ -94,22 +94,22 @@ constexpr const char* long_runs =
 
 TEST_CASE("run_experiment --trace: a timeline whose phases nest, of workers that overlap") {
   const Program program;
-  const std::string arguments = std::string(long_runs) + " --set grid.epochs=[5] --trace new/trace.json";
+  const std::string arguments = std::string(long_runs) + " --set grid.epochs=[20] --trace new/trace.json";
   const test::CommandResult result = program.run(arguments);
   INFO(result.output);
   REQUIRE(result.exit_code == 0);
   const test::Timeline timeline = test::read_timeline(program.folder / "new/trace.json");
   CHECK(timeline.lanes.size() == 2);
   const std::set<std::string> phases = timeline.phases();
-  for (const char* phase : {"e005-t0", "e005-t1", "epoch 1", "epoch 5", "training step", "evaluation", "gather",
+  for (const char* phase : {"e020-t0", "e020-t1", "epoch 1", "epoch 20", "training step", "evaluation", "gather",
                             "dropout masks", "forward", "loss", "backward", "update", "checkpoint", "result"})
     CHECK(phases.contains(phase));
   CHECK(timeline.crossing().empty());
-  CHECK(timeline.overlap("e005-t0", "e005-t1"));
+  CHECK(timeline.overlap("e020-t0", "e020-t1"));
   CHECK(timeline.overlap("training step", "training step"));
 
   // what is done does not change, and a file that cannot be written is refused before it is
-  REQUIRE(program.run(std::string(long_runs) + " --set grid.epochs=[5] --out untraced").exit_code == 0);
+  REQUIRE(program.run(std::string(long_runs) + " --set grid.epochs=[20] --out untraced").exit_code == 0);
   CHECK(program.metrics("untraced") == program.metrics("runs/tiny"));
   program.check_refused("tiny.yaml --out nothing --trace .", "it is a folder");
   CHECK_FALSE(fs::exists(program.folder / "nothing"));
