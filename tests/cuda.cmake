@@ -1,13 +1,18 @@
 # The CUDA backend without a GPU: its kernels, and the tests of every operation on it, compiled for the emulator
 # (test_cuda_emulated) and for its race check (test_cuda_races). support/cuda_emulator.hpp says what each of them finds;
-# support/cuda_libraries takes the place of NVIDIA's. In a build with the backend itself (preset cuda) only the compiler
-# is asked: nvcc must take the tests' kernels too.
+# support/cuda_libraries takes the place of NVIDIA's. In a build with the backend itself (preset cuda) nvcc must take the
+# tests' kernels too, and test_cuda_libraries tries what NVIDIA's own libraries do without a GPU, and the frame on one.
 file(GLOB cuda_backend CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cu ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cpp)
 file(GLOB cuda_examples CONFIGURE_DEPENDS kernels/cuda/*.cu)
 
 if(GENRETREE_CUDA)
   add_library(cuda_examples OBJECT ${cuda_examples})
   target_link_libraries(cuda_examples PRIVATE genretree_flags core CUDA::cudart)
+  file(GLOB library_tests CONFIGURE_DEPENDS kernels/cuda_libraries/*.cpp)
+  add_executable(test_cuda_libraries ${library_tests} kernels/cuda/test_device.cpp $<TARGET_OBJECTS:cuda_examples>)
+  target_include_directories(test_cuda_libraries SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS} ${CUDNN_INCLUDE_DIR})
+  target_link_libraries(test_cuda_libraries PRIVATE test_support kernels CUDA::cudart ${CUDNN_LIBRARY})
+  add_test(NAME cuda_libraries COMMAND test_cuda_libraries)
   return()
 endif()
 

@@ -1,19 +1,23 @@
 #include <algorithm>
+#include <mutex>
 
 #include "core/error.hpp"
 #include "core/text.hpp"
 #include "kernels/cuda/backend.hpp"
 #include "kernels/cuda/libraries/device.hpp"
+#include "kernels/cuda/lstm_stack.hpp"
 
 namespace genretree::cuda {
 namespace {
 
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(const BackendConfig& config) : precision_(config.precision) {}
+  explicit CudaBackend(const BackendConfig& config) : lstm_(config.lstm), precision_(config.precision) {
+    algorithm_ = lstm_is_pinned() ? lstm_ : lstm_algorithms().front();
+  }
 
   BackendInfo info() const override {
-    return {"cuda", properties_.name, properties_.target, "cudnn", precision_, properties_.libraries};
+    return {"cuda", properties_.name, properties_.target, algorithm(), precision_, properties_.libraries};
   }
   Device& device() override { return *device_; }
 
@@ -23,19 +27,40 @@ class CudaBackend final : public Backend {
     fail("to come: spectral");
   }
 
-  std::unique_ptr<StackState> make_stack_state(const StackConfig&, const Group&, Mode) override {
-    fail("to come: lstm");
+  std::string refusal(const StackConfig& config) const override { return lstm_refusal(config); }
+
+  void choose_algorithm(const StackConfig& config, const Group& group) override {
+    if (const std::string reason = refusal(config); !reason.empty()) reject("{}", reason);
+    if (lstm_is_pinned()) return;
+    std::vector<LstmCandidate> candidates;
+    for (const std::string& name : lstm_algorithms())
+      if (lstm_ == "auto" || name.starts_with(lstm_ + ":"))
+        candidates.push_back({name, [&, name] { return make_state(name, config, group, Mode::training); }});
+    const std::string best =
+        fastest(candidates, config, group, precision_ == "tf32" ? tf32_tolerance : fp32_tolerance, *device_);
+    const std::lock_guard lock(algorithm_mutex_);
+    algorithm_ = best;
+  }
+
+  std::unique_ptr<StackState> make_stack_state(const StackConfig& config, const Group& largest, Mode mode) override {
+    return make_state(algorithm(), config, largest, mode);
   }
   void dropout_masks(const StackConfig&, const Group&, std::span<const RandomKey>, View<float, 2>, Queue&) override {
     fail("to come: dropout_masks");
   }
-  void stack_forward(const StackConfig&, const Group&, View<const float, 2>, View<const float, 4>, View<const float, 2>,
-                     Mode, StackState&, View<float, 3>, Queue&) override {
-    fail("to come: lstm");
+  void stack_forward(const StackConfig&, const Group& group, View<const float, 2> parameters, View<const float, 4> x,
+                     View<const float, 2> masks, Mode mode, StackState& state, View<float, 3> h,
+                     Queue& queue) override {
+    LstmState& own = static_cast<LstmState&>(state);
+    if (own.mode() == Mode::inference && mode == Mode::training)
+      fail("a stack state made for inference cannot train. Make it with Mode::training");
+    if (!masks.empty()) fail("dropout masks were given to the cuda backend, whose LSTMs have no dropout");
+    own.forward(group, parameters, x, mode, h, queue);
   }
-  void stack_backward(const StackConfig&, const Group&, View<const float, 2>, View<const float, 4>,
-                      View<const float, 2>, View<const float, 3>, StackState&, View<float, 2>, Queue&) override {
-    fail("to come: lstm");
+  void stack_backward(const StackConfig&, const Group& group, View<const float, 2>, View<const float, 4> x,
+                      View<const float, 2>, View<const float, 3> dh, StackState& state, View<float, 2> gradients,
+                      Queue& queue) override {
+    static_cast<LstmState&>(state).backward(group, x, dh, gradients, queue);
   }
   void classify_loss(const StackConfig&, const Group&, Loss, View<const float, 2>, View<const float, 3>,
                      View<const std::int32_t, 2>, View<float, 3>, View<double, 1>, View<std::int32_t, 1>,
@@ -65,9 +90,29 @@ class CudaBackend final : public Backend {
   }
 
  private:
+  /// lstm: names one algorithm, not a choice of them.
+  bool lstm_is_pinned() const { return lstm_ != "auto" && lstm_ != "cudnn"; }
+  std::string algorithm() const {
+    const std::lock_guard lock(algorithm_mutex_);
+    return algorithm_;
+  }
+  std::unique_ptr<LstmState> make_state(const std::string& algorithm, const StackConfig& config, const Group& largest,
+                                        Mode mode) {
+    const std::lock_guard lock(setup_mutex_);
+    if (!setup_queue_) setup_queue_ = device_->make_queue();
+    auto state = make_lstm_state(algorithm, config, largest, mode, precision_ == "tf32", *setup_queue_);
+    setup_queue_->synchronize();
+    return state;
+  }
+
   std::unique_ptr<Device> device_ = make_device();
   DeviceProperties properties_ = properties_of(*device_);
-  std::string precision_;
+  const std::string lstm_, precision_;
+
+  mutable std::mutex algorithm_mutex_;
+  std::string algorithm_;  ///< one of lstm_algorithms()
+  std::mutex setup_mutex_;
+  std::unique_ptr<Queue> setup_queue_;  ///< lends its handles while states are made
 };
 
 }  // namespace
@@ -80,8 +125,10 @@ std::vector<std::string> targets() {
 }
 
 std::unique_ptr<Backend> make_backend(const BackendConfig& config) {
-  if (config.lstm != "auto" && config.lstm != "cudnn")
-    reject("backend lstm '{}' cannot run on the cuda backend. Use auto or cudnn", config.lstm);
+  const std::vector<std::string> choices = lstm_choices();
+  if (std::find(choices.begin(), choices.end(), config.lstm) == choices.end())
+    reject("backend lstm '{}' cannot run on the cuda backend{}. Use one of: {}", config.lstm,
+           did_you_mean(config.lstm, choices), join(choices));
   const std::vector<std::string> known = precisions();
   if (std::find(known.begin(), known.end(), config.precision) == known.end())
     reject("backend precision '{}' is not in this build's cuda backend. Use one of: {}", config.precision, join(known));

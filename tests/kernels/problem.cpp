@@ -1,20 +1,63 @@
+#include <set>
+
 #include "kernels/backends.hpp"
 #include "tests/kernels/problem.hpp"
 #include "tests/support/support.hpp"
 
 namespace genretree::test {
+namespace {
+
+/// Precisions of all backends of this build, each once.
+std::set<std::string> precisions() {
+  std::set<std::string> names;
+  for (const std::string& device : built_backends())
+    for (const std::string& precision : backend_precisions(device)) names.insert(precision);
+  return names;
+}
+
+/// Skips the running test for one reason once, however many of its cases have that reason.
+void skip_once(const std::string& reason) {
+  static std::set<std::pair<std::string, std::string>> known;
+  if (known.emplace(Catch::getResultCapture().getCurrentTestName(), reason).second) skip(reason);
+}
+
+}  // namespace
 
 void for_each_backend(const std::string& precision, const std::function<void(Backend&)>& check) {
-  for (const std::string& device : built_backends())
-    for (const std::string& target : backend_targets(device, precision)) {
-      INFO("backend " << device << ", precision " << precision << ", target " << target);
-      const auto backend = make_backend({.device = device, .precision = precision, .target = target});
-      check(*backend);
-    }
+  for (const Variant& variant : variants_of(precision)) {
+    INFO("backend " << variant.name << ", precision " << precision);
+    const auto backend = variant.make();
+    check(*backend);
+  }
 }
 
 void for_each_backend(const std::function<void(Backend&)>& check) {
-  for (const char* precision : {"fp32", "bf16"}) for_each_backend(precision, check);
+  for (const std::string& precision : precisions()) for_each_backend(precision, check);
+}
+
+void for_each_backend(const StackConfig& stack, const std::function<void(Backend&)>& check) {
+  for (const std::string& precision : precisions()) for_each_backend(precision, stack, check);
+}
+
+void for_each_backend(const std::string& precision, const StackConfig& stack,
+                      const std::function<void(Backend&)>& check) {
+  for_each_backend(precision, [&](Backend& backend) {
+    const std::string refusal = backend.refusal(stack);
+    if (refusal.empty())
+      check(backend);
+    else
+      skip_once(refusal);
+  });
+}
+
+std::vector<float> counted_rows(const std::vector<float>& values, const Group& group) {
+  std::vector<float> counted;
+  const std::size_t width = values.size() / (group.runs * group.batch);
+  for (std::size_t r = 0; r < group.runs; ++r) {
+    const auto run = values.begin() + static_cast<std::ptrdiff_t>(r * group.batch * width);
+    counted.insert(counted.end(), run, run + static_cast<std::ptrdiff_t>(group.rows[r] * width));
+  }
+  return counted;
 }
 
 std::vector<float> normal_numbers(std::size_t size, std::uint64_t seed, double deviation) {
@@ -57,40 +100,48 @@ Problem Problem::alone(std::size_t r) const {
 
 namespace {
 
-View<const float, 2> masks_of(const Problem& p) {
-  if (p.masks.empty()) return {};
-  return view_of(p.masks.data(), p.group.runs, p.masks.size() / p.group.runs);
-}
+/// The inputs of a problem where a backend wants them.
+struct ProblemOnDevice {
+  const Problem& p;
+  OnDevice<float> parameters, x, masks, dh;
 
-View<const float, 4> x_of(const Problem& p) {
-  return view_of(p.x.data(), p.group.runs, p.group.frames, p.group.batch, p.stack.inputs);
-}
+  ProblemOnDevice(Queue& queue, const Problem& problem)
+      : p(problem), parameters(queue, p.parameters), x(queue, p.x), masks(queue, p.masks), dh(queue, p.dh) {}
+  View<const float, 2> parameters_view() { return parameters.view(p.group.runs, p.parameter_count()); }
+  View<const float, 4> x_view() { return x.view(p.group.runs, p.group.frames, p.group.batch, p.stack.inputs); }
+  View<const float, 2> masks_view() { return masks.view(p.group.runs, p.masks.size() / p.group.runs); }
+  View<const float, 3> dh_view() { return dh.view(p.group.runs, p.group.batch, p.stack.outputs()); }
+};
 
 }  // namespace
+
+std::vector<float> run_forward(Backend& backend, const Problem& p, StackState& state, Mode mode) {
+  const auto queue = backend.device().make_queue();
+  ProblemOnDevice on_device(*queue, p);
+  OnDevice<float> h(*queue, p.dh.size(), untouched);
+  backend.stack_forward(p.stack, p.group, on_device.parameters_view(), on_device.x_view(),
+                        mode == Mode::training ? on_device.masks_view() : View<const float, 2>(), mode, state,
+                        h.view(p.group.runs, p.group.batch, p.stack.outputs()), *queue);
+  return h.host();
+}
+
+std::vector<float> run_inference(Backend& backend, const Problem& p) {
+  return run_forward(backend, p, *backend.make_stack_state(p.stack, p.group, Mode::inference), Mode::inference);
+}
 
 StackResult run_stack(Backend& backend, const Problem& p) {
   const auto queue = backend.device().make_queue();
   const auto state = backend.make_stack_state(p.stack, p.group, Mode::training);
-  StackResult result{std::vector<float>(p.dh.size(), untouched), std::vector<float>(p.parameters.size(), untouched)};
-  const auto parameters = view_of(p.parameters.data(), p.group.runs, p.parameter_count());
-  backend.stack_forward(p.stack, p.group, parameters, x_of(p), masks_of(p), Mode::training, *state,
-                        view_of(result.h.data(), p.group.runs, p.group.batch, p.stack.outputs()), *queue);
-  backend.stack_backward(p.stack, p.group, parameters, x_of(p), masks_of(p),
-                         view_of(p.dh.data(), p.group.runs, p.group.batch, p.stack.outputs()), *state,
-                         view_of(result.gradients.data(), p.group.runs, p.parameter_count()), *queue);
-  queue->synchronize();
-  return result;
-}
-
-std::vector<float> run_inference(Backend& backend, const Problem& p) {
-  const auto queue = backend.device().make_queue();
-  const auto state = backend.make_stack_state(p.stack, p.group, Mode::inference);
-  std::vector<float> h(p.dh.size(), untouched);
-  backend.stack_forward(p.stack, p.group, view_of(p.parameters.data(), p.group.runs, p.parameter_count()), x_of(p), {},
-                        Mode::inference, *state, view_of(h.data(), p.group.runs, p.group.batch, p.stack.outputs()),
-                        *queue);
-  queue->synchronize();
-  return h;
+  ProblemOnDevice on_device(*queue, p);
+  OnDevice<float> h(*queue, p.dh.size(), untouched), gradients(*queue, p.parameters.size(), untouched);
+  const auto parameters = on_device.parameters_view();
+  const auto x = on_device.x_view();
+  const auto masks = on_device.masks_view();
+  backend.stack_forward(p.stack, p.group, parameters, x, masks, Mode::training, *state,
+                        h.view(p.group.runs, p.group.batch, p.stack.outputs()), *queue);
+  backend.stack_backward(p.stack, p.group, parameters, x, masks, on_device.dh_view(), *state,
+                         gradients.view(p.group.runs, p.parameter_count()), *queue);
+  return {h.host(), gradients.host()};
 }
 
 }  // namespace genretree::test

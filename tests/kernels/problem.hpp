@@ -1,20 +1,66 @@
-// What the tests of the LSTM operations share: the backends under test, and one group of runs with random content.
+// What the tests of the operations share: the backends under test, arrays in their memory, and one group of runs with
+// random content.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "core/device.hpp"
 #include "core/random.hpp"
 #include "kernels/ops.hpp"
 
 namespace genretree::test {
 
-/// Calls check(backend) for every backend that is built, in each precision or in one, the CPU's once for each target of
-/// this machine, with the backend's name, precision and target in the messages of failed checks.
+/// A backend in one of the ways in which it can run on this machine.
+struct Variant {
+  std::string name;  ///< for the messages of failed checks
+  std::function<std::unique_ptr<Backend>()> make;
+};
+/// What this program tests, in one precision. tests/kernels/variants.cpp: every backend that is built, on each of its
+/// targets; tests/kernels/cuda/variants.cpp: the emulated GPU in each order.
+std::vector<Variant> variants_of(const std::string& precision);
+
+/// Calls check(backend) for every variant, in each precision or in one, with its name in the messages of failed checks.
 void for_each_backend(const std::function<void(Backend&)>& check);
 void for_each_backend(const std::string& precision, const std::function<void(Backend&)>& check);
+/// The same for those that can compute the stack. The test counts as skipped if one cannot, and its reason is printed.
+void for_each_backend(const StackConfig& stack, const std::function<void(Backend&)>& check);
+void for_each_backend(const std::string& precision, const StackConfig& stack,
+                      const std::function<void(Backend&)>& check);
+
+/// An array in the memory of a queue's device.
+template <class T>
+class OnDevice {
+ public:
+  OnDevice(Queue& queue, std::span<const T> content) : queue_(queue), buffer_(queue.device(), content.size()) {
+    buffer_.copy_in(content, queue);
+  }
+  OnDevice(Queue& queue, const std::vector<T>& content) : OnDevice(queue, std::span<const T>(content)) {}
+  /// `size` times the same.
+  OnDevice(Queue& queue, std::size_t size, T value) : OnDevice(queue, std::vector<T>(size, value)) {}
+
+  template <class... Extents>
+  View<T, sizeof...(Extents)> view(Extents... extents) {
+    return buffer_.view(extents...);
+  }
+  /// What it holds when the queue has done all that it was given.
+  std::vector<T> host() const {
+    std::vector<T> content(buffer_.size());
+    buffer_.copy_out(content, queue_);
+    queue_.synchronize();
+    return content;
+  }
+
+ private:
+  Queue& queue_;
+  Buffer<T> buffer_;
+};
+
+/// What stands in the rows that count, of [R, B, …].
+std::vector<float> counted_rows(const std::vector<float>& values, const Group& group);
 
 /// `size` normal numbers.
 std::vector<float> normal_numbers(std::size_t size, std::uint64_t seed, double deviation = 1);
@@ -43,6 +89,8 @@ struct StackResult {
 constexpr float untouched = 7777;
 
 StackResult run_stack(Backend& backend, const Problem& problem);
+/// h alone.
+std::vector<float> run_forward(Backend& backend, const Problem& problem, StackState& state, Mode mode);
 /// h alone, in Mode::inference with a state of that kind.
 std::vector<float> run_inference(Backend& backend, const Problem& problem);
 

@@ -43,22 +43,23 @@ enum class Do { step, evaluate };
 CnnOutput run(Backend& backend, const CnnProblem& p, Do what, Loss kind, CnnState& state) {
   const auto queue = backend.device().make_queue();
   const auto [runs, batch, frames, classes, rows, counts] = p.group;
-  CnnOutput out{std::vector<float>(runs * batch * classes, test::untouched),
-                std::vector<float>(p.parameters.size(), test::untouched), std::vector<double>(runs),
-                std::vector<std::int32_t>(runs)};
-  const auto parameters = view_of(p.parameters.data(), runs, p.parameter_count());
-  const auto x = view_of(p.x.data(), runs, frames, batch, p.config.bands);
-  const auto labels = view_of(p.labels.data(), runs, batch);
-  const auto probabilities = view_of(out.probabilities.data(), runs, batch, classes);
+  test::OnDevice<float> parameters(*queue, p.parameters), x(*queue, p.x);
+  test::OnDevice<std::int32_t> labels(*queue, p.labels);
+  test::OnDevice<float> probabilities(*queue, runs * batch * classes, test::untouched),
+      gradients(*queue, p.parameters.size(), test::untouched);
+  test::OnDevice<double> loss(*queue, runs, 0);
+  test::OnDevice<std::int32_t> correct(*queue, runs, 0);
+  const auto parameter_view = parameters.view(runs, p.parameter_count());
+  const auto x_view = x.view(runs, frames, batch, p.config.bands);
+  const auto probability_view = probabilities.view(runs, batch, classes);
   if (what == Do::step)
-    backend.cnn_step(p.config, p.group, kind, parameters, x, labels, p.keys, state, probabilities,
-                     view_of(out.loss.data(), runs), view_of(out.correct.data(), runs),
-                     view_of(out.gradients.data(), runs, p.parameter_count()), *queue);
+    backend.cnn_step(p.config, p.group, kind, parameter_view, x_view, labels.view(runs, batch), p.keys, state,
+                     probability_view, loss.view(runs), correct.view(runs), gradients.view(runs, p.parameter_count()),
+                     *queue);
   else
-    backend.cnn_evaluate(p.config, p.group, kind, parameters, x, labels, state, probabilities,
-                         view_of(out.loss.data(), runs), view_of(out.correct.data(), runs), *queue);
-  queue->synchronize();
-  return out;
+    backend.cnn_evaluate(p.config, p.group, kind, parameter_view, x_view, labels.view(runs, batch), state,
+                         probability_view, loss.view(runs), correct.view(runs), *queue);
+  return {probabilities.host(), gradients.host(), loss.host(), correct.host()};
 }
 
 CnnOutput run(Backend& backend, const CnnProblem& p, Do what = Do::step, Loss kind = Loss::logits) {

@@ -14,10 +14,9 @@ std::vector<float> masks_of(Backend& backend, const StackConfig& stack, std::siz
   const auto queue = backend.device().make_queue();
   const Group group{keys.size(), batch, 1, 2, std::vector<std::uint32_t>(keys.size(), 1), {}};
   const std::size_t size = MaskLayout(stack, batch).size;
-  std::vector<float> masks(keys.size() * size);
-  backend.dropout_masks(stack, group, keys, view_of(masks.data(), keys.size(), size), *queue);
-  queue->synchronize();
-  return masks;
+  test::OnDevice<float> masks(*queue, keys.size() * size, test::untouched);
+  backend.dropout_masks(stack, group, keys, masks.view(keys.size(), size), *queue);
+  return masks.host();
 }
 
 }  // namespace

@@ -12,12 +12,13 @@ TEST_CASE("a batch has the chosen clips frame by frame, and zeros in the rows th
   const Group group{2, batch, frames, 3, {3, 1}, {3, 3}};
   const auto check = [&](Backend& backend) {
     const auto queue = backend.device().make_queue();
-    std::vector<float> x(2 * frames * batch * inputs, test::untouched);
-    std::vector<std::int32_t> y(2 * batch);
+    test::OnDevice<float> all_features(*queue, features), batch_x(*queue, 2 * frames * batch * inputs, test::untouched);
+    test::OnDevice<std::int32_t> all_labels(*queue, labels), rows(*queue, chosen), batch_y(*queue, 2 * batch, -7);
+    backend.gather(group, all_features.view(clips, frames, inputs), all_labels.view(clips), rows.view(2, batch),
+                   batch_x.view(2, frames, batch, inputs), batch_y.view(2, batch), *queue);
+    const std::vector<float> x = batch_x.host();
+    const std::vector<std::int32_t> y = batch_y.host();
     const auto out = view_of(x.data(), 2, frames, batch, inputs);
-    backend.gather(group, view_of(features.data(), clips, frames, inputs), view_of(labels.data(), clips),
-                   view_of(chosen.data(), 2, batch), out, view_of(y.data(), 2, batch), *queue);
-    queue->synchronize();
     for (std::size_t r = 0; r < 2; ++r)
       for (std::size_t b = 0; b < batch; ++b)
         for (std::size_t t = 0; t < frames; ++t)

@@ -158,26 +158,25 @@ Computed<float> compute(const KerasCase& c, Backend& backend, const std::vector<
       1, c.batch, c.frames, c.classes, {static_cast<std::uint32_t>(c.batch)}, {static_cast<std::uint32_t>(c.classes)}};
   const auto queue = backend.device().make_queue();
   const auto state = backend.make_stack_state(c.stack, group, Mode::training);
-  const std::vector<float> x(c.x.begin(), c.x.end()), masks(c.masks.begin(), c.masks.end());
-  const auto parameters = view_of(weights.data(), 1, weights.size());
-  const auto inputs = view_of(x.data(), 1, c.frames, c.batch, c.stack.inputs);
-  const View<const float, 2> mask_view =
-      masks.empty() ? View<const float, 2>() : view_of(masks.data(), 1, masks.size());
-  Computed<float> result{std::vector<float>(c.h.size()), std::vector<float>(c.probabilities.size()),
-                         std::vector<float>(weights.size())};
-  std::vector<float> dh(c.h.size());
-  std::int32_t correct;
-  const auto h = view_of(result.h.data(), 1, c.batch, c.stack.outputs());
-  const auto dh_view = view_of(dh.data(), 1, c.batch, c.stack.outputs());
-  const auto gradient = view_of(result.gradient.data(), 1, weights.size());
-  backend.stack_forward(c.stack, group, parameters, inputs, mask_view, Mode::training, *state, h, *queue);
-  backend.classify_loss(c.stack, group, kind, parameters, h, view_of(c.labels.data(), 1, c.batch),
-                        view_of(result.probabilities.data(), 1, c.batch, c.classes), view_of(&result.loss, 1),
-                        view_of(&correct, 1), dh_view, gradient, *queue);
-  backend.stack_backward(c.stack, group, parameters, inputs, mask_view, dh_view, *state, gradient, *queue);
-  queue->synchronize();
-  result.loss /= static_cast<double>(c.batch);
-  return result;
+  const auto floats = [&](const Doubles& values) {
+    return test::OnDevice<float>(*queue, std::vector<float>(values.begin(), values.end()));
+  };
+  test::OnDevice<float> parameters(*queue, weights), x = floats(c.x), masks = floats(c.masks);
+  test::OnDevice<std::int32_t> labels(*queue, c.labels), correct(*queue, 1, 0);
+  test::OnDevice<float> h(*queue, c.h.size(), 0), dh(*queue, c.h.size(), 0),
+      probabilities(*queue, c.probabilities.size(), 0), gradient(*queue, weights.size(), 0);
+  test::OnDevice<double> loss(*queue, 1, 0);
+  const auto parameter_view = parameters.view(1, weights.size());
+  const auto x_view = x.view(1, c.frames, c.batch, c.stack.inputs);
+  const auto mask_view = masks.view(1, c.masks.size());
+  const auto h_view = h.view(1, c.batch, c.stack.outputs()), dh_view = dh.view(1, c.batch, c.stack.outputs());
+  const auto gradient_view = gradient.view(1, weights.size());
+  backend.stack_forward(c.stack, group, parameter_view, x_view, mask_view, Mode::training, *state, h_view, *queue);
+  backend.classify_loss(c.stack, group, kind, parameter_view, h_view, labels.view(1, c.batch),
+                        probabilities.view(1, c.batch, c.classes), loss.view(1), correct.view(1), dh_view,
+                        gradient_view, *queue);
+  backend.stack_backward(c.stack, group, parameter_view, x_view, mask_view, dh_view, *state, gradient_view, *queue);
+  return {h.host(), probabilities.host(), gradient.host(), loss.host()[0] / static_cast<double>(c.batch)};
 }
 
 template <class T>
@@ -223,23 +222,22 @@ void check_reference(const KerasCase& c, double tolerance) {
 void check_backends(const KerasCase& c, double tolerance, bool with_steps) {
   INFO(c.name);
   const std::vector<float> start(c.weights.begin(), c.weights.end());
-  test::for_each_backend("fp32", [&](Backend& backend) {
+  test::for_each_backend("fp32", c.stack, [&](Backend& backend) {
     for (const Loss kind : {Loss::logits, Loss::clipped})
       if (!c.gradient[static_cast<int>(kind)].empty())
         check_computed(c, compute(c, backend, start, kind), kind, tolerance);
     if (!with_steps) return;
     const auto queue = backend.device().make_queue();
     for (const Steps& steps : c.steps) {
-      std::vector<float> weights = start, moments(2 * weights.size());
-      std::int64_t done = 0;
+      test::OnDevice<float> weights(*queue, start), moments(*queue, 2 * start.size(), 0);
+      test::OnDevice<std::int64_t> done(*queue, 1, 0);
       for (std::size_t s = 0; s < steps.weights.size(); ++s) {
-        const std::vector<float> gradient = compute(c, backend, weights, Loss::clipped).gradient;
-        backend.update(steps.optimiser, {1, c.batch, c.frames, c.classes, {1}, {3}}, view_of(&done, 1),
-                       view_of(weights.data(), 1, weights.size()), view_of(gradient.data(), 1, weights.size()),
-                       view_of(moments.data(), 1, 2, weights.size()), *queue);
-        queue->synchronize();
+        test::OnDevice<float> gradient(*queue, compute(c, backend, weights.host(), Loss::clipped).gradient);
+        backend.update(steps.optimiser, {1, c.batch, c.frames, c.classes, {1}, {3}}, done.view(1),
+                       weights.view(1, start.size()), gradient.view(1, start.size()), moments.view(1, 2, start.size()),
+                       *queue);
         INFO("optimiser " << static_cast<int>(steps.optimiser.kind) << ", step " << s + 1);
-        if (!steps.weights[s].empty()) check_tensors<float>(c, weights, steps.weights[s], tolerance);
+        if (!steps.weights[s].empty()) check_tensors<float>(c, weights.host(), steps.weights[s], tolerance);
       }
     }
   });

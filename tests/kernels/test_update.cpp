@@ -16,17 +16,16 @@ constexpr std::size_t runs = 3, size = 37;
 /// Three steps with three gradients; run 1 has no rows, run 2 is some steps ahead.
 Weights three_steps(Backend& backend, const Optimiser& optimiser) {
   const auto queue = backend.device().make_queue();
-  Weights weights{test::normal_numbers(runs * size, 1), std::vector<float>(runs * 2 * size)};
+  test::OnDevice<float> parameters(*queue, test::normal_numbers(runs * size, 1)), moments(*queue, runs * 2 * size, 0);
   const Group group{runs, 4, 1, 2, {4, 0, 3}, {2, 2, 2}};
-  std::vector<std::int64_t> steps{0, 0, 5};
+  test::OnDevice<std::int64_t> steps(*queue, {0, 0, 5});
   for (std::uint64_t step = 1; step <= 3; ++step) {
-    const std::vector<float> gradients = test::normal_numbers(runs * size, 10 + step, 0.01);
-    backend.update(optimiser, group, view_of(steps.data(), runs), view_of(weights.parameters.data(), runs, size),
-                   view_of(gradients.data(), runs, size), view_of(weights.moments.data(), runs, 2, size), *queue);
+    test::OnDevice<float> gradients(*queue, test::normal_numbers(runs * size, 10 + step, 0.01));
+    backend.update(optimiser, group, steps.view(runs), parameters.view(runs, size), gradients.view(runs, size),
+                   moments.view(runs, 2, size), *queue);
   }
-  queue->synchronize();
-  CHECK(steps == std::vector<std::int64_t>{3, 0, 8});
-  return weights;
+  CHECK(steps.host() == std::vector<std::int64_t>{3, 0, 8});
+  return {parameters.host(), moments.host()};
 }
 
 }  // namespace
@@ -52,14 +51,13 @@ TEST_CASE("the first step of Adam is the learning rate against the gradient's si
   // m = 0.1 g, v = 0.001 g²; the correction √0.001 / 0.1 makes m / √v into the sign, ε apart
   test::for_each_backend([](Backend& backend) {
     const auto queue = backend.device().make_queue();
-    std::vector<float> parameters{1, 1, 1}, moments(6);
-    const std::vector<float> gradients{0.5f, -2, 0};
-    std::int64_t steps = 0;
-    backend.update({}, {1, 1, 1, 2, {1}, {2}}, view_of(&steps, 1), view_of(parameters.data(), 1, 3),
-                   view_of(gradients.data(), 1, 3), view_of(moments.data(), 1, 2, 3), *queue);
-    queue->synchronize();
-    CHECK(parameters[0] == Approx(0.999));
-    CHECK(parameters[1] == Approx(1.001));
-    CHECK(parameters[2] == 1);
+    test::OnDevice<float> parameters(*queue, {1, 1, 1}), moments(*queue, 6, 0), gradients(*queue, {0.5f, -2, 0});
+    test::OnDevice<std::int64_t> steps(*queue, 1, 0);
+    backend.update({}, {1, 1, 1, 2, {1}, {2}}, steps.view(1), parameters.view(1, 3), gradients.view(1, 3),
+                   moments.view(1, 2, 3), *queue);
+    const std::vector<float> updated = parameters.host();
+    CHECK(updated[0] == Approx(0.999));
+    CHECK(updated[1] == Approx(1.001));
+    CHECK(updated[2] == 1);
   });
 }

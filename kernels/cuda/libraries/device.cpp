@@ -81,6 +81,8 @@ using OwnedStream = Owned<cudaStream_t, cudaStreamDestroy>;
 using OwnedEvent = Owned<cudaEvent_t, cudaEventDestroy>;
 using OwnedGraph = Owned<cudaGraph_t, cudaGraphDestroy>;
 using OwnedPool = Owned<cudaMemPool_t, cudaMemPoolDestroy>;
+using OwnedCudnn = Owned<cudnnHandle_t, cudnnDestroy>;
+using OwnedCublas = Owned<cublasHandle_t, cublasDestroy>;
 
 OwnedStream make_stream() {
   OwnedStream stream;
@@ -124,7 +126,12 @@ class CudaQueue final : public Queue {
   ~CudaQueue() override;
 
   cudaStream_t stream() const { return stream_.get(); }
-  cudaEvent_t work_so_far() const { return work_so_far_.get(); }
+  /// Makes another stream wait for what this queue was given so far. Under CudaDevice::mutex().
+  void hold_back(cudaStream_t other) const noexcept {
+    // while work is recorded, a new event would become part of it: that from before the recording stands
+    if (!recording_) cudaEventRecord(work_so_far_.get(), stream());
+    cudaStreamWaitEvent(other, work_so_far_.get(), 0);
+  }
 
   void copy_in(void* device_memory, const void* host, std::size_t bytes) override;
   void copy_out(void* host, const void* device_memory, std::size_t bytes) override;
@@ -143,21 +150,24 @@ class CudaQueue final : public Queue {
   void begin_phase(const char* name) override;
   void end_phase() override;
 
-  void* workspace(std::size_t bytes) {
-    if (bytes > workspace_.size()) workspace_ = Buffer<std::byte>(device(), bytes);
-    return workspace_.data();
-  }
+  void* workspace(std::size_t bytes);
   cudnnHandle_t cudnn();
   cublasHandle_t cublas();
 
  private:
   void record(GraphRecording& recording, const std::function<void()>& work);
+  void begin_recording();
+  cudaError_t end_recording(OwnedGraph& graph);
+  void refuse_in_recording(const char* what) const {
+    if (recording_) fail("{} within Queue::repeat, which CUDA cannot record", what);
+  }
   OwnedEvent timestamp();
+  void add_phases_to_trace();
 
   CudaDevice& device_;
   OwnedStream stream_ = make_stream();
   OwnedEvent work_so_far_ = make_event(cudaEventDisableTiming);
-  bool recording_ = false;
+  bool recording_ = false;  ///< written under CudaDevice::mutex()
 
   // Into the GPU: what is to be copied goes through one of two pinned blocks, which is free again when its event is past.
   struct Block {
@@ -177,9 +187,11 @@ class CudaQueue final : public Queue {
   std::size_t results_used_ = 0;
 
   Buffer<std::byte> workspace_;
-  Owned<cudnnHandle_t, cudnnDestroy> cudnn_;
+  bool workspace_recorded_ = false;
+  std::vector<Buffer<std::byte>> recorded_workspaces_;  ///< outgrown, but graphs work in them
+  OwnedCudnn cudnn_;
   Buffer<std::byte> cublas_workspace_;
-  Owned<cublasHandle_t, cublasDestroy> cublas_;
+  OwnedCublas cublas_;
 
   struct TimedPhase {
     const char* name;
@@ -187,21 +199,21 @@ class CudaQueue final : public Queue {
   };
   Trace* trace_ = nullptr;
   std::size_t lane_ = 0;
-  OwnedEvent first_event_;  ///< at first_time_
-  Clock::time_point first_time_;
+  OwnedEvent anchor_;  ///< at anchor_time_
+  Clock::time_point anchor_time_;
   std::vector<TimedPhase> open_, closed_;
 };
 
 // -------------------------------------------------------------------------------------------------------------- device
 
 int first_device() {
-  constexpr int device = 0;  // CUDA_VISIBLE_DEVICES chooses
+  constexpr int device = 0;  // CUDA_VISIBLE_DEVICES chooses; also that of a thread which chooses none
   check(cudaSetDevice(device), "cudaSetDevice");
   return device;
 }
 
 /// One pool, which keeps what is released for what is asked for next. Memory is taken and released on a stream of the
-/// device's own, which waits for all queues before a release.
+/// device's own, which waits for all queues before a release: so what is taken may be used on any queue at once.
 class CudaDevice final : public Device {
  public:
   CudaDevice() {
@@ -224,21 +236,20 @@ class CudaDevice final : public Device {
            in_megabytes(bytes), in_megabytes(free_memory()));
     }
     check(status, "cudaMallocFromPoolAsync", in_megabytes(bytes));
-    check(cudaStreamSynchronize(stream_.get()), "cudaStreamSynchronize");  // of nothing but memory
+    // waits for the work that still had what was released before
+    check(cudaStreamSynchronize(stream_.get()), "cudaStreamSynchronize");
     return memory;
   }
 
   void release(void* memory) noexcept override {
     const std::lock_guard lock(mutex_);
-    for (const CudaQueue* queue : queues_) {
-      cudaEventRecord(queue->work_so_far(), queue->stream());
-      cudaStreamWaitEvent(stream_.get(), queue->work_so_far(), 0);
-    }
+    for (const CudaQueue* queue : queues_) queue->hold_back(stream_.get());
     cudaFreeAsync(memory, stream_.get());
   }
 
   std::unique_ptr<Queue> make_queue() override {
     use();
+    const std::lock_guard lock(recording_mutex_);
     return std::make_unique<CudaQueue>(*this);
   }
 
@@ -264,14 +275,17 @@ class CudaDevice final : public Device {
     const std::lock_guard lock(mutex_);
     queues_.erase(queue);
   }
-  /// Held while a queue is recorded: another's release would put its event into the recording.
+  /// Guards the set of queues, and which of them are recorded.
   std::mutex& mutex() { return mutex_; }
+  /// Held while a queue is recorded, and while queues and handles of libraries are made or destroyed: that may wait for
+  /// the whole GPU, which spoils a recording on any thread (cublasDestroy and cudnnDestroy do).
+  std::mutex& recording_mutex() { return recording_mutex_; }
 
  private:
   const int ordinal_ = first_device();
   OwnedPool pool_;
   OwnedStream stream_ = make_stream();
-  std::mutex mutex_;
+  std::mutex mutex_, recording_mutex_;
   std::set<const CudaQueue*> queues_;
 };
 
@@ -280,9 +294,13 @@ CudaQueue::CudaQueue(CudaDevice& device) : Queue(device), device_(device) { devi
 CudaQueue::~CudaQueue() {
   cudaStreamSynchronize(stream());
   device_.remove(this);
+  const std::lock_guard lock(device_.recording_mutex());
+  cublas_ = {};
+  cudnn_ = {};
 }
 
 void CudaQueue::copy_in(void* device_memory, const void* host, std::size_t bytes) {
+  refuse_in_recording("copy_in");
   const auto* from = static_cast<const std::byte*>(host);
   auto* to = static_cast<std::byte*>(device_memory);
   while (bytes > 0) {
@@ -298,6 +316,7 @@ void CudaQueue::copy_in(void* device_memory, const void* host, std::size_t bytes
 }
 
 void CudaQueue::copy_out(void* host, const void* device_memory, std::size_t bytes) {
+  refuse_in_recording("copy_out");
   if (bytes == 0) return;
   constexpr std::size_t alignment = 64;
   if (!results_ || results_used_ + bytes > results_->size()) {
@@ -312,22 +331,16 @@ void CudaQueue::copy_out(void* host, const void* device_memory, std::size_t byte
 }
 
 void CudaQueue::synchronize() {
-  check(cudaStreamSynchronize(stream()), "cudaStreamSynchronize");
-  for (const auto& [host, offset, bytes] : copies_out_) std::memcpy(host, results_->data() + offset, bytes);
-  copies_out_.clear();
+  refuse_in_recording("synchronize");
+  const std::vector<CopyOut> copies = std::exchange(copies_out_, {});  // if this fails, they are not done later either
   results_used_ = 0;
-  for (const TimedPhase& phase : closed_) {
-    float start = 0, milliseconds = 0;
-    check(cudaEventElapsedTime(&start, first_event_.get(), phase.begin.get()), "cudaEventElapsedTime");
-    check(cudaEventElapsedTime(&milliseconds, phase.begin.get(), phase.end.get()), "cudaEventElapsedTime");
-    const auto begin =
-        first_time_ + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(start / 1e3));
-    trace_->add(lane_, phase.name, begin, milliseconds / 1e3);
-  }
-  closed_.clear();
+  check(cudaStreamSynchronize(stream()), "cudaStreamSynchronize");
+  for (const auto& [host, offset, bytes] : copies) std::memcpy(host, results_->data() + offset, bytes);
+  add_phases_to_trace();
 }
 
 void CudaQueue::repeat(std::unique_ptr<Recording>& recording, const std::function<void()>& work) {
+  refuse_in_recording("repeat");
   if (!recording) {  // the first time, libraries make what they need
     recording = std::make_unique<GraphRecording>();
     return work();
@@ -339,21 +352,21 @@ void CudaQueue::repeat(std::unique_ptr<Recording>& recording, const std::functio
 }
 
 void CudaQueue::record(GraphRecording& recording, const std::function<void()>& work) {
-  const std::lock_guard lock(device_.mutex());
-  check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
-  recording_ = true;
+  const std::lock_guard lock(device_.recording_mutex());
   std::string refusal;
+  begin_recording();
   try {
     work();
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {  // an error of the work itself comes again when it is given as it comes
     refusal = error.what();
   }
-  recording_ = false;
   OwnedGraph graph;
-  const cudaError_t status = cudaStreamEndCapture(stream(), graph.out());
+  const cudaError_t status = end_recording(graph);
   if (refusal.empty() && status != cudaSuccess) refusal = cudaGetErrorString(status);
-  if (refusal.empty() && cudaGraphInstantiate(recording.graph.out(), graph.get(), 0) != cudaSuccess)
-    refusal = cudaGetErrorString(cudaGetLastError());
+  if (refusal.empty()) {
+    const cudaError_t instantiated = cudaGraphInstantiate(recording.graph.out(), graph.get(), 0);
+    if (instantiated != cudaSuccess) refusal = cudaGetErrorString(instantiated);
+  }
   cudaGetLastError();
   recording.refused = !refusal.empty();
   static std::once_flag said;
@@ -365,12 +378,36 @@ void CudaQueue::record(GraphRecording& recording, const std::function<void()>& w
     });
 }
 
+void CudaQueue::begin_recording() {
+  const std::lock_guard lock(device_.mutex());
+  check(cudaEventRecord(work_so_far_.get(), stream()), "cudaEventRecord");
+  check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+  recording_ = true;
+}
+
+cudaError_t CudaQueue::end_recording(OwnedGraph& graph) {
+  const std::lock_guard lock(device_.mutex());
+  recording_ = false;
+  return cudaStreamEndCapture(stream(), graph.out());
+}
+
+void* CudaQueue::workspace(std::size_t bytes) {
+  if (bytes > workspace_.size()) {
+    refuse_in_recording("a larger workspace");
+    Buffer<std::byte> larger(device(), bytes);
+    std::swap(workspace_, larger);
+    if (std::exchange(workspace_recorded_, false)) recorded_workspaces_.push_back(std::move(larger));
+  }
+  workspace_recorded_ |= recording_;
+  return workspace_.data();
+}
+
 void CudaQueue::trace_to(Trace& trace, const std::string& lane) {
   trace_ = &trace;
   lane_ = trace.add_lane(lane);
-  first_event_ = timestamp();
-  check(cudaEventSynchronize(first_event_.get()), "cudaEventSynchronize");
-  first_time_ = Clock::now();
+  anchor_ = timestamp();
+  check(cudaEventSynchronize(anchor_.get()), "cudaEventSynchronize");
+  anchor_time_ = Clock::now();
 }
 
 OwnedEvent CudaQueue::timestamp() {
@@ -380,34 +417,62 @@ OwnedEvent CudaQueue::timestamp() {
 }
 
 void CudaQueue::begin_phase(const char* name) {
+  if (trace_ && !recording_) open_.push_back({name, timestamp(), make_event(cudaEventDefault)});
   nvtxRangePushA(name);
-  if (trace_ && !recording_) open_.push_back({name, timestamp(), {}});
 }
 
 void CudaQueue::end_phase() {
   nvtxRangePop();
   if (!trace_ || recording_) return;
-  open_.back().end = timestamp();
+  cudaEventRecord(open_.back().end.get(), stream());  // a destructor's call: an error appears in synchronize
   closed_.push_back(std::move(open_.back()));
   open_.pop_back();
 }
 
+void CudaQueue::add_phases_to_trace() {
+  if (closed_.empty()) return;
+  const auto seconds_between = [](const OwnedEvent& begin, const OwnedEvent& end) {
+    float milliseconds = 0;
+    check(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()), "cudaEventElapsedTime");
+    return milliseconds / 1e3;
+  };
+  const auto time_of = [&](const OwnedEvent& event) {
+    const std::chrono::duration<double> since_anchor(seconds_between(anchor_, event));
+    return anchor_time_ + std::chrono::duration_cast<Clock::duration>(since_anchor);
+  };
+  for (const TimedPhase& phase : closed_)
+    trace_->add(lane_, phase.name, time_of(phase.begin), seconds_between(phase.begin, phase.end));
+  if (open_.empty()) {  // from here on: after an hour, a float of milliseconds is coarser than most kernels are long
+    anchor_time_ = time_of(closed_.back().end);
+    anchor_ = std::move(closed_.back().end);
+  }
+  closed_.clear();
+}
+
 cudnnHandle_t CudaQueue::cudnn() {
   if (!cudnn_.get()) {
-    check(cudnnCreate(cudnn_.out()), "cudnnCreate");
-    check(cudnnSetStream(cudnn_.get(), stream()), "cudnnSetStream");
+    refuse_in_recording("a first use of cuDNN");
+    const std::lock_guard lock(device_.recording_mutex());
+    OwnedCudnn handle;
+    check(cudnnCreate(handle.out()), "cudnnCreate");
+    check(cudnnSetStream(handle.get(), stream()), "cudnnSetStream");
+    cudnn_ = std::move(handle);
   }
   return cudnn_.get();
 }
 
 cublasHandle_t CudaQueue::cublas() {
   if (!cublas_.get()) {
-    check(cublasCreate(cublas_.out()), "cublasCreate");
-    check(cublasSetStream(cublas_.get(), stream()), "cublasSetStream");
-    check(cublasSetMathMode(cublas_.get(), CUBLAS_PEDANTIC_MATH), "cublasSetMathMode");
-    cublas_workspace_ =
-        Buffer<std::byte>(device_, 32 << 20);  // with its own, cuBLAS is repeatable and allocates nothing
-    check(cublasSetWorkspace(cublas_.get(), cublas_workspace_.data(), cublas_workspace_.size()), "cublasSetWorkspace");
+    refuse_in_recording("a first use of cuBLAS");
+    // with a workspace of its own, cuBLAS is repeatable and takes no memory
+    if (cublas_workspace_.size() == 0) cublas_workspace_ = Buffer<std::byte>(device_, 32 << 20);
+    const std::lock_guard lock(device_.recording_mutex());
+    OwnedCublas handle;
+    check(cublasCreate(handle.out()), "cublasCreate");
+    check(cublasSetStream(handle.get(), stream()), "cublasSetStream");
+    check(cublasSetMathMode(handle.get(), CUBLAS_PEDANTIC_MATH), "cublasSetMathMode");
+    check(cublasSetWorkspace(handle.get(), cublas_workspace_.data(), cublas_workspace_.size()), "cublasSetWorkspace");
+    cublas_ = std::move(handle);
   }
   return cublas_.get();
 }
@@ -430,11 +495,12 @@ std::string no_device_reason() {
     if (major >= 8) return "";
     return fmt::format("the GPU has compute capability {}.{}, but this build's kernels need 8.0 or more", major, minor);
   }
+  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
   const std::string said = status == cudaSuccess ? "0 devices" : fmt::format("'{}'", cudaGetErrorString(status));
   return fmt::format("no NVIDIA GPU was found: the CUDA {} runtime answered {}, {}{}", version_of(CUDART_VERSION), said,
                      driver_status != cudaSuccess || driver == 0 ? "no driver is installed"
                                                                  : "the driver supports CUDA " + version_of(driver),
-                     std::getenv("CUDA_VISIBLE_DEVICES") ? "; CUDA_VISIBLE_DEVICES is set" : "");
+                     visible ? fmt::format("; CUDA_VISIBLE_DEVICES is '{}'", visible) : "");
 }
 
 std::unique_ptr<Device> make_device() {

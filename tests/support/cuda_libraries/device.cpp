@@ -119,13 +119,8 @@ class EmulatedQueue final : public Queue {
       return work();
     }
     auto& own = static_cast<EmulatedRecording&>(*recording);
-    if (!std::exchange(own.recorded, true)) {
-      recording_ = true;
-      emulator_.keep_in(&own.work);
-      work();
-      emulator_.keep_in(&pending_);
-      recording_ = false;
-    }
+    if (!own.recorded) own.work = record(work);
+    own.recorded = true;
     for (const auto& one : own.work) emulator_.submit(one);
   }
 
@@ -145,12 +140,27 @@ class EmulatedQueue final : public Queue {
   void* workspace(std::size_t bytes) {
     if (bytes > workspace_.size()) {
       refuse_in_recording("a larger workspace");
-      workspace_ = Buffer<std::byte>(device(), bytes);
+      Buffer<std::byte> larger(device(), bytes);
+      std::swap(workspace_, larger);
+      if (std::exchange(workspace_recorded_, false)) recorded_workspaces_.push_back(std::move(larger));
     }
+    workspace_recorded_ |= recording_;
     return workspace_.data();
   }
 
  private:
+  /// What `work` gives, which is not done now.
+  Work record(const std::function<void()>& work) {
+    struct Ended {  // also by an error
+      EmulatedQueue& queue;
+      ~Ended() { queue.emulator_.keep_in(&queue.pending_), queue.recording_ = false; }
+    } const ended{*this};
+    Work recorded;
+    recording_ = true;
+    emulator_.keep_in(&recorded);
+    work();
+    return recorded;
+  }
   void refuse_in_recording(const char* what) const {
     if (recording_) fail("{} within Queue::repeat, which a GPU cannot record", what);
   }
@@ -160,6 +170,8 @@ class EmulatedQueue final : public Queue {
   Work pending_;  ///< given, not done
   bool recording_ = false;
   Buffer<std::byte> workspace_;
+  bool workspace_recorded_ = false;
+  std::vector<Buffer<std::byte>> recorded_workspaces_;
   Trace* trace_ = nullptr;
   std::size_t lane_ = 0;
   std::vector<std::pair<const char*, Clock::time_point>> phases_;

@@ -1,0 +1,65 @@
+// The ways to compute an LSTM stack on the GPU, and the choice among them.
+//
+// Each is an LstmState, made by a name that `lstm:` in an experiment file and BackendInfo::algorithm know it by. An
+// algorithm is added here: a name in lstm_algorithms() and a line in make_lstm_state().
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/ops.hpp"
+
+namespace genretree::cuda {
+
+/// A stack's memory, which knows how to compute with it. All launchers: see Backend::stack_forward, stack_backward.
+class LstmState : public StackState {
+ public:
+  explicit LstmState(Mode mode) : mode_(mode) {}
+  Mode mode() const { return mode_; }
+
+  /// Views of whole groups; runs without rows are left alone.
+  virtual void forward(const Group& group, View<const float, 2> parameters, View<const float, 4> x, Mode mode,
+                       View<float, 3> h, Queue& queue) = 0;
+  virtual void backward(const Group& group, View<const float, 4> x, View<const float, 3> dh, View<float, 2> gradients,
+                        Queue& queue) = 0;
+
+ private:
+  Mode mode_;
+};
+
+/// "cudnn:standard", …; the first computes any stack that is not refused, and is what the others are compared with.
+std::vector<std::string> lstm_algorithms();
+
+/// What `lstm:` may be: lstm_algorithms(), and auto and cudnn, which stand for a choice.
+std::vector<std::string> lstm_choices();
+
+/// Why no algorithm here computes such a stack, and what does; or "".
+std::string lstm_refusal(const StackConfig& config);
+
+/// The state for groups of this shape. InputError for a stack that is refused, or if the libraries have not got the
+/// algorithm for it. `queue` lends its handles; what it is given is done when it is next synchronized.
+std::unique_ptr<LstmState> make_lstm_state(const std::string& algorithm, const StackConfig& config,
+                                           const Group& largest, Mode mode, bool tf32, Queue& queue);
+
+// ------------------------------------------------------------------------------------------------------- the choice
+
+/// One way to train, for a trial.
+struct LstmCandidate {
+  std::string name;
+  std::function<std::unique_ptr<LstmState>()> make;  ///< may throw InputError: then it is not to be had
+};
+
+/// How far a candidate's gradients may be from the first one's: max |a - b| / max |b| of each of the stack's tensors.
+/// Sums of 10^4 to 10^5 products (rows × frames) differ by some 1e-5 in fp32 when their order does, and by about 1e-3
+/// when each product is cut to TF32's 10 bits; a wrong gate or a lost bias makes a difference of order 1.
+inline constexpr double fp32_tolerance = 2e-4, tf32_tolerance = 2e-2;
+
+/// The name of the candidate whose training step, recorded and put on the GPU at once as in training, takes least time
+/// on groups of this shape, of those that are to be had and agree with the first. One that disagrees is named in a
+/// warning.
+std::string fastest(const std::vector<LstmCandidate>& candidates, const StackConfig& config, const Group& group,
+                    double tolerance, Device& device);
+
+}  // namespace genretree::cuda

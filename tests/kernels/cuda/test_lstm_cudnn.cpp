@@ -1,0 +1,211 @@
+// The LSTM stack by cuDNN, with the host's twin in cuDNN's place: our kernels and the order of calls against the
+// definition, groups and partial batches, what is refused, and the choice of an algorithm.
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "kernels/backends.hpp"
+#include "kernels/cuda/lstm_stack.hpp"
+#include "kernels/reference/backend.hpp"
+#include "tests/kernels/problem.hpp"
+#include "tests/support/cuda_libraries/device.hpp"
+#include "tests/support/support.hpp"
+
+using namespace genretree;
+using test::Problem;
+
+namespace {
+
+std::unique_ptr<Backend> make_cuda(const std::string& lstm = "auto", const std::string& precision = "fp32") {
+  return make_backend({.device = "cuda", .lstm = lstm, .precision = precision});
+}
+
+/// The stack's part of the gradients is near the other's; the dense layer's is left alone.
+void check_gradients(const Problem& p, std::span<const float> a, std::span<const float> b, double tolerance) {
+  const ParameterLayout layout(p.stack, p.group.classes);
+  for (const ParameterLayout::Layer& layer : layout.layers)
+    for (const ParameterLayout::Tensor& tensor : {layer.kernel, layer.recurrent, layer.bias})
+      CHECK(test::relative_difference(a.subspan(tensor.offset, tensor.size()),
+                                      b.subspan(tensor.offset, tensor.size())) <= tolerance);
+  CHECK(std::all_of(a.begin() + static_cast<std::ptrdiff_t>(layout.dense_kernel.offset), a.end(),
+                    [](float value) { return value == test::untouched; }));
+}
+
+void check_against_definition(const Problem& p, const std::string& lstm) {
+  const auto definition = reference::make_backend();
+  const auto backend = make_cuda(lstm);
+  const test::StackResult expected = test::run_stack(*definition, p), result = test::run_stack(*backend, p);
+  CHECK(test::relative_difference<float, float>(result.h, expected.h) <= 2e-6);
+  check_gradients(p, result.gradients, expected.gradients, 5e-6);
+}
+
+}  // namespace
+
+TEST_CASE("each algorithm of cuDNN's computes the definition's stack, also wider than a block of threads") {
+  for (const char* lstm : {"cudnn:standard", "cudnn:persist_static_small_h"}) {
+    check_against_definition(Problem({.inputs = 13, .units = {128, 32}}, 1, 7, 3, 6), lstm);
+    check_against_definition(Problem({.inputs = 300, .units = {1, 5}}, 1, 3, 2, 2), lstm);
+  }
+}
+
+TEST_CASE("what stands in rows that do not count reaches no gradient by cuDNN") {
+  Problem p({.inputs = 4, .units = {10, 6}}, 1, 12, 7, 2);
+  p.group.rows = {5};
+  const auto backend = make_cuda();
+  const std::vector<float> expected = test::run_stack(*backend, p).gradients;
+  std::fill(p.dh.begin() + 5 * 6, p.dh.end(), std::numeric_limits<float>::quiet_NaN());
+  for (const float other : {0.0f, 1e6f}) {  // gather leaves 0 there
+    for (std::size_t e = 0; e < p.x.size(); ++e)
+      if (e / 4 % 12 >= 5) p.x[e] = other;
+    CHECK(test::run_stack(*backend, p).gradients == expected);
+  }
+}
+
+TEST_CASE("a training step by cuDNN can be recorded, and what is recorded reads the next batch") {
+  const Problem p({.inputs = 5, .units = {9, 4}}, 2, 6, 4, 3);
+  Problem next = p;
+  next.x = test::normal_numbers(p.x.size(), 9);
+  const auto backend = make_cuda();
+  const auto queue = backend->device().make_queue();
+  const auto state = backend->make_stack_state(p.stack, p.group, Mode::training);
+  test::OnDevice<float> parameters(*queue, p.parameters), dh(*queue, p.dh);
+  test::OnDevice<float> h(*queue, p.dh.size(), 0), gradients(*queue, p.parameters.size(), test::untouched);
+  Buffer<float> x(backend->device(), p.x.size());
+  std::unique_ptr<Recording> recording;
+  const auto check_step = [&](const Problem& batch) {
+    x.copy_in(batch.x, *queue);
+    const auto parameter_view = parameters.view(2, p.parameter_count());
+    const View<const float, 4> x_view = std::as_const(x).view(2, 4, 6, 5);
+    queue->repeat(recording, [&] {
+      backend->stack_forward(p.stack, p.group, parameter_view, x_view, {}, Mode::training, *state, h.view(2, 6, 4),
+                             *queue);
+      backend->stack_backward(p.stack, p.group, parameter_view, x_view, {}, dh.view(2, 6, 4), *state,
+                              gradients.view(2, p.parameter_count()), *queue);
+    });
+    const test::StackResult expected = test::run_stack(*backend, batch);
+    CHECK(h.host() == expected.h);
+    CHECK(gradients.host() == expected.gradients);
+  };
+  check_step(p), check_step(p), check_step(p), check_step(next), check_step(p);
+}
+
+TEST_CASE("cuDNN's state for training also infers, and keeps memory for each run") {
+  const Problem one({.inputs = 4, .units = {16, 8}}, 1, 6, 50, 2), three({.inputs = 4, .units = {16, 8}}, 3, 6, 50, 2);
+  const auto backend = make_cuda();
+  const auto training = backend->make_stack_state(three.stack, three.group, Mode::training);
+  CHECK(test::run_forward(*backend, three, *training, Mode::inference) == test::run_inference(*backend, three));
+  CHECK(training->bytes() > 2 * backend->make_stack_state(one.stack, one.group, Mode::training)->bytes());
+  // inference keeps nothing of a run when it goes on to the next
+  CHECK(backend->make_stack_state(three.stack, three.group, Mode::inference)->bytes() ==
+        backend->make_stack_state(one.stack, one.group, Mode::inference)->bytes());
+}
+
+TEST_CASE("cuDNN's state is for the batch and the frames that it was made for") {
+  const Problem p({.inputs = 3, .units = {4}}, 1, 6, 5, 2), shorter({.inputs = 3, .units = {4}}, 1, 6, 4, 2);
+  const auto backend = make_cuda();
+  const auto state = backend->make_stack_state(p.stack, p.group, Mode::inference);
+  CHECK_THROWS_WITH(test::run_forward(*backend, shorter, *state, Mode::inference),
+                    Catch::Contains("1 runs of 6 rows and 5 frames was given 1 of 6 and 4"));
+}
+
+TEST_CASE("what cuDNN cannot compute is refused with what can") {
+  const auto backend = make_cuda();
+  const Problem p({.inputs = 3, .units = {4}}, 1, 2, 2, 2);
+  CHECK(backend->refusal(p.stack).empty());
+  const auto refused = [&](const StackConfig& stack, const char* what) {
+    INFO(what);
+    const std::string reason = backend->refusal(stack);
+    CHECK_THAT(reason, Catch::Contains(what) && Catch::Contains("device: cpu") && Catch::Contains("interleaved"));
+    CHECK(test::error_of([&] { backend->make_stack_state(stack, p.group, Mode::training); }) == reason);
+    CHECK(test::error_of([&] { backend->choose_algorithm(stack, p.group); }) == reason);
+  };
+  refused({.inputs = 3, .units = {4}, .gate = Gate::hard_sigmoid}, "hard sigmoid");
+  refused({.inputs = 3, .units = {4}, .gate = Gate::hard_sigmoid_keras3}, "hard sigmoid");
+  refused({.inputs = 3, .units = {4}, .dropout = 0.1}, "dropout");
+  refused({.inputs = 3, .units = {4}, .recurrent_dropout = 0.1}, "recurrent dropout");
+}
+
+TEST_CASE("lstm: names an algorithm of the cuda backend, and what it does not know is an error with the names") {
+  CHECK(make_cuda("cudnn")->info().algorithm == "cudnn:standard");
+  CHECK(make_cuda("cudnn:persist_static")->info().algorithm == "cudnn:persist_static");
+  CHECK_THAT(test::error_of([] { make_cuda("cudnn:persist_statik"); }),
+             Catch::Contains("'cudnn:persist_statik'") && Catch::Contains("did you mean 'cudnn:persist_static'") &&
+                 Catch::Contains("auto, cudnn, cudnn:standard, cudnn:persist_static_small_h"));
+  CHECK_THAT(test::error_of([] { make_cuda("interleaved"); }), Catch::Contains("'interleaved' cannot run on the cuda"));
+}
+
+TEST_CASE("an algorithm that is named but that cuDNN has not got is an error that says what to use") {
+  const Problem p({.inputs = 3, .units = {4, 129}}, 1, 2, 2, 2);
+  const auto error = [&](const std::string& lstm) {
+    const auto backend = make_cuda(lstm);
+    backend->choose_algorithm(p.stack, p.group);  // there is no choice
+    CHECK(backend->info().algorithm == lstm);
+    return test::error_of([&] { backend->make_stack_state(p.stack, p.group, Mode::training); });
+  };
+  CHECK_THAT(error("cudnn:persist_static_small_h"), Catch::Contains("4 inputs and 129 units over 2 rows of 2 frames") &&
+                                                        Catch::Contains("NOT_SUPPORTED") &&
+                                                        Catch::Contains("lstm: cudnn:standard"));
+  CHECK_THAT(error("cudnn:persist_dynamic"), Catch::Contains("persist_dynamic"));
+  CHECK(error("cudnn:standard") == "no error");
+}
+
+TEST_CASE("the algorithm is chosen among those that cuDNN has got") {
+  const auto backend = make_cuda();
+  const Problem small({.inputs = 3, .units = {8, 4}}, 1, 5, 6, 2), wide({.inputs = 3, .units = {129}}, 1, 2, 2, 2);
+  CHECK(backend->info().algorithm == "cudnn:standard");
+  backend->choose_algorithm(small.stack, small.group);
+  const std::string chosen = backend->info().algorithm;
+  CHECK((chosen == "cudnn:standard" || chosen == "cudnn:persist_static_small_h"));  // the twin's take the same time
+  check_against_definition(small, chosen);
+  backend->choose_algorithm(wide.stack, wide.group);
+  CHECK(backend->info().algorithm == "cudnn:standard");
+}
+
+namespace {
+
+/// A state that does all by another, whose gradients are then made wrong, or that takes longer.
+class Variant final : public cuda::LstmState {
+ public:
+  Variant(std::unique_ptr<cuda::LstmState> state, std::size_t work, bool wrong)
+      : LstmState(Mode::training), state_(std::move(state)), work_(work), wrong_(wrong) {}
+  std::size_t bytes() const override { return state_->bytes(); }
+  void forward(const Group& group, View<const float, 2> parameters, View<const float, 4> x, Mode mode, View<float, 3> h,
+               Queue& queue) override {
+    for (std::size_t i = 0; i < work_; ++i) state_->forward(group, parameters, x, mode, h, queue);
+  }
+  void backward(const Group& group, View<const float, 4> x, View<const float, 3> dh, View<float, 2> gradients,
+                Queue& queue) override {
+    state_->backward(group, x, dh, gradients, queue);
+    if (wrong_) queue.zero(gradients.data, sizeof(float));
+  }
+
+ private:
+  std::unique_ptr<cuda::LstmState> state_;
+  std::size_t work_;
+  bool wrong_;
+};
+
+}  // namespace
+
+TEST_CASE("the fastest candidate is chosen, of those that are to be had and whose gradients agree with the first's") {
+  const Problem p({.inputs = 6, .units = {8}}, 1, 4, 6, 2);
+  const auto device = cuda::make_device();
+  const auto queue = device->make_queue();
+  const auto candidate = [&](const std::string& name, std::size_t work, bool wrong = false) {
+    return cuda::LstmCandidate{name, [&, work, wrong] {
+                                 auto state = cuda::make_lstm_state("cudnn:standard", p.stack, p.group, Mode::training,
+                                                                    false, *queue);
+                                 queue->synchronize();
+                                 return std::make_unique<Variant>(std::move(state), work, wrong);
+                               }};
+  };
+  const cuda::LstmCandidate refused{"refused", []() -> std::unique_ptr<cuda::LstmState> { reject("there is none"); }};
+  const cuda::LstmCandidate broken{"broken", []() -> std::unique_ptr<cuda::LstmState> { fail("it broke"); }};
+  const auto fastest = [&](std::vector<cuda::LstmCandidate> candidates) {
+    return cuda::fastest(candidates, p.stack, p.group, cuda::fp32_tolerance, *device);
+  };
+  constexpr std::size_t slow = 100;  // times the work, far beyond what other programs disturb
+  CHECK(fastest({candidate("slow", slow), candidate("quick", 1), refused}) == "quick");
+  CHECK(fastest({candidate("quick", 1), refused, broken, candidate("slow", slow)}) == "quick");
+  CHECK(fastest({candidate("slow", slow), candidate("wrong", 1, true)}) == "slow");
+}
