@@ -27,14 +27,14 @@ class HostQueue final : public Queue {
   void repeat(std::unique_ptr<Recording>&, const std::function<void()>& work) override { work(); }
 
   void trace_to(Trace& trace, const std::string& lane) override { trace_ = &trace, lane_ = trace.add_lane(lane); }
-  void begin_phase(const char* name) override {
-    if (trace_) phases_.push_back({name, Clock::now()});
+  void begin_phase(std::string_view name) override {
+    if (trace_) phases_.push_back({std::string(name), Clock::now()});
   }
   void end_phase() override {
     if (!trace_) return;
-    const auto [name, begin] = phases_.back();
+    auto& [name, begin] = phases_.back();
+    trace_->add(lane_, std::move(name), begin, seconds_since(begin));
     phases_.pop_back();
-    trace_->add(lane_, name, begin, seconds_since(begin));
   }
 
  private:
@@ -44,7 +44,7 @@ class HostQueue final : public Queue {
 
   Trace* trace_ = nullptr;
   std::size_t lane_ = 0;
-  std::vector<std::pair<const char*, Clock::time_point>> phases_;  ///< that have begun, the outer ones first
+  std::vector<std::pair<std::string, Clock::time_point>> phases_;  ///< that have begun, the outer ones first
 };
 
 class HostDevice final : public Device {

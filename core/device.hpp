@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "core/tensor.hpp"
@@ -51,8 +52,8 @@ class Queue {
 
   /// From now on, phases are added to `trace`, which must outlive the queue, as those of the lane `lane`.
   virtual void trace_to(Trace& trace, const std::string& lane) = 0;
-  /// What is given between the two is one phase, e.g. "training step". Phases may hold phases. `name` is a literal.
-  virtual void begin_phase(const char* name) = 0;
+  /// What is given between the two is one phase, e.g. "training step". Phases may hold phases.
+  virtual void begin_phase(std::string_view name) = 0;
   virtual void end_phase() = 0;
 
  private:
@@ -62,7 +63,7 @@ class Queue {
 /// A phase of a queue, from here to the end of the scope.
 class Phase {
  public:
-  Phase(Queue& queue, const char* name) : queue_(queue) { queue_.begin_phase(name); }
+  Phase(Queue& queue, std::string_view name) : queue_(queue) { queue_.begin_phase(name); }
   ~Phase() { queue_.end_phase(); }
   Phase(const Phase&) = delete;
   Phase& operator=(const Phase&) = delete;
@@ -86,6 +87,7 @@ class Device {
 
 /// The host's memory; its queues run inline.
 Device& host_device();
+inline bool is_host(const Device& device) { return &device == &host_device(); }
 
 /// Owns an array on a device. Its content is undefined until written.
 template <class T>

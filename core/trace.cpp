@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "core/trace.hpp"
 
@@ -12,9 +13,9 @@ std::size_t Trace::add_lane(const std::string& name) {
   return lanes_.size() - 1;
 }
 
-void Trace::add(std::size_t lane, const char* phase, Clock::time_point start, double seconds) {
+void Trace::add(std::size_t lane, std::string phase, Clock::time_point start, double seconds) {
   const std::lock_guard lock(mutex_);
-  events_.push_back({lane, phase, std::chrono::duration<double>(start - begin_).count(), seconds});
+  events_.push_back({lane, std::move(phase), std::chrono::duration<double>(start - begin_).count(), seconds});
 }
 
 std::vector<std::string> Trace::lanes() const {

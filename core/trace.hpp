@@ -16,13 +16,13 @@ class Trace {
  public:
   struct Event {
     std::size_t lane;
-    const char* phase;
+    std::string phase;
     double start, seconds;  ///< start: since the trace was made
   };
 
   /// A row of the timeline; the same name twice is the same row.
   std::size_t add_lane(const std::string& name);
-  void add(std::size_t lane, const char* phase, Clock::time_point start, double seconds);
+  void add(std::size_t lane, std::string phase, Clock::time_point start, double seconds);
 
   std::vector<std::string> lanes() const;
   std::vector<Event> events() const;  ///< in the order in which they were added

@@ -86,6 +86,7 @@ FeatureStore cached_features(const Spec& spec, const std::vector<Clip>& clips, c
   ExtractOptions extract;
   extract.jobs = options.jobs;
   extract.progress = options.progress;
+  extract.trace = options.trace;
   extract_features(clips, spec.features, source, backend, path, extract);
   return read_store(path);
 }

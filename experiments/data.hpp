@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/progress.hpp"
+#include "core/trace.hpp"
 #include "experiments/report.hpp"
 #include "experiments/spec.hpp"
 #include "features/clips.hpp"
@@ -26,6 +27,7 @@ struct DataOptions {
   std::size_t jobs = 1;         ///< workers of an extraction
   bool strict = false;          ///< a bad or missing clip is an error
   Progress* progress = nullptr;
+  Trace* trace = nullptr;
 };
 
 /// $GENRETREE_CACHE, else $XDG_CACHE_HOME/genretree, else ~/.cache/genretree.

@@ -3,48 +3,89 @@
 
 #include "core/error.hpp"
 #include "core/text.hpp"
-#include "core/worker_pool.hpp"
 #include "experiments/comparison.hpp"
 #include "experiments/do_experiment.hpp"
 #include "experiments/run_folder.hpp"
 #include "experiments/run_header.hpp"
 #include "experiments/runner.hpp"
 #include "experiments/tree_learning.hpp"
+#include "features/extract.hpp"
+#include "models/checkpoint.hpp"
 
 namespace genretree {
 namespace fs = std::filesystem;
 namespace {
 
+// ------------------------------------------------------------------------------------------------------------- backend
+
+/// What computed the folder's results, whichever shard made them, or else its checkpoints; nothing in a new folder.
+std::optional<BackendInfo> computed_by(const fs::path& folder) {
+  for (const std::size_t shard : ledger_shards(folder))
+    if (const std::vector<Result> results = read_ledger(ledger_path(folder, shard), false); !results.empty())
+      return results.front().backend;
+  if (!fs::is_directory(folder / "checkpoints")) return std::nullopt;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder / "checkpoints")) {
+    if (entry.path().extension() != ".h5") continue;
+    try {
+      return read_checkpoint_backend(entry.path());
+    } catch (const InputError&) {  // it is told of, and its run trained anew, when the run is reached
+    }
+  }
+  return std::nullopt;
+}
+
+/// A backend that can compute the experiment.
+BackendChoice backend_of(const Spec& spec, const BackendConfig& config) {
+  return choose_backend(config, {&spec.stack, spec.cnn ? 0u : 1u});
+}
+
+/// The backend of an experiment in `folder`. Where it has several algorithms and the experiment names none, it keeps to
+/// the one of the results that are there, so that a resumed run ends as it was begun.
+BackendChoice backend_in(const fs::path& folder, const Spec& spec) {
+  BackendChoice choice = backend_of(spec, spec.backend);
+  const std::string device = choice.backend->info().backend;
+  const bool several = !spec.cnn && device == "cuda" && spec.backend.lstm.find(':') == std::string::npos;
+  const std::optional<BackendInfo> before = several ? computed_by(folder) : std::nullopt;
+  if (!before || before->backend != device) return choice;
+  BackendConfig begun = spec.backend;
+  begun.device = device, begun.lstm = before->algorithm;
+  return backend_of(spec, begun);
+}
+
 // ------------------------------------------------------------------------------------------------------ one experiment
 
 /// The runs of one experiment in its folder, then its report.
 Outcome do_runs(const Spec& spec, const fs::path& out, const ExperimentOptions& options) {
-  const std::unique_ptr<Backend> backend = make_backend(spec.backend);
+  const BackendChoice choice = backend_in(out, spec);
+  Backend& backend = *choice.backend;
   Progress progress;
   DataOptions data_options;
   data_options.cache = options.cache.empty() ? default_cache() : options.cache;
-  data_options.jobs = options.jobs.value_or(available_cores());
+  data_options.jobs = options.jobs.value_or(extraction_workers(backend.device()));
   data_options.strict = options.strict;
   data_options.progress = &progress;
+  data_options.trace = options.trace;
 
-  const Data data = load_data(spec, *backend, data_options);
+  const Data data = load_data(spec, backend, data_options);
+  if (!spec.cnn) backend.choose_algorithm(spec.stack, largest_group(spec, data));
   std::vector<PlannedRun> runs = planned_runs(spec, data, options.shard);
   if (options.resume) runs = runs_left(runs, read_results({out}, options.allow_mixed));
-  const Workers workers = workers_for(spec, data, *backend, runs.size(), options.jobs);
+  const Workers workers = workers_for(spec, data, backend, runs.size(), options.jobs);
   if (options.dry_run) {
-    print_header(spec, data, info_of(spec, *backend), runs.size(), options.shard, workers);
-    print_dry_run(spec, data, *backend, runs, workers.jobs);
+    print_header(spec, data, choice, runs.size(), options.shard, workers);
+    print_dry_run(spec, data, backend, runs, workers.jobs);
     return {};
   }
   RunFolder folder(out, spec, options.shard, options.resume);
-  print_header(spec, data, info_of(spec, *backend), runs.size(), options.shard, workers);
+  print_header(spec, data, choice, runs.size(), options.shard, workers);
 
   RunnerOptions runner_options;
   runner_options.jobs = workers.jobs;
   runner_options.allow_mixed = options.allow_mixed;
   runner_options.strict = options.strict;
   runner_options.progress = &progress;
-  const RunSummary summary = run_grid(spec, data, *backend, folder, runner_options);
+  runner_options.trace = options.trace;
+  const RunSummary summary = run_grid(spec, data, backend, folder, runner_options);
   progress.message(
       fmt::format("{} done in {}{}{}", count_of(summary.finished, "run"), duration(summary.seconds),
                   summary.before ? fmt::format(", {} were there already", summary.before) : "",
@@ -93,8 +134,9 @@ Outcome do_experiment(const Spec& spec, const fs::path& out, const fs::path& twi
   return spec.learned_tree_epochs ? learn_and_do_runs(spec, out, twin, options) : do_runs(spec, out, options);
 }
 
-/// Refuses what do_experiment would, as far as it can be known before any training.
-void check_folder(const Spec& spec, const fs::path& out, const fs::path& twin, const ExperimentOptions& options) {
+/// Refuses what do_experiment would, as far as it can be known before any feature is extracted.
+void check_experiment(const Spec& spec, const fs::path& out, const fs::path& twin, const ExperimentOptions& options) {
+  backend_of(spec, spec.backend);
   if (options.dry_run && !options.resume) return;
   if (holds_variants(out)) reject("{} holds an experiment with variants. Choose another --out", out.string());
   if (spec.learned_tree_epochs == 0) return check_run_folder(out, spec, options.shard, options.resume);
@@ -135,7 +177,7 @@ Outcome do_variants(const ExperimentFile& file, const fs::path& out, const Exper
   check_variants(file, out);
   VariantNames names{file.name, {}};
   for (const Variant& variant : file.variants) {
-    check_folder(variant.spec, out / variant.name, twin_of(variant, file, out), options);
+    check_experiment(variant.spec, out / variant.name, twin_of(variant, file, out), options);
     names.variants.emplace_back(variant.name, variant.difference);
   }
   if (!options.dry_run) write_variant_names(out, names);
@@ -158,7 +200,7 @@ Outcome do_variants(const ExperimentFile& file, const fs::path& out, const Exper
 
 Outcome do_file(const ExperimentFile& file, const fs::path& out, const ExperimentOptions& options) {
   if (!file.variants.empty()) return do_variants(file, out, options);
-  check_folder(file.spec, out, {}, options);
+  check_experiment(file.spec, out, {}, options);
   return do_experiment(file.spec, out, {}, options);
 }
 

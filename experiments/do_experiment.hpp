@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "core/trace.hpp"
 #include "experiments/plan.hpp"
 #include "experiments/report_runs.hpp"
 #include "experiments/variants.hpp"
@@ -20,10 +21,12 @@ struct ExperimentOptions {
   bool dry_run = false;             ///< only says what would be done
   bool allow_mixed = false;         ///< accepts results of other backends or program versions
   bool strict = false;              ///< bad or missing clips are errors
+  Trace* trace = nullptr;           ///< gets the phases of all workers
 };
 
 /// All of the file in the folder `out`: its experiment, or its variants one after another, each with all workers, and
-/// their comparison if all of them are complete. InputError, before any training, if a folder holds something else.
+/// their comparison if all of them are complete. InputError, before any feature is extracted, if a folder holds
+/// something else or a backend cannot compute an experiment.
 Outcome do_file(const ExperimentFile& file, const std::filesystem::path& out, const ExperimentOptions& options);
 
 }  // namespace genretree

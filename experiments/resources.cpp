@@ -17,8 +17,13 @@ namespace {
 
 std::size_t megabytes(std::size_t bytes) { return (bytes + 999'999) / 1'000'000; }
 
-/// Of what a checkpoint saves: the state after the last whole epoch, and what is being written.
-constexpr std::size_t state_copies = 2;
+/// What a run takes of its device's memory beside its trainer. On the host: copies of what a checkpoint saves (weights
+/// and two moments), the state after the last whole epoch and what is being written. On a GPU: what the libraries of its
+/// queue take, twice cuBLAS's workspace.
+std::size_t bytes_beside_trainer(std::size_t parameters, Backend& backend) {
+  constexpr std::size_t copies = 2, numbers = 3, queue_bytes = 64 << 20;
+  return is_host(backend.device()) ? copies * numbers * parameters * sizeof(float) : queue_bytes;
+}
 
 /// What a run on this split holds when clips have `frames` frames, which need not be those of the data set.
 std::size_t bytes_of_run(const Spec& spec, const Split& split, std::size_t genres, std::size_t frames,
@@ -35,8 +40,7 @@ std::size_t bytes_of_run(const Spec& spec, const Split& split, std::size_t genre
   same_sizes.test.resize(split.test.size());
   const std::unique_ptr<Queue> queue = backend.device().make_queue();
   const Trainer trainer(backend, *queue, dataset, same_sizes, classifier_of(spec, genres), spec.training, {});
-  const TrainerState state = trainer.state();
-  return trainer.bytes() + state_copies * (state.parameters.size() + state.moments.size()) * sizeof(float);
+  return trainer.bytes() + bytes_beside_trainer(classifier_of(spec, genres).parameter_count(), backend);
 }
 
 std::vector<std::uint32_t> first_of(const std::vector<std::uint32_t>& clips, std::size_t count) {
@@ -74,8 +78,9 @@ MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std
   const auto bytes = [&](std::size_t few) { return bytes_of_run(spec, split, genres, few, backend); };
   MemoryNeed need;
   need.shared = std::span(data.store.features).size_bytes() + std::span(data.store.labels).size_bytes();
-  // the least that any run holds: weights, gradients, two moments, and copies of all but the gradients
-  need.per_run = (4 + 3 * state_copies) * classifier_of(spec, genres).parameter_count() * sizeof(float);
+  // the least that any run holds: weights, gradients, two moments, and what is beside them
+  const std::size_t parameters = classifier_of(spec, genres).parameter_count();
+  need.per_run = 4 * parameters * sizeof(float) + bytes_beside_trainer(parameters, backend);
   if (need.of(1) > limit) return need;
   constexpr std::size_t few = 16;
   if (!spec.cnn && frames > 2 * few) {  // what grows with the frames is in proportion to them
@@ -87,19 +92,31 @@ MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std
   return need;
 }
 
-Limits limits_of_process() { return {available_cores(), available_memory() / 5 * 4}; }
+Limits limits_of(Backend& backend) {
+  const Device& device = backend.device();
+  const bool gpu = !is_host(device);
+  return {gpu ? most_gpu_queues : available_cores(), device.free_memory() / 5 * 4, gpu};
+}
 
 std::size_t automatic_jobs(std::size_t runs, const MemoryNeed& need, const Limits& limits) {
   if (runs == 0) return 1;  // a finished grid needs no memory to be reported
   if (need.of(1) > limits.memory)
     fail(
         "there is no room for a single run: it needs {} MB or more and {} MB for the data set, but this process may "
-        "take {} MB. Close other programs or raise the limit of the container or job; or choose a smaller "
-        "training.batch, "
-        "fewer features.frames or smaller model.layers. --jobs 1 tries it all the same",
-        megabytes(need.per_run), megabytes(need.shared), limits.memory / 1'000'000);
+        "take {} MB{}. Close other programs{}; or choose a smaller training.batch, fewer features.frames or smaller "
+        "model.layers. --jobs 1 tries it all the same",
+        megabytes(need.per_run), megabytes(need.shared), limits.memory / 1'000'000,
+        limits.gpu ? " of the GPU's memory" : "",
+        limits.gpu ? " that use the GPU, or compute on the cpu (--backend cpu)"
+                   : " or raise the limit of the container or job");
   const std::size_t fit = (limits.memory - need.shared) / std::max<std::size_t>(1, need.per_run);
-  return std::max<std::size_t>(1, std::min({limits.cores, runs, fit}));
+  return std::max<std::size_t>(1, std::min({limits.jobs, runs, fit}));
+}
+
+Group largest_group(const Spec& spec, const Data& data) {
+  const std::size_t rows = std::clamp<std::size_t>(data.summary.train, 1, spec.training.batch);
+  const auto classes = static_cast<std::uint32_t>(data.store.genres.size());
+  return {1, rows, data.store.config.frames, classes, {static_cast<std::uint32_t>(rows)}, {classes}};
 }
 
 double seconds_per_epoch(const Spec& spec, const Data& data, Backend& backend, std::size_t workers) {

@@ -10,8 +10,10 @@ namespace genretree {
 
 /// Bytes that a grid takes, as its backend says.
 struct MemoryNeed {
-  std::size_t shared = 0;   ///< by all runs: the data set
-  std::size_t per_run = 0;  ///< activations, batches, weights, gradients, moments, and copies of them for a checkpoint
+  std::size_t shared = 0;  ///< by all runs: the data set
+  /// Activations, batches, weights, gradients, moments; on the host also copies of them for a checkpoint, on a GPU what
+  /// its libraries take for a queue.
+  std::size_t per_run = 0;
 
   std::size_t of(std::size_t jobs) const { return shared + jobs * per_run; }
 };
@@ -21,17 +23,27 @@ struct MemoryNeed {
 /// its weights alone if these are too many already.
 MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std::size_t limit);
 
+/// Queues of a GPU that --jobs auto begins at most: each has a thread of the host, and more than this many streams of
+/// small kernels cannot keep a GPU busier.
+inline constexpr std::size_t most_gpu_queues = 32;
+
 /// What runs may use.
 struct Limits {
-  std::size_t cores = 0, memory = 0;
+  std::size_t jobs = 0;    ///< side by side
+  std::size_t memory = 0;  ///< bytes
+  bool gpu = false;        ///< the memory is a GPU's, not that of the host
 };
 
-/// available_cores() and four fifths of available_memory(), which leaves room for what else the machine does.
-Limits limits_of_process();
+/// Of the backend's device: as many jobs as the process may use cores, on a GPU most_gpu_queues; and four fifths of the
+/// free memory, of the host or of the GPU, which leaves room for what else is done there.
+Limits limits_of(Backend& backend);
 
-/// Workers for --jobs auto: one for each core, but no more than there are runs and than the memory holds. Error if it
-/// does not hold a single run.
+/// Workers for --jobs auto: as many as the limits allow, but no more than there are runs and than the memory holds.
+/// Error if it does not hold a single run.
 std::size_t automatic_jobs(std::size_t runs, const MemoryNeed& need, const Limits& limits);
+
+/// The shape of the experiment's largest training batch: of all clips and genres.
+Group largest_group(const Spec& spec, const Data& data);
 
 /// Seconds of one epoch over all clips, with validation and test, when `workers` runs go side by side: measured on a
 /// batch of the real shape, again and again for two seconds. A run takes it run.cost / epoch_cost(all clips) times.

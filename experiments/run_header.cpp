@@ -7,6 +7,7 @@
 #include "core/text.hpp"
 #include "experiments/report_content.hpp"
 #include "experiments/run_header.hpp"
+#include "experiments/runner.hpp"
 #include "models/model_file.hpp"
 
 namespace genretree {
@@ -35,15 +36,16 @@ std::string model_line(const Spec& spec, std::size_t genres) {
 
 Workers workers_for(const Spec& spec, const Data& data, Backend& backend, std::size_t runs,
                     std::optional<std::size_t> asked_for) {
-  const Limits limits = limits_of_process();
+  const Limits limits = limits_of(backend);
   const MemoryNeed need = memory_need(spec, data, backend, limits.memory);
   const std::size_t jobs =
       asked_for ? std::min(*asked_for, std::max<std::size_t>(1, runs)) : automatic_jobs(runs, need, limits);
   return {jobs, need, limits};
 }
 
-void print_header(const Spec& spec, const Data& data, const BackendInfo& info, std::size_t runs, const Shard& shard,
+void print_header(const Spec& spec, const Data& data, const BackendChoice& choice, std::size_t runs, const Shard& shard,
                   const Workers& workers) {
+  const BackendInfo info = info_of(spec, *choice.backend);
   const DatasetSummary& summary = data.summary;
   const bool snapshots = spec.grid.mode == GridSpec::Mode::snapshots;
   fmt::print("experiment  {}: {} of training{}{}\n", spec.experiment, count_of(runs, "run"),
@@ -59,9 +61,12 @@ void print_header(const Spec& spec, const Data& data, const BackendInfo& info, s
   fmt::print("model       {}\n", model_line(spec, summary.genres.size()));
   fmt::print("backend     {}: {} {}, {}, {} on {}; {}\n", info.backend, spec.cnn ? "CNN by" : "LSTM", info.algorithm,
              info.precision, info.target, info.device, info.libraries);
+  if (!choice.why_no_gpu.empty()) fmt::print("            the GPU was not taken: {}\n", choice.why_no_gpu);
   const auto& [jobs, need, limits] = workers;
-  fmt::print("jobs        {} side by side, {} each and {} for the data: {} of the {} that may be taken\n\n", jobs,
-             megabytes(need.per_run), megabytes(need.shared), megabytes(need.of(jobs)), megabytes(limits.memory));
+  fmt::print(
+      "jobs        {} side by side, {} each and {} for the data: {} of the {} of {} memory that may be taken\n\n", jobs,
+      megabytes(need.per_run), megabytes(need.shared), megabytes(need.of(jobs)), megabytes(limits.memory),
+      limits.gpu ? "the GPU's" : "this machine's");
   std::fflush(stdout);
   if (need.of(jobs) > limits.memory)
     warn(fmt::format("{} side by side may not go into the free memory. --jobs auto begins no more than do",

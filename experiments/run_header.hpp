@@ -22,7 +22,7 @@ Workers workers_for(const Spec& spec, const Data& data, Backend& backend, std::s
                     std::optional<std::size_t> asked_for);
 
 /// Prints what is run on what: data, split, features, model, backend and workers. Warns if memory may be short.
-void print_header(const Spec& spec, const Data& data, const BackendInfo& info, std::size_t runs, const Shard& shard,
+void print_header(const Spec& spec, const Data& data, const BackendChoice& choice, std::size_t runs, const Shard& shard,
                   const Workers& workers);
 
 /// Prints every run with the time that it would take here; for that, an epoch is measured.

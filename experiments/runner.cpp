@@ -165,6 +165,7 @@ class RunInProgress {
   }
 
   void save() {
+    const Phase phase(worker_.queue, "checkpoint");
     const Clock::time_point begin = Clock::now();
     write_checkpoint(path_, shared_.model, {run_.id, grid_.hash, grid_.commit, grid_.info, seconds(), last_});
     saved_epochs_ = last_.history.size();
@@ -173,6 +174,7 @@ class RunInProgress {
 
   /// Saves, then appends the line of the present grid point.
   void record_result() {
+    const Phase phase(worker_.queue, "result");
     if (saved_epochs_ != epochs()) save();
     Result result;
     result.run = run_.id;
@@ -284,6 +286,7 @@ void do_run(Grid& grid, const PlannedRun& run, Worker& worker) {
     grid.say(fmt::format("{}  passed over: another process works on it", run.id));
     return;
   }
+  const Phase phase(worker.queue, run.id);
   remove_stale_temporaries(grid.folder.checkpoint(run.id));
   for (const std::uint32_t epochs : run.points) remove_stale_temporaries(grid.folder.model(run, epochs));
   const std::vector<Result> results = results_there(grid);
@@ -358,14 +361,15 @@ RunSummary run_grid(const Spec& spec, const Data& data, Backend& backend, RunFol
   if (!folder.resume()) refuse_what_is_there(grid, runs);
   const std::vector<PlannedRun> open = runs_left(runs, results_there(grid));
   grid.runs = open.size();
-  run_on_workers(backend.device(), options.jobs, open.size(), [&](std::size_t item, Worker& worker) {
+  const auto do_item = [&](std::size_t item, Worker& worker) {
     try {
       do_run(grid, open[item], worker);
     } catch (...) {
       grid.failed = true;
       throw;
     }
-  });
+  };
+  run_on_workers(backend.device(), options.jobs, open.size(), do_item, options.trace);
   if (folder.resume()) remake_models(grid, runs, results_there(grid));
   return {grid.finished, runs.size() - grid.finished - grid.elsewhere, grid.elsewhere, seconds_since(start)};
 }

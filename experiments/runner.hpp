@@ -40,6 +40,7 @@ struct RunnerOptions {
   bool allow_mixed = false;  ///< resume although backend or program have changed
   bool strict = false;       ///< missing tracks are errors
   Progress* progress = nullptr;
+  Trace* trace = nullptr;
 };
 
 struct RunSummary {
@@ -49,7 +50,8 @@ struct RunSummary {
   double seconds = 0;
 };
 
-/// What computes an experiment's networks: stands in its header, checkpoints, ledgers and model files.
+/// What computes an experiment's networks: stands in its header, checkpoints, ledgers and model files. After
+/// choose_algorithm it is final.
 BackendInfo info_of(const Spec& spec, const Backend& backend);
 
 /// The runs of a shard, the longest first.

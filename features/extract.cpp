@@ -30,15 +30,23 @@ std::string journal_key(const Clip& clip) { return fmt::format("{}/{}\n{}", clip
 /// What a worker keeps from clip to clip.
 struct Workspace {
   std::unique_ptr<SpectralState> state;
-  Buffer<float> samples;  ///< at least as long as the longest clip so far; empty where the device is the host
+  Buffer<float> samples;   ///< at least as long as the longest clip so far; empty where the device is the host
+  Buffer<float> features;  ///< likewise, of all frames of a clip
 };
+
+/// The buffer, with room for `size` numbers.
+Buffer<float>& with_room(Buffer<float>& buffer, std::size_t size, Device& device) {
+  if (buffer.size() < size) buffer = Buffer<float>(device, size);
+  return buffer;
+}
 
 /// The samples where the backend can read them: where they are, or copied to its device.
 View<const float, 1> on_device(const std::vector<float>& samples, Backend& backend, Workspace& work, Queue& queue) {
-  if (&backend.device() == &host_device()) return view_of(samples.data(), samples.size());
-  if (work.samples.size() < samples.size()) work.samples = Buffer<float>(backend.device(), samples.size());
-  work.samples.copy_in(samples, queue);
-  return std::as_const(work.samples).view(samples.size());
+  if (is_host(backend.device())) return view_of(samples.data(), samples.size());
+  Buffer<float>& copy = with_room(work.samples, samples.size(), backend.device());
+  const Phase phase(queue, "copy to the device");
+  copy.copy_in(samples, queue);
+  return std::as_const(copy).view(samples.size());
 }
 
 /// The features [frames, width] of all frames of a clip. InputError if it cannot be used.
@@ -54,10 +62,13 @@ std::vector<float> features_of(const Audio& audio, const std::string& track, con
   const std::size_t frames = tables.frames(samples);
   std::vector<float> features(frames * config.width());
   if (!work.state) work.state = backend.make_spectral_state(tables);
-  Buffer<float> output(backend.device(), features.size());
-  backend.spectral_features(*work.state, on_device(audio.samples, backend, work, queue), std::span(&samples, 1),
-                            output.view(frames, config.width()), queue);
-  output.copy_out(features, queue);
+  const View<const float, 1> input = on_device(audio.samples, backend, work, queue);
+  Buffer<float>& output = with_room(work.features, features.size(), backend.device());
+  {
+    const Phase phase(queue, "features");
+    backend.spectral_features(*work.state, input, std::span(&samples, 1), output.view(frames, config.width()), queue);
+  }
+  queue.copy_out(features.data(), output.data(), std::span(features).size_bytes());
   queue.synchronize();
   return features;
 }
@@ -65,7 +76,10 @@ std::vector<float> features_of(const Audio& audio, const std::string& track, con
 /// Throws InputError for a clip that cannot be used.
 FinishedClip extract_clip(const Clip& clip, const FeatureConfig& config, const SpectralTables& tables, Backend& backend,
                           Workspace& work, Queue& queue) {
-  const Audio audio = clip.load(config.sample_rate);
+  const Audio audio = [&] {
+    const Phase phase(queue, "decoding");
+    return clip.load(config.sample_rate);
+  }();
   std::vector<float> features = features_of(audio, clip.track, config, tables, backend, work, queue);
   const auto frames = static_cast<std::int32_t>(features.size() / config.width());
   return {journal_key(clip), frames, audio.checksum, fit_to_frames(std::move(features), config)};
@@ -151,6 +165,10 @@ constexpr const char* corpus_file = "corpus.txt";
 
 }  // namespace
 
+std::size_t extraction_workers(Device& device) {
+  return is_host(device) ? available_cores() : std::max<std::size_t>(2, available_cores());
+}
+
 std::vector<float> fit_to_frames(std::vector<float> features, const FeatureConfig& config) {
   const std::size_t width = config.width(), wanted = config.frames * width;
   const std::vector<float> last(features.end() - static_cast<std::ptrdiff_t>(width), features.end());
@@ -229,6 +247,7 @@ ExtractSummary extract_features(const std::vector<Clip>& clips, const FeatureCon
   std::vector<Workspace> workspaces(options.jobs);
   const auto extract = [&](std::size_t item, Worker& worker) {
     const std::size_t i = open[item];
+    const Phase phase(worker.queue, clips[i].track);
     try {
       const FinishedClip clip = extract_clip(clips[i], config, tables, backend, workspaces[worker.index], worker.queue);
       journal.append(clip);
@@ -242,7 +261,7 @@ ExtractSummary extract_features(const std::vector<Clip>& clips, const FeatureCon
       options.progress->show(0, progress_line(summary.resumed, finished, clips.size(), seconds_since(start)));
   };
   try {
-    run_on_workers(backend.device(), options.jobs, open.size(), extract);
+    run_on_workers(backend.device(), options.jobs, open.size(), extract, options.trace);
   } catch (const Interrupted&) {
     throw Interrupted(fmt::format("{} of {} are finished and kept in {}. Give the same command again to go on",
                                   summary.resumed + done, count_of(clips.size(), "clip"), partial.string()));

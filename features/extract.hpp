@@ -17,7 +17,12 @@ struct ExtractOptions {
   std::size_t jobs = 1;  ///< workers
   bool strict = false;   ///< the first bad clip ends it
   Progress* progress = nullptr;
+  Trace* trace = nullptr;
 };
+
+/// Workers where nobody asks for a number: one for each core, but on a GPU at least two, so that one decodes while the
+/// other's clip is copied and computed.
+std::size_t extraction_workers(Device& device);
 
 struct ExtractSummary {
   std::size_t clips = 0;    ///< in the store

@@ -15,6 +15,50 @@
 
 namespace genretree {
 
+namespace {
+
+std::unique_ptr<Backend> make_cpu(const BackendConfig& config) {
+  if (config.lstm != "auto" && config.lstm != "interleaved")
+    reject("backend lstm '{}' cannot run on the cpu backend. Use auto or interleaved", config.lstm);
+  if (config.precision == "bf16") return cpu::make_bf16_backend(config.target);
+  if (config.precision != "fp32")
+    reject("backend precision '{}' is not in this build's cpu backend. Use one of: {}", config.precision,
+           join(backend_precisions("cpu")));
+  return cpu::make_backend(config.target);
+}
+
+#ifdef GENRETREE_CUDA
+std::unique_ptr<Backend> make_cuda(const BackendConfig& config) {
+  std::unique_ptr<Backend> backend = cuda::make_backend(config);
+  if (const std::string target = backend->info().target; config.target != "auto" && config.target != target)
+    reject("backend target '{}' is not what this GPU is. Use auto or {}", config.target, target);
+  return backend;
+}
+#endif
+
+/// The backend of a device that is named.
+std::unique_ptr<Backend> make_device_backend(const BackendConfig& config, std::span<const StackConfig> stacks) {
+  std::unique_ptr<Backend> backend;
+  if (config.device == "cpu") backend = make_cpu(config);
+#ifdef GENRETREE_CUDA
+  if (config.device == "cuda") backend = make_cuda(config);
+#else
+  if (config.device == "cuda")
+    reject("backend device 'cuda' is not in this build, which has: {}. Use device: auto, or build with preset cuda",
+           join(built_backends()));
+#endif
+  if (!backend) {
+    static const std::array<std::string, 3> devices{"auto", "cpu", "cuda"};
+    reject("backend device '{}' is unknown{}. Use auto or one that this build has: {}", config.device,
+           did_you_mean(config.device, devices), join(built_backends()));
+  }
+  for (const StackConfig& stack : stacks)
+    if (const std::string refusal = backend->refusal(stack); !refusal.empty()) reject("{}", refusal);
+  return backend;
+}
+
+}  // namespace
+
 std::vector<std::string> built_backends() {
 #ifdef GENRETREE_CUDA
   return {"cpu", "cuda"};
@@ -53,7 +97,7 @@ std::string backend_absence(const std::string& device) {
   return "";
 }
 
-double peak_gflops(Backend& backend) {
+double device_peak_gflops(Backend& backend) {
 #ifdef GENRETREE_CUDA
   if (backend.info().backend == "cuda") return cuda::properties_of(backend.device()).peak_gflops;
 #endif
@@ -72,27 +116,30 @@ std::vector<OperationCheck> check_instructions(Backend& backend) {
   return checks;
 }
 
-std::unique_ptr<Backend> make_backend(const BackendConfig& config) {
-  const std::string built = join(built_backends());
+BackendChoice choose_backend(const BackendConfig& config, std::span<const StackConfig> stacks) {
+  if (config.device != "auto") return {make_device_backend(config, stacks), ""};
+  BackendConfig on_device = config;
+  std::string why_no_gpu;
 #ifdef GENRETREE_CUDA
-  if (config.device == "cuda") return cuda::make_backend(config);
-#else
-  if (config.device == "cuda")
-    reject("backend device 'cuda' is not in this build, which has: {}. Use device: auto, or build with preset cuda",
-           built);
-#endif
-  if (config.device != "auto" && config.device != "cpu") {
-    static const std::array<std::string, 3> devices{"auto", "cpu", "cuda"};
-    reject("backend device '{}' is unknown{}. Use auto or one that this build has: {}", config.device,
-           did_you_mean(config.device, devices), built);
+  on_device.device = "cuda";
+  try {
+    return {make_device_backend(on_device, stacks), ""};
+  } catch (const InputError& error) {
+    why_no_gpu = error.what();
   }
-  if (config.lstm != "auto" && config.lstm != "interleaved")
-    reject("backend lstm '{}' cannot run on the cpu backend. Use auto or interleaved", config.lstm);
-  if (config.precision == "bf16") return cpu::make_bf16_backend(config.target);
-  if (config.precision != "fp32")
-    reject("backend precision '{}' is not in this build's cpu backend. Use one of: {}", config.precision,
-           join(backend_precisions("cpu")));
-  return cpu::make_backend(config.target);
+#endif
+  on_device.device = "cpu";
+  try {
+    const bool gpu_is_there = !why_no_gpu.empty() && !backend_targets("cuda").empty();
+    return {make_device_backend(on_device, stacks), gpu_is_there ? why_no_gpu : ""};
+  } catch (const InputError& error) {
+    if (why_no_gpu.empty()) throw;
+    reject("{}. device: auto did not take the GPU either: {}", error.what(), why_no_gpu);
+  }
+}
+
+std::unique_ptr<Backend> make_backend(const BackendConfig& config) {
+  return choose_backend(config, {}).backend;
 }
 
 }  // namespace genretree

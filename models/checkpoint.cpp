@@ -24,6 +24,12 @@ std::vector<EpochScores> history_from(const std::vector<double>& values) {
   return history;
 }
 
+BackendInfo backend_of(const Hdf5File& file) {
+  BackendInfo info;
+  for (const auto& [name, field] : backend_info_fields) info.*field = file.attribute<std::string>("/", name);
+  return info;
+}
+
 }  // namespace
 
 void write_checkpoint(const fs::path& path, const Model& model, const Checkpoint& checkpoint) {
@@ -54,7 +60,7 @@ Checkpoint read_checkpoint(const fs::path& path, const Model& model) {
   checkpoint.spec_hash = text("spec_hash");
   checkpoint.commit = text("commit");
   checkpoint.seconds = file.attribute<double>("/", "seconds");
-  for (const auto& [name, field] : backend_info_fields) checkpoint.backend.*field = text(name);
+  checkpoint.backend = backend_of(file);
   TrainerState& state = checkpoint.state;
   state.parameters = read_parameters(file, model.classifier);
   state.moments = file.read<float>("/training/moments").values;
@@ -67,5 +73,7 @@ Checkpoint read_checkpoint(const fs::path& path, const Model& model) {
   state.history = history_from(history.values);
   return checkpoint;
 }
+
+BackendInfo read_checkpoint_backend(const fs::path& path) { return backend_of(open_model(path)); }
 
 }  // namespace genretree

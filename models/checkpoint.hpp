@@ -32,4 +32,7 @@ void write_checkpoint(const std::filesystem::path& path, const Model& model, con
 /// InputError if the file is missing, cut off, of another format, or not a model of this shape.
 Checkpoint read_checkpoint(const std::filesystem::path& path, const Model& model);
 
+/// What computed a checkpoint, whatever its model. InputError if the file is missing, cut off or of another format.
+BackendInfo read_checkpoint_backend(const std::filesystem::path& path);
+
 }  // namespace genretree

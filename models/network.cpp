@@ -20,26 +20,38 @@ class LstmNetwork final : public Network {
   void step(const Batch& batch, Loss kind, const RandomKey& key, View<float, 2> gradients, Queue& queue) override {
     View<float, 2> masks;
     if (stack_.has_dropout()) {
+      const Phase phase(queue, "dropout masks");
       masks = masks_.view(1, masks_.size());
       backend_.dropout_masks(stack_, batch.group, {&key, 1}, masks, queue);
     }
     const View<float, 3> h = output_view(h_), dh = output_view(dh_);
-    backend_.stack_forward(stack_, batch.group, batch.parameters, batch.x, masks, Mode::training, *state_, h, queue);
-    backend_.classify_loss(stack_, batch.group, kind, batch.parameters, h, batch.labels, batch.probabilities,
-                           batch.loss, batch.correct, dh, gradients, queue);
+    forward(batch, masks, Mode::training, h, queue);
+    loss(batch, kind, h, dh, gradients, queue);
+    const Phase phase(queue, "backward");
     backend_.stack_backward(stack_, batch.group, batch.parameters, batch.x, masks, dh, *state_, gradients, queue);
   }
 
   void evaluate(const Batch& batch, Loss kind, Queue& queue) override {
     const View<float, 3> h = output_view(h_);
-    backend_.stack_forward(stack_, batch.group, batch.parameters, batch.x, {}, Mode::inference, *state_, h, queue);
-    backend_.classify_loss(stack_, batch.group, kind, batch.parameters, h, batch.labels, batch.probabilities,
-                           batch.loss, batch.correct, {}, {}, queue);
+    forward(batch, {}, Mode::inference, h, queue);
+    loss(batch, kind, h, {}, {}, queue);
   }
 
   std::size_t bytes() const override { return state_->bytes() + h_.bytes() + dh_.bytes() + masks_.bytes(); }
 
  private:
+  void forward(const Batch& batch, View<const float, 2> masks, Mode mode, View<float, 3> h, Queue& queue) {
+    const Phase phase(queue, "forward");
+    backend_.stack_forward(stack_, batch.group, batch.parameters, batch.x, masks, mode, *state_, h, queue);
+  }
+
+  void loss(const Batch& batch, Loss kind, View<const float, 3> h, View<float, 3> dh, View<float, 2> gradients,
+            Queue& queue) {
+    const Phase phase(queue, "loss");
+    backend_.classify_loss(stack_, batch.group, kind, batch.parameters, h, batch.labels, batch.probabilities,
+                           batch.loss, batch.correct, dh, gradients, queue);
+  }
+
   View<float, 3> output_view(Buffer<float>& buffer) const { return buffer.view(1, batch_, stack_.outputs()); }
 
   Backend& backend_;
@@ -55,12 +67,14 @@ class CnnNetwork final : public Network {
       : backend_(backend), cnn_(cnn), state_(backend.make_cnn_state(cnn, largest, mode)) {}
 
   void step(const Batch& batch, Loss kind, const RandomKey& key, View<float, 2> gradients, Queue& queue) override {
+    const Phase phase(queue, "forward, loss, backward");
     const std::span<const RandomKey> keys = cnn_.dropout > 0 ? std::span(&key, 1) : std::span<const RandomKey>();
     backend_.cnn_step(cnn_, batch.group, kind, batch.parameters, batch.x, batch.labels, keys, *state_,
                       batch.probabilities, batch.loss, batch.correct, gradients, queue);
   }
 
   void evaluate(const Batch& batch, Loss kind, Queue& queue) override {
+    const Phase phase(queue, "forward, loss");
     backend_.cnn_evaluate(cnn_, batch.group, kind, batch.parameters, batch.x, batch.labels, *state_,
                           batch.probabilities, batch.loss, batch.correct, queue);
   }

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <fmt/format.h>
 #include <limits>
 #include <map>
 
@@ -215,6 +216,19 @@ struct Trainer::Implementation {
     return memory.x.view(1, memory.group.frames, memory.group.batch, classifier.inputs());
   }
 
+  void gather(BatchMemory& memory) {
+    const Phase phase(queue, "gather");
+    const std::size_t rows = memory.group.batch;
+    backend.gather(memory.group, dataset.features(), dataset.labels(), memory.clips.view(1, rows), x_view(memory),
+                   memory.y.view(1, rows), queue);
+  }
+
+  void update(const Group& group, View<const float, 2> gradient_view) {
+    const Phase phase(queue, "update");
+    backend.update(training.optimiser, group, steps.view(1), parameter_view(), gradient_view,
+                   moments.view(1, 2, parameters.size()), queue);
+  }
+
   /// Does `work` with batch `index` of `list` in `memory`; its loss and hits go into the list. `repeats`: if the work is
   /// the same for all batches with as many rows.
   void with_batch(ClipList& list, std::size_t index, BatchMemory& memory, bool repeats,
@@ -230,8 +244,7 @@ struct Trainer::Implementation {
                       memory.loss.view(1),
                       memory.correct.view(1)};
     const auto gather_and_work = [&] {
-      backend.gather(group, dataset.features(), dataset.labels(), memory.clips.view(1, group.batch), x_view(memory),
-                     memory.y.view(1, group.batch), queue);
+      gather(memory);
       work(batch);
     };
     if (repeats)
@@ -254,8 +267,7 @@ struct Trainer::Implementation {
     with_batch(train, index, training_batch, repeats, [&](const Batch& batch) {
       const View<float, 2> gradient_view = gradients.view(1, gradients.size());
       training_batch.network->step(batch, training.loss, key_for(RandomUse::dropout, index), gradient_view, queue);
-      backend.update(training.optimiser, batch.group, steps.view(1), parameter_view(), gradient_view,
-                     moments.view(1, 2, parameters.size()), queue);
+      update(batch.group, gradient_view);
     });
   }
 
@@ -307,6 +319,7 @@ const std::vector<EpochScores>& Trainer::history() const { return implementation
 
 const EpochScores& Trainer::train_epoch() {
   Implementation& run = *implementation_;
+  const Phase phase(run.queue, fmt::format("epoch {}", epochs_done() + 1));
   run.shuffle();
   for (std::size_t i = 0; i < run.train.batches(); ++i) {
     throw_if_stop_requested();

@@ -36,6 +36,13 @@ std::size_t report_bad(const std::vector<Answer>& answers) {
   return errors.size();
 }
 
+std::vector<StackConfig> stacks_of(const SavedNetworks& model) {
+  std::vector<StackConfig> stacks;
+  for (const SavedModel& network : model.networks)
+    if (!network.model.classifier.cnn) stacks.push_back(network.model.classifier.stack);
+  return stacks;
+}
+
 ExitCode classify(int argc, char** argv) {
   Options options;
   CLI::App app(
@@ -65,13 +72,14 @@ ExitCode classify(int argc, char** argv) {
 
   const SavedNetworks model = read_given_model(options.model);
   refuse_audio_without_features(options.model, options.inputs, model);
-  const std::unique_ptr<Backend> backend = make_backend({.device = options.backend});
+  const BackendChoice choice = choose_backend({.device = options.backend}, stacks_of(model));
+  if (!choice.why_no_gpu.empty()) fmt::print(stderr, "the GPU was not taken: {}\n", choice.why_no_gpu);
   if (const Model& first = model.networks.front().model; !first.features)
     warn(
         fmt::format("{} does not know what features it was trained on: any store with {} numbers for each frame is "
                     "taken, right or wrong",
                     options.model.string(), first.classifier.inputs()));
-  const std::vector<Answer> answers = classify_inputs(options.inputs, model, options.jobs, *backend);
+  const std::vector<Answer> answers = classify_inputs(options.inputs, model, options.jobs, *choice.backend);
   const std::size_t bad = report_bad(answers);
   options.json ? print_json(options.model, model, answers) : print_text(options.model, model, answers);
   return bad ? ExitCode::left_out : ExitCode::ok;

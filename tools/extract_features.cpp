@@ -2,9 +2,9 @@
 #include <filesystem>
 
 #include "core/io/files.hpp"
+#include "core/io/trace_file.hpp"
 #include "core/progress.hpp"
 #include "core/text.hpp"
-#include "core/worker_pool.hpp"
 #include "features/extract.hpp"
 #include "kernels/backends.hpp"
 #include "tools/program.hpp"
@@ -15,10 +15,10 @@ using namespace genretree;
 namespace {
 
 struct Options {
-  fs::path audio, store;
+  fs::path audio, store, trace;
   FeatureConfig config;
   std::string backend = "auto";
-  std::size_t jobs = available_cores();
+  std::size_t jobs = 0;
   bool strict = false, force = false;
 };
 
@@ -97,9 +97,12 @@ ExitCode extract(int argc, char** argv) {
       ->allow_extra_args(false);
   app.add_option("--backend", options.backend, fmt::format("auto or one of: {}", join(built_backends())))
       ->capture_default_str();
-  app.add_option("--jobs", options.jobs, "clips that are worked on at the same time")
-      ->capture_default_str()
+  app.add_option("--jobs", options.jobs,
+                 "clips that are worked on at the same time (default: one for each core, on a GPU at least two)")
       ->check(CLI::Range(1, 1024));
+  app.add_option("--trace", options.trace,
+                 "a file for the timeline of all workers: what each did when, as chrome://tracing and ui.perfetto.dev "
+                 "show it (JSON)");
   app.add_flag("--strict", options.strict, "stop at the first bad file instead of leaving it out");
   app.add_flag("--force", options.force, "make the store again, whatever is there");
   if (asked_for_help(app, argc, argv)) return ExitCode::ok;
@@ -107,6 +110,7 @@ ExitCode extract(int argc, char** argv) {
   for (const std::string& assignment : assignments) apply_assignment(options.config, assignment);
   validate(options.config);
   check_writable(options.store);
+  if (!options.trace.empty()) check_writable(options.trace);
 
   const std::vector<Clip> clips = scan_audio_folder(options.audio);
   const std::string source = source_of_folder(options.audio);
@@ -117,8 +121,12 @@ ExitCode extract(int argc, char** argv) {
     fmt::print("{} is there already, but the audio has changed since: it is made again\n", options.store.string());
   }
   Progress progress;
-  const ExtractSummary summary = extract_features(clips, options.config, source, *backend, options.store,
-                                                  {options.jobs, options.strict, &progress});
+  ExtractSummary summary;
+  with_trace_file(options.trace, "extract_features", [&](Trace* trace) {
+    const std::size_t jobs = options.jobs ? options.jobs : extraction_workers(backend->device());
+    summary = extract_features(clips, options.config, source, *backend, options.store,
+                               {jobs, options.strict, &progress, trace});
+  });
   print_summary(options, summary);
   return summary.bad.empty() ? ExitCode::ok : ExitCode::left_out;
 }

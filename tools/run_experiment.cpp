@@ -4,9 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "core/io/trace_file.hpp"
 #include "experiments/do_experiment.hpp"
 #include "experiments/figures.hpp"
 #include "experiments/report_runs.hpp"
+#include "experiments/resources.hpp"
 #include "experiments/variants.hpp"
 #include "tools/program.hpp"
 
@@ -19,7 +21,7 @@ struct Options {
   std::string file, dataset, backend, jobs = "auto", shard = "0/1";
   std::vector<std::string> assignments;
   std::vector<fs::path> report;
-  fs::path out;
+  fs::path out, trace;
   bool explain = false;
   ExperimentOptions how;
 };
@@ -70,7 +72,12 @@ ExitCode run(Options options) {
   options.how.jobs = jobs_asked_for(options);
   if (!options.how.dry_run) check_gnuplot();
   const fs::path out = options.out.empty() ? fs::path("runs") / file.name : options.out;
-  return exit_code_of(do_file(file, out, options.how));
+  ExitCode code = ExitCode::ok;
+  with_trace_file(options.trace, "run_experiment", [&](Trace* trace) {
+    options.how.trace = trace;
+    code = exit_code_of(do_file(file, out, options.how));
+  });
+  return code;
 }
 
 ExitCode run_experiment(int argc, char** argv) {
@@ -89,14 +96,17 @@ ExitCode run_experiment(int argc, char** argv) {
                  "folder of audio or feature store (.h5), from the current folder on (dataset.path in a file starts at "
                  "that file's folder); or built-in, or gtzan; in place of the file's data set");
   app.add_option("--out", options.out, "folder of the runs and the report (default: runs/NAME)");
-  app.add_option("--backend", options.backend, "cpu or cuda, in place of the file's backend.device");
+  app.add_option("--backend", options.backend,
+                 "auto, cpu or cuda (an NVIDIA GPU), in place of the file's backend.device");
   app.add_option(
          "--set", options.assignments,
          "key=value, in place of a key of the file, after --dataset: --set training.batch=20; of one variant: --set "
          "adam:training.batch=20; any number of times")
       ->allow_extra_args(false);  // one value each: the experiment file may follow
   app.add_option("--jobs", options.jobs,
-                 "runs side by side, or auto: one for each core that the process may use, as its memory allows")
+                 fmt::format("runs side by side, or auto: as many as the free memory holds, on the cpu one for each "
+                             "core that the process may use, on a GPU (whose memory it is then) {} at most",
+                             most_gpu_queues))
       ->capture_default_str();
   app.add_option("--shard", options.shard,
                  "i/N: the i-th of N parts, from 0; auto/N: i from SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX");
@@ -104,6 +114,9 @@ ExitCode run_experiment(int argc, char** argv) {
                  "folder of extracted features (default: $GENRETREE_CACHE, else ~/.cache/genretree)");
   app.add_option("--report", options.report, "folders of runs to merge and report; nothing is trained")
       ->expected(1, -1);
+  app.add_option("--trace", options.trace,
+                 "a file for the timeline of all workers: what each did when, as chrome://tracing and ui.perfetto.dev "
+                 "show it (JSON)");
   app.add_flag("--resume", options.how.resume, "go on where the folder's runs stopped");
   app.add_flag("--dry-run", options.how.dry_run, "list every run and the time it would take here");
   app.add_flag("--explain", options.explain, "print the experiment with every key, its meaning and what is allowed");

@@ -6,6 +6,7 @@
 #include "kernels/cuda/backend.hpp"
 #include "kernels/cuda/libraries/device.hpp"
 #include "kernels/cuda/lstm_stack.hpp"
+#include "kernels/cuda/spectral.hpp"
 
 namespace genretree::cuda {
 namespace {
@@ -21,10 +22,12 @@ class CudaBackend final : public Backend {
   }
   Device& device() override { return *device_; }
 
-  std::unique_ptr<SpectralState> make_spectral_state(const SpectralTables&) override { fail("to come: spectral"); }
-  void spectral_features(SpectralState&, View<const float, 1>, std::span<const std::size_t>, View<float, 2>,
-                         Queue&) override {
-    fail("to come: spectral");
+  std::unique_ptr<SpectralState> make_spectral_state(const SpectralTables& tables) override {
+    return cuda::make_spectral_state(tables, *device_);
+  }
+  void spectral_features(SpectralState& state, View<const float, 1> samples, std::span<const std::size_t> lengths,
+                         View<float, 2> out, Queue& queue) override {
+    cuda::spectral_features(state, samples, lengths, out, queue);
   }
 
   std::string refusal(const StackConfig& config) const override { return lstm_refusal(config); }

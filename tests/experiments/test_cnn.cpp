@@ -105,7 +105,7 @@ TEST_CASE("a CNN's cost counts its kernels at every pixel, and its memory is ask
   small.cnn->frames = 39, small.cnn->bands = data.store.config.coefficients;
   small.training.batch = 7;
   small.dataset.split.train = 6, small.dataset.split.validation = small.dataset.split.test = 2;
-  const auto backend = make_backend({});
+  const auto backend = make_backend({.device = "cpu"});
   const std::size_t parameters = CnnLayout(*small.cnn, 3).size;
   const auto state = [&](std::uint32_t rows, Mode mode) {
     return backend->make_cnn_state(*small.cnn, {1, rows, 40, 3, {rows}, {3}}, mode)->bytes();
@@ -169,12 +169,12 @@ TEST_CASE("the CNNs that come with the program, both variants of both sizes, are
 }
 
 TEST_CASE("oneDNN stands in what is said of a CNN's runs, and of no others") {
-  const auto backend = make_backend({});
+  const auto backend = make_backend({.device = "cpu"});
   const BackendInfo lstm = info_of(spec_of(""), *backend), cnn = info_of(spec_of(mfcc_variant), *backend);
   CHECK_THAT(lstm.libraries, !Catch::Contains("oneDNN"));
   CHECK_THAT(cnn.libraries, Catch::StartsWith(lstm.libraries) && Catch::Contains("oneDNN 2."));
   CHECK((lstm.algorithm == "interleaved" && cnn.algorithm == "direct convolution"));
-  CHECK(make_backend({.precision = "bf16"})->cnn_info().precision == "fp32");
+  CHECK(make_backend({.device = "cpu", .precision = "bf16"})->cnn_info().precision == "fp32");
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ struct Music {
   test::TemporaryFolder folder;
   Spec spec;
   DataOptions options;
-  std::unique_ptr<Backend> backend = make_backend({});
+  std::unique_ptr<Backend> backend = make_backend({.device = "cpu"});
 
   Music() {
     for (const std::string genre : {"blues", "metal"}) {
@@ -50,7 +50,7 @@ TEST_CASE("a list of artists warns of what the split does, and changes no result
   write_whole_text(folder / "artists.txt", "a.00000\tX\na.00009\tX\nb.00000\tY\nb.00003\tY\n");
   Spec spec = parse_spec(parse_yaml(test::tiny_experiment(folder / "store.h5"), "tiny.yaml"));
   const std::string hash = spec_hash(spec);
-  const auto backend = make_backend({});
+  const auto backend = make_backend({.device = "cpu"});
   CHECK(load_data(spec, *backend, {}).summary.warnings.empty());
   spec.dataset.split.artists = folder / "artists.txt";
   CHECK(spec_hash(spec) == hash);
@@ -210,7 +210,7 @@ TEST_CASE("duplicates in different sets are told of every trial of a random spli
     return make_split(store, spec.dataset.split, spec.seed, trial, false);
   };
   while (!split_of(0).duplicates_across.empty()) ++spec.seed;  // so that the first trial alone would say nothing
-  const auto backend = make_backend({});
+  const auto backend = make_backend({.device = "cpu"});
   const std::string warnings = join(load_data(spec, *backend, {}).summary.warnings, "\n");
   std::size_t parted = 0;
   for (std::uint32_t trial = 0; trial < spec.grid.trials; ++trial) {

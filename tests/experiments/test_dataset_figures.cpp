@@ -38,7 +38,7 @@ struct Music {
   test::TemporaryFolder folder;
   Spec spec;
   DataOptions options;
-  std::unique_ptr<Backend> backend = make_backend({});
+  std::unique_ptr<Backend> backend = make_backend({.device = "cpu"});
 
   explicit Music(std::size_t clips = 3) {
     spec.experiment = "odd & small";
@@ -229,7 +229,7 @@ TEST_CASE("a feature store has no audio: what cannot be drawn is named, the rest
   spec.features = data.store.config;
   spec.stack.inputs = 4;
   spec.stack.units = {5};
-  const DatasetFigures all = draw_dataset_figures(spec, data, *make_backend({}));
+  const DatasetFigures all = draw_dataset_figures(spec, data, *make_backend({.device = "cpu"}));
   REQUIRE(all.left_out.size() == 2);
   CHECK_THAT(all.left_out[0], Contains("Figure 7 (waveforms) is left out: the data set is a feature store"));
   CHECK_THAT(all.left_out[1], Contains("log-mel half of Figure 8 is left out"));

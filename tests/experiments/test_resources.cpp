@@ -14,7 +14,7 @@ constexpr std::size_t megabyte = 1'000'000, plenty = 64'000 * megabyte;
 struct Experiment {
   Spec spec;
   Data data;
-  std::unique_ptr<Backend> backend = make_backend({});
+  std::unique_ptr<Backend> backend = make_backend({.device = "cpu"});
 
   explicit Experiment(std::size_t frames = 200) {
     data.store = test::tiny_store({.frames = frames});
@@ -77,7 +77,7 @@ TEST_CASE("evaluation goes in batches: its memory does not grow with the clips")
   CHECK(experiment.need().per_run <= few.per_run + 2000);
 }
 
-TEST_CASE("--jobs auto: no more than cores, runs, and what the memory holds") {
+TEST_CASE("--jobs auto: no more than cores or queues, runs, and what the memory holds") {
   const MemoryNeed need{.shared = 50 * megabyte, .per_run = 200 * megabyte};
   const auto jobs = [&](std::size_t runs, std::size_t cores, std::size_t memory) {
     return automatic_jobs(runs, need, {cores, memory * megabyte});
@@ -87,6 +87,9 @@ TEST_CASE("--jobs auto: no more than cores, runs, and what the memory holds") {
   CHECK(jobs(28, 8, 1050) == 5);
   CHECK(jobs(28, 8, 1049) == 4);
   CHECK(jobs(28, 8, 250) == 1);
+  CHECK(automatic_jobs(100, need, {most_gpu_queues, 80'000 * megabyte, true}) == most_gpu_queues);
+  CHECK_THROWS_WITH(automatic_jobs(28, need, {most_gpu_queues, 249 * megabyte, true}),
+                    Catch::Contains("may take 249 MB of the GPU's memory") && Catch::Contains("--backend cpu"));
   CHECK(jobs(0, 8, 0) == 1);  // nothing is left to do: no memory is needed
   CHECK_THROWS_WITH(jobs(28, 8, 249),
                     Catch::Contains("no room for a single run: it needs 200 MB or more and 50 MB for the "
@@ -95,8 +98,8 @@ TEST_CASE("--jobs auto: no more than cores, runs, and what the memory holds") {
 }
 
 TEST_CASE("the limits of this very process are some") {
-  const Limits limits = limits_of_process();
-  CHECK(limits.cores <= std::thread::hardware_concurrency());
+  const Limits limits = limits_of(*make_backend({.device = "cpu"}));
+  CHECK(limits.jobs <= std::thread::hardware_concurrency());
   CHECK(limits.memory > megabyte);
 }
 

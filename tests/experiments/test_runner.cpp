@@ -18,7 +18,7 @@ namespace {
 struct Experiment {
   test::TemporaryFolder folder;
   Spec spec;
-  std::unique_ptr<Backend> backend = make_backend({});
+  std::unique_ptr<Backend> backend = make_backend({.device = "cpu"});
 
   Experiment() {
     write_store(folder / "store.h5", test::tiny_store());
@@ -91,7 +91,7 @@ TEST_CASE("results do not depend on the number of workers: the same ledger, tabl
   Experiment experiment;
   experiment.spec.grid.mode = GENERATE(GridSpec::Mode::independent, GridSpec::Mode::snapshots);
   // in bf16 a thread may have tiles set up for the batches of another run
-  experiment.backend = make_backend({.precision = GENERATE(as<std::string>(), "fp32", "bf16")});
+  experiment.backend = make_backend({.device = "cpu", .precision = GENERATE(as<std::string>(), "fp32", "bf16")});
   for (std::size_t jobs : {1, 2, 3}) {
     const std::string name = fmt::format("jobs{}", jobs);
     experiment.run(name, false, {}, {.jobs = jobs});

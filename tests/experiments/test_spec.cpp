@@ -79,6 +79,8 @@ TEST_CASE("every kind of key arrives where it belongs", "[spec]") {
   CHECK(spec.grid.epochs == std::vector<std::uint32_t>{1, 7, 30});  // sorted
   CHECK(spec.grid.mode == GridSpec::Mode::snapshots);
   CHECK(spec.backend.target == "avx2");
+  const BackendConfig gpu = spec_of("backend: {device: cuda, lstm: cudnn:standard, precision: tf32}").backend;
+  CHECK((gpu.device == "cuda" && gpu.lstm == "cudnn:standard" && gpu.precision == "tf32"));
 }
 
 TEST_CASE("what is written reads back to the same experiment, with and without documentation", "[spec]") {
@@ -174,6 +176,12 @@ TEST_CASE("errors name file, line and column, the key's path, the value, what is
       {"[1]", "sweep.yaml:1:1: the experiment cannot be a list: allowed is a group of keys (key: value)"},
       {"experiment: ../x",
        "sweep.yaml:1:13: experiment cannot be '../x': allowed is a name of letters, digits, '_', '-' and '.'"},
+      {"backend: {lstm: cudn}",
+       "sweep.yaml:1:17: backend.lstm cannot be 'cudn': allowed is auto | interleaved | cudnn | cudnn:ALGORITHM, such "
+       "as "
+       "cudnn:standard (did you mean 'cudnn'?)"},
+      {"backend: {precision: fp16}",
+       "sweep.yaml:1:22: backend.precision cannot be 'fp16': allowed is fp32 | bf16 | tf32 (did you mean 'fp32'?)"},
       // lists: at the item
       {"grid:\n  epochs: [5, -5]",
        "sweep.yaml:2:15: grid.epochs cannot hold '-5': allowed is a list of distinct whole "

@@ -182,7 +182,7 @@ TEST_CASE("the plan of a tree: a run for each node and trial, the longest first,
 struct Experiment {
   test::TemporaryFolder folder;
   Spec spec;
-  std::unique_ptr<Backend> backend = make_backend({});
+  std::unique_ptr<Backend> backend = make_backend({.device = "cpu"});
 
   Experiment() {
     write_store(folder / "store.h5", test::tiny_store({.genres = 4}));

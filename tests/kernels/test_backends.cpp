@@ -8,7 +8,7 @@ using namespace genretree;
 using Catch::Contains;
 
 TEST_CASE("a backend says what it is") {
-  const BackendInfo info = make_backend({})->info();
+  const BackendInfo info = make_backend({.device = "cpu"})->info();
   CHECK(info.backend == "cpu");
   CHECK(!info.device.empty());
   CHECK(info.target == cpu::target_name(cpu::supported_targets().front()));
@@ -19,14 +19,15 @@ TEST_CASE("a backend says what it is") {
 
 TEST_CASE("a target can be pinned, in any case of letters") {
   for (const std::int64_t target : cpu::supported_targets())
-    CHECK(make_backend({.target = hwy::TargetName(target)})->info().target == cpu::target_name(target));
+    CHECK(make_backend({.device = "cpu", .target = hwy::TargetName(target)})->info().target ==
+          cpu::target_name(target));
 }
 
 TEST_CASE("bf16 says by what it multiplies, and auto takes the fastest") {
   const std::vector<std::string> targets = backend_targets("cpu", "bf16");
-  CHECK(make_backend({.precision = "bf16"})->info().target == targets.front());
+  CHECK(make_backend({.device = "cpu", .precision = "bf16"})->info().target == targets.front());
   for (const std::string& target : targets) {
-    const BackendInfo info = make_backend({.precision = "bf16", .target = target})->info();
+    const BackendInfo info = make_backend({.device = "cpu", .precision = "bf16", .target = target})->info();
     CHECK(info.target == target);
     CHECK(info.precision == "bf16");
     const bool emulated = target.find("bf16") == std::string::npos;
@@ -35,15 +36,30 @@ TEST_CASE("bf16 says by what it multiplies, and auto takes the fastest") {
   CHECK(targets.back() == cpu::target_name(cpu::supported_targets().back()));
 }
 
+TEST_CASE("auto takes the GPU if there is one, else the cpu, and refuses what neither has") {
+  const bool gpu = built_backends().size() > 1 && !backend_targets("cuda").empty();
+  const BackendChoice choice = choose_backend({}, {});
+  CHECK(choice.backend->info().backend == (gpu ? "cuda" : "cpu"));
+  CHECK(choice.why_no_gpu.empty());
+  const BackendChoice interleaved = choose_backend({.lstm = "interleaved"}, {});
+  CHECK(interleaved.backend->info().backend == "cpu");
+  CHECK(interleaved.why_no_gpu.empty() == !gpu);
+  CHECK_THROWS_WITH(choose_backend({.precision = "fp16"}, {}), Contains("'fp16'") && Contains("fp32, bf16"));
+}
+
 TEST_CASE("what cannot be had is an error that names what can") {
-  CHECK_THROWS_AS(make_backend({.device = "cuda"}), InputError);
-  CHECK_THROWS_WITH(make_backend({.device = "cuda"}),
-                    Contains("cuda") && Contains("not in this build") && Contains("cpu"));
+  if (built_backends().size() == 1) {
+    CHECK_THROWS_AS(make_backend({.device = "cuda"}), InputError);
+    CHECK_THROWS_WITH(make_backend({.device = "cuda"}),
+                      Contains("cuda") && Contains("not in this build") && Contains("cpu"));
+  } else if (backend_targets("cuda").empty()) {
+    CHECK_THROWS_WITH(make_backend({.device = "cuda"}), Contains("no NVIDIA GPU was found") && Contains("device: cpu"));
+  }
   CHECK_THROWS_WITH(make_backend({.device = "cpus"}), Contains("'cpus'") && Contains("did you mean 'cpu'"));
-  CHECK_THROWS_WITH(make_backend({.lstm = "cudnn"}), Contains("'cudnn'") && Contains("interleaved"));
-  CHECK_THROWS_WITH(make_backend({.precision = "fp16"}), Contains("'fp16'") && Contains("fp32, bf16"));
-  CHECK_THROWS_WITH(make_backend({.precision = "bf16", .target = "avx9"}),
+  CHECK_THROWS_WITH(make_backend({.device = "cpu", .lstm = "cudnn"}), Contains("'cudnn'") && Contains("interleaved"));
+  CHECK_THROWS_WITH(make_backend({.device = "cpu", .precision = "fp16"}), Contains("'fp16'") && Contains("fp32, bf16"));
+  CHECK_THROWS_WITH(make_backend({.device = "cpu", .precision = "bf16", .target = "avx9"}),
                     Contains("'avx9'") && Contains(backend_targets("cpu", "bf16").front()));
-  CHECK_THROWS_WITH(make_backend({.target = "avx9"}),
+  CHECK_THROWS_WITH(make_backend({.device = "cpu", .target = "avx9"}),
                     Contains("'avx9'") && Contains(cpu::target_name(cpu::supported_targets().back())));
 }

@@ -1,6 +1,7 @@
-// Spectral features against librosa, for the reference and for every instruction set of the CPU backend. The tables come
-// from librosa too.
+// Spectral features against librosa, for the reference, for every instruction set of the CPU backend, and for the other
+// backends. The tables come from librosa too.
 #include <cmath>
+#include <numbers>
 #include <vector>
 
 #include "core/io/hdf5.hpp"
@@ -8,6 +9,7 @@
 #include "kernels/cpu/spectral.hpp"
 #include "kernels/cpu/target.hpp"
 #include "kernels/reference/spectral.hpp"
+#include "tests/kernels/problem.hpp"
 #include "tests/support/support.hpp"
 
 using namespace genretree;
@@ -271,5 +273,192 @@ TEST_CASE("a clip's features do not depend on the clips beside it or before it")
     const std::vector<float> rest = cpu_features(*fresh, golden.tables, second, {b});
     apart.insert(apart.end(), rest.begin(), rest.end());
     CHECK(together == apart);
+  }
+}
+
+// ------------------------------------------------------------------------------------------------- the other backends
+
+namespace {
+
+/// Calls check(backend) for every backend whose memory is not the host's.
+void for_each_device(const std::function<void(Backend&)>& check) {
+  test::for_each_backend("fp32", [&](Backend& backend) {
+    if (&backend.device() != &host_device()) check(backend);
+  });
+}
+
+/// A backend's results for clips that lie back to back, from and to its device's memory.
+std::vector<float> device_features(Backend& backend, SpectralState& state, const SpectralTables& tables,
+                                   const std::vector<float>& samples, const std::vector<std::size_t>& lengths) {
+  std::size_t frames = 0;
+  for (const std::size_t length : lengths) frames += tables.frames(length);
+  const auto queue = backend.device().make_queue();
+  Buffer<float> input(backend.device(), samples.size()), output(backend.device(), frames * tables.width());
+  input.copy_in(samples, *queue);
+  backend.spectral_features(state, std::as_const(input).view(samples.size()), lengths,
+                            output.view(frames, tables.width()), *queue);
+  std::vector<float> out(output.size(), std::nanf(""));
+  output.copy_out(out, *queue);
+  queue->synchronize();
+  return out;
+}
+
+/// The columns of one feature.
+std::vector<float> columns_of(SpectralFeature feature, const SpectralTables& tables, const std::vector<float>& all) {
+  std::vector<float> out;
+  for (std::size_t i = tables.column(feature); i < all.size(); i += tables.width())
+    out.insert(out.end(), all.begin() + static_cast<std::ptrdiff_t>(i),
+               all.begin() + static_cast<std::ptrdiff_t>(i + tables.width(feature)));
+  return out;
+}
+
+/// What a GPU may be off: a transform in floats of what no window has touched yet, MFCCs by semantics; contrast: a few
+/// units in the last place of 100 dB.
+double device_tolerance(SpectralFeature feature) {
+  return feature == SpectralFeature::contrast ? 1e-4 : tolerance(feature);
+}
+
+/// Tables of all features: Hann window, a mel band for every other bin, the same chroma bank at each tuning.
+SpectralTables small_tables(std::size_t n_fft, std::size_t hop) {
+  const Random random(RandomKey{.seed = n_fft * 1000 + hop});
+  SpectralTables tables{.n_fft = n_fft, .hop = hop};
+  for (std::size_t i = 0; i < n_fft; ++i)
+    tables.window.push_back(0.5 -
+                            0.5 * std::cos(2 * std::numbers::pi * static_cast<double>(i) / static_cast<double>(n_fft)));
+  for (std::size_t bin = 0; bin <= n_fft / 2; bin += 2)
+    tables.mel.push_back({bin, std::vector<double>(std::min<std::size_t>(2, n_fft / 2 + 1 - bin), 0.5)});
+  tables.coefficients = std::min<std::size_t>(5, tables.mel.size());
+  for (std::size_t i = 0; i < tables.coefficients * tables.mel.size(); ++i)
+    tables.dct.push_back(random.uniform_at(n_fft + i) - 0.5);
+  tables.bin_hz = 100;
+  tables.first_pitch_bin = 1, tables.end_pitch_bin = n_fft / 2;
+  const std::size_t bank_size = (n_fft / 2 + 1) * SpectralTables::pitch_classes;
+  for (std::size_t i = 0; i < bank_size * SpectralTables::tunings; ++i)
+    tables.chroma.push_back(random.uniform_at(i % bank_size) + 0.1f);
+  tables.contrast = {{0, 2, 1}, {1, n_fft / 2, std::max<std::size_t>(1, n_fft / 8)}};
+  tables.wanted.clear();
+  for (const auto& [feature, name] : all_features) tables.wanted.push_back(feature);
+  return tables;
+}
+
+}  // namespace
+
+TEST_CASE("every device computes librosa's features, side by side in the order that is wanted") {
+  const Hdf5File file = Hdf5File::open(test::golden("librosa_features.h5"));
+  for_each_device([&](Backend& backend) {
+    for (GoldenCase& golden : golden_cases()) {
+      golden.tables.wanted = {SpectralFeature::contrast, SpectralFeature::mfcc,     SpectralFeature::chroma,
+                              SpectralFeature::mel,      SpectralFeature::centroid, SpectralFeature::log_mel};
+      const auto state = backend.make_spectral_state(golden.tables);
+      const std::vector<float> all =
+          device_features(backend, *state, golden.tables, golden.samples, {golden.samples.size()});
+      for (const auto& [feature, name] : all_features) {
+        const std::vector<double> expected = file.read<double>("/cases/" + golden.name + "/" + name).values;
+        INFO(golden.name << ", " << name);
+        CHECK(difference(columns_of(feature, golden.tables, all), expected, is_relative(feature)) <
+              device_tolerance(feature));
+      }
+    }
+  });
+}
+
+TEST_CASE("every size of transform, hop and clip agrees with the reference on every device") {
+  // hops that divide nothing, are odd, or leave gaps; clips of one sample and of more frames than a GPU takes at a time
+  for_each_device([&](Backend& backend) {
+    for (const std::size_t n_fft : {4, 16, 64})
+      for (const std::size_t hop : {std::size_t{1}, std::size_t{6}, n_fft + 3})
+        for (const EdgePadding padding : {EdgePadding::zero, EdgePadding::reflect}) {
+          SpectralTables tables = small_tables(n_fft, hop);
+          tables.padding = padding;
+          const auto state = backend.make_spectral_state(tables);
+          const bool is_long = n_fft == 16 && hop == 6;
+          for (const std::size_t length : {std::size_t{1}, n_fft, is_long ? 700 * hop : 20 * hop + 1}) {
+            if (padding == EdgePadding::reflect && length <= n_fft / 2) continue;
+            const std::vector<float> samples = test::normal_numbers(length, length, 0.1);
+            const std::vector<float> all = device_features(backend, *state, tables, samples, {length});
+            for (const auto& [feature, name] : all_features) {
+              SpectralTables only = tables;
+              only.wanted = {feature};
+              std::vector<double> expected(tables.frames(length) * tables.width(feature));
+              reference::spectral_features(only, samples, expected);
+              const std::vector<float> out = columns_of(feature, tables, all);
+              INFO(name << ", n_fft " << n_fft << ", hop " << hop << ", " << length << " samples");
+              if (feature == SpectralFeature::contrast)  // which may be 0 throughout
+                CHECK(test::max_difference<float, double>(out, expected) < device_tolerance(feature));
+              else
+                CHECK(test::relative_difference<float, double>(out, expected) < 2e-5);
+            }
+          }
+        }
+  });
+}
+
+TEST_CASE(
+    "on every device a clip's features do not depend on the clips beside it or before it, nor a feature on others") {
+  const SpectralTables tables = small_tables(64, 16);
+  const std::vector<std::size_t> sizes = {1000, 1, 500, 65};
+  std::vector<float> samples = test::normal_numbers(1000 + 1 + 500 + 65, 3, 0.1);
+  std::fill_n(samples.begin() + 1001, 500, 0.0f);  // a silent clip
+  for_each_device([&](Backend& backend) {
+    const auto state = backend.make_spectral_state(tables);
+    const std::vector<float> together = device_features(backend, *state, tables, samples, sizes);
+    CHECK(device_features(backend, *state, tables, samples, sizes) == together);  // whatever came before
+    CHECK(device_features(backend, *state, tables, {}, {}).empty());
+    std::vector<float> apart;
+    auto begin = samples.begin();
+    for (const std::size_t size : sizes) {
+      const std::vector<float> clip(begin, begin + static_cast<std::ptrdiff_t>(size));
+      begin += static_cast<std::ptrdiff_t>(size);
+      const auto fresh = backend.make_spectral_state(tables);
+      const std::vector<float> out = device_features(backend, *fresh, tables, clip, {size});
+      apart.insert(apart.end(), out.begin(), out.end());
+    }
+    CHECK(together == apart);
+    for (const auto& [feature, name] : all_features) {
+      SpectralTables only = tables;
+      only.wanted = {feature};
+      const auto single = backend.make_spectral_state(only);
+      INFO(name);
+      CHECK(device_features(backend, *single, only, samples, sizes) == columns_of(feature, tables, together));
+    }
+  });
+}
+
+TEST_CASE("on every device an all-zero clip is -100 dB in every band, and nothing in the others") {
+  for (GoldenCase& golden : golden_cases()) {
+    if (golden.name != "all_zero") continue;
+    golden.tables.wanted = {SpectralFeature::mfcc, SpectralFeature::log_mel, SpectralFeature::centroid,
+                            SpectralFeature::contrast};
+    for_each_device([&](Backend& backend) {
+      const auto state = backend.make_spectral_state(golden.tables);
+      const std::vector<float> out =
+          device_features(backend, *state, golden.tables, golden.samples, {golden.samples.size()});
+      const std::size_t width = golden.tables.width(), first = golden.tables.coefficients;
+      for (std::size_t i = 0; i < out.size(); ++i) {
+        const std::size_t column = i % width;
+        const double expected = column == 0                               ? -100 * std::sqrt(128)
+                                : column >= first && column < first + 128 ? -100
+                                                                          : 0;
+        CHECK(out[i] == Approx(expected).margin(1e-3));
+      }
+    });
+  }
+}
+
+TEST_CASE("frames of any length agree with the reference on every device") {
+  // longer ones than the usual 2048 need more shared memory of a GPU, and fewer of them are transformed at a time
+  for (const std::size_t n_fft : {4096, 32'768}) {
+    SpectralTables tables = small_tables(n_fft, n_fft / 2);
+    tables.mel.resize(40);
+    tables.dct.resize(tables.coefficients * 40);
+    tables.wanted = {SpectralFeature::mfcc};
+    const std::vector<float> samples = test::normal_numbers(n_fft, 9, 0.1);
+    std::vector<double> expected(tables.frames(n_fft) * tables.width());
+    reference::spectral_features(tables, samples, expected);
+    for_each_device([&](Backend& backend) {
+      const auto state = backend.make_spectral_state(tables);
+      const std::vector<float> out = device_features(backend, *state, tables, samples, {n_fft});
+      CHECK(test::relative_difference<float, double>(out, expected) < 2e-5);
+    });
   }
 }

@@ -17,7 +17,7 @@ constexpr std::size_t frames = 12, bands = 7, genres = 3;
 
 struct Bench {
   FeatureStore store = test::tiny_store({.frames = frames, .coefficients = bands, .separation = 2.0});
-  std::unique_ptr<Backend> backend = make_backend({});
+  std::unique_ptr<Backend> backend = make_backend({.device = "cpu"});
   DeviceDataset dataset{store, *backend};
   std::unique_ptr<Queue> queue = backend->device().make_queue();
   Split split;

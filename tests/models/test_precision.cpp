@@ -19,7 +19,7 @@ struct Curve {
 Curve learn(const std::string& precision, std::uint32_t trial) {
   const FeatureStore store =
       test::tiny_store({.genres = 3, .clips_per_genre = 30, .frames = 12, .coefficients = 5, .separation = 0.8});
-  const std::unique_ptr<Backend> backend = make_backend({.precision = precision});
+  const std::unique_ptr<Backend> backend = make_backend({.device = "cpu", .precision = precision});
   const DeviceDataset dataset(store, *backend);
   const auto queue = backend->device().make_queue();
   Split split;

@@ -14,7 +14,7 @@ namespace {
 /// A backend, a data set on it, and a queue: what every trainer needs.
 struct Bench {
   FeatureStore store;
-  std::unique_ptr<Backend> backend = make_backend({});
+  std::unique_ptr<Backend> backend = make_backend({.device = "cpu"});
   DeviceDataset dataset;
   std::unique_ptr<Queue> queue = backend->device().make_queue();
   Split split;
@@ -180,7 +180,7 @@ TEST_CASE("the history of a training is that of Keras") {
   const TrainingConfig training{
       .optimiser = {.learning_rate = 0.02}, .batch = 4, .loss = Loss::clipped, .shuffle = false};
 
-  const std::unique_ptr<Backend> backend = make_backend({});
+  const std::unique_ptr<Backend> backend = make_backend({.device = "cpu"});
   const DeviceDataset dataset(store, *backend);
   const std::unique_ptr<Queue> queue = backend->device().make_queue();
   Trainer trainer(*backend, *queue, dataset, split, network, training, {});

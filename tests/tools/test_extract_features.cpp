@@ -2,6 +2,7 @@
 #include "core/io/files.hpp"
 #include "features/store.hpp"
 #include "tests/support/support.hpp"
+#include "tests/support/timeline.hpp"
 
 using namespace genretree;
 namespace fs = std::filesystem;
@@ -56,6 +57,20 @@ TEST_CASE("extract_features makes a store, and does nothing where it is there al
   INFO(wider.output);
   CHECK_THAT(wider.output, Catch::Contains("13 MFCC, spectral centroid, 12 chroma, 7 spectral contrasts, 9 frames"));
   CHECK(read_store(store).view().shape == std::array<std::size_t, 3>{3, 9, 33});
+}
+
+TEST_CASE("extract_features --trace: the timeline of every clip") {
+  const test::TemporaryFolder folder;
+  const fs::path trace = folder / "trace.json";
+  const std::string command = audio_folder(folder, true).string() + " -o " + (folder / "features.h5").string();
+  const test::CommandResult result = extract(command + " --jobs 1 --trace " + trace.string());
+  INFO(result.output);
+  CHECK(result.exit_code == 3);
+  const test::Timeline timeline = test::read_timeline(trace);
+  CHECK(timeline.lanes == std::vector<std::string>{"worker 0"});
+  CHECK(timeline.phases() == std::set<std::string>{"a", "b", "c", "text", "decoding", "features"});
+  CHECK(timeline.crossing().empty());
+  CHECK(extract(command + " --force --trace " + folder.path().string()).exit_code == 65);
 }
 
 TEST_CASE("a bad file is named and left out; --strict stops at it") {

@@ -6,6 +6,7 @@
 #include "experiments/ledger.hpp"
 #include "features/store.hpp"
 #include "tests/support/support.hpp"
+#include "tests/support/timeline.hpp"
 #include "tests/support/tiny_store.hpp"
 
 namespace genretree {
@@ -71,6 +72,7 @@ TEST_CASE("run_experiment: from a feature store to the report") {
   CHECK_THAT(result.output, Contains("18 to train, 6 to validate, 6 to test"));
   CHECK_THAT(result.output, Contains("backend     cpu: LSTM interleaved, fp32"));
   CHECK_THAT(result.output, Contains("jobs  ") && Contains(" side by side, 1 MB each and 1 MB for the data: "));
+  CHECK_THAT(result.output, Contains(" of this machine's memory that may be taken"));
   CHECK_THAT(result.output, Contains("(6 of 6)"));
   CHECK_THAT(result.output, Contains("Figure 9") && Contains("Figure 10") && Contains("report: runs/tiny/report.html"));
   for (const char* name : {"spec.yaml", "dataset.json", "ledger.0.jsonl", "figure9.csv", "figure10.csv", "report.md",
@@ -89,6 +91,29 @@ TEST_CASE("run_experiment: from a feature store to the report") {
 constexpr const char* long_runs =
     "tiny.yaml --jobs 2 --set grid.epochs=[5,30,120] --set training.batch=2 --set 'model.layers=[{lstm: 128}, {lstm: "
     "32}, {dense: softmax}]'";
+
+TEST_CASE("run_experiment --trace: a timeline whose phases nest, of workers that overlap") {
+  const Program program;
+  const std::string arguments = std::string(long_runs) + " --set grid.epochs=[5] --trace new/trace.json";
+  const test::CommandResult result = program.run(arguments);
+  INFO(result.output);
+  REQUIRE(result.exit_code == 0);
+  const test::Timeline timeline = test::read_timeline(program.folder / "new/trace.json");
+  CHECK(timeline.lanes.size() == 2);
+  const std::set<std::string> phases = timeline.phases();
+  for (const char* phase : {"e005-t0", "e005-t1", "epoch 1", "epoch 5", "training step", "evaluation", "gather",
+                            "dropout masks", "forward", "loss", "backward", "update", "checkpoint", "result"})
+    CHECK(phases.contains(phase));
+  CHECK(timeline.crossing().empty());
+  CHECK(timeline.overlap("e005-t0", "e005-t1"));
+  CHECK(timeline.overlap("training step", "training step"));
+
+  // what is done does not change, and a file that cannot be written is refused before it is
+  REQUIRE(program.run(std::string(long_runs) + " --set grid.epochs=[5] --out untraced").exit_code == 0);
+  CHECK(program.metrics("untraced") == program.metrics("runs/tiny"));
+  program.check_refused("tiny.yaml --out nothing --trace .", "it is a folder");
+  CHECK_FALSE(fs::exists(program.folder / "nothing"));
+}
 
 TEST_CASE("run_experiment: stopped or killed at any moment, --resume ends with the results of an uninterrupted run") {
   const Program program;

@@ -147,7 +147,7 @@ class CudaQueue final : public Queue {
   void repeat(std::unique_ptr<Recording>& recording, const std::function<void()>& work) override;
 
   void trace_to(Trace& trace, const std::string& lane) override;
-  void begin_phase(const char* name) override;
+  void begin_phase(std::string_view name) override;
   void end_phase() override;
 
   void* workspace(std::size_t bytes);
@@ -194,7 +194,7 @@ class CudaQueue final : public Queue {
   OwnedCublas cublas_;
 
   struct TimedPhase {
-    const char* name;
+    std::string name;
     OwnedEvent begin, end;
   };
   Trace* trace_ = nullptr;
@@ -416,9 +416,10 @@ OwnedEvent CudaQueue::timestamp() {
   return event;
 }
 
-void CudaQueue::begin_phase(const char* name) {
-  if (trace_ && !recording_) open_.push_back({name, timestamp(), make_event(cudaEventDefault)});
-  nvtxRangePushA(name);
+void CudaQueue::begin_phase(std::string_view name) {
+  const std::string text(name);
+  if (trace_ && !recording_) open_.push_back({text, timestamp(), make_event(cudaEventDefault)});
+  nvtxRangePushA(text.c_str());
 }
 
 void CudaQueue::end_phase() {

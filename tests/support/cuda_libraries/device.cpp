@@ -125,11 +125,12 @@ class EmulatedQueue final : public Queue {
   }
 
   void trace_to(Trace& trace, const std::string& lane) override { trace_ = &trace, lane_ = trace.add_lane(lane); }
-  void begin_phase(const char* name) override {
-    if (trace_) emulator_.submit([this, name] { phases_.push_back({name, Clock::now()}); });
+  void begin_phase(std::string_view name) override {
+    if (trace_ && !recording_)
+      emulator_.submit([this, text = std::string(name)] { phases_.push_back({text, Clock::now()}); });
   }
   void end_phase() override {
-    if (!trace_) return;
+    if (!trace_ || recording_) return;
     emulator_.submit([this] {
       const auto [name, begin] = phases_.back();
       phases_.pop_back();
@@ -174,7 +175,7 @@ class EmulatedQueue final : public Queue {
   std::vector<Buffer<std::byte>> recorded_workspaces_;
   Trace* trace_ = nullptr;
   std::size_t lane_ = 0;
-  std::vector<std::pair<const char*, Clock::time_point>> phases_;
+  std::vector<std::pair<std::string, Clock::time_point>> phases_;
 };
 
 std::unique_ptr<Queue> EmulatedDevice::make_queue() { return std::make_unique<EmulatedQueue>(*this, order, seed); }

@@ -1,0 +1,44 @@
+// What spectral.cpp and descriptors.cpp share: the spectra of all frames of a clip, a chunk of frames at a time.
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include "kernels/cuda/spectral_kernels.hpp"
+#include "kernels/ops.hpp"
+
+namespace genretree::cuda {
+
+/// Makes `buffer` at least this large; what was in it is lost. What was given to any queue may still use the old one.
+template <class T>
+void grow(Buffer<T>& buffer, Device& device, std::size_t size) {
+  if (buffer.size() < size) buffer = Buffer<T>(device, size);
+}
+
+/// Where a feature's numbers of the frames of out [frames, W] go; null if it is not wanted.
+inline FeatureRows rows_of(SpectralFeature feature, const SpectralTables& tables, View<float, 2> out) {
+  if (!tables.wants(feature)) return {};
+  return {out.data + tables.column(feature), tables.width()};
+}
+
+/// The plan of the transforms, the clip laid out for them, and the spectra of one chunk. Real is float or double.
+template <class Real>
+class ClipSpectra {
+ public:
+  ClipSpectra(const SpectralTables& tables, Device& device);
+
+  /// Calls take(first frame, frames, spectra [frames][n_fft / 2 + 1], without a window) for each chunk of the clip. What
+  /// `take` gives the queue comes before the spectra of the next chunk take their place. `clip` is device memory.
+  using Take = std::function<void(std::size_t first, std::size_t frames, const Complex<Real>* spectra)>;
+  void run(std::span<const float> clip, Queue& queue, const Take& take);
+
+ private:
+  Device& device_;
+  Framing framing_;
+  std::size_t chunk_;  ///< frames
+  std::unique_ptr<FrameTransforms<Real>> transforms_;
+  Buffer<Complex<Real>> spectra_;  ///< [chunk][n_fft / 2 + 1]
+  Buffer<Real> laid_out_;          ///< of the longest clip so far
+};
+
+}  // namespace genretree::cuda

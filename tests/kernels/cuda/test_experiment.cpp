@@ -1,0 +1,205 @@
+// Whole experiments on the emulated GPU: the choice of the device, and everything above the kernels that must not take
+// the device's memory for the host's or a queue's work for done.
+#include <fmt/format.h>
+
+#include "core/error.hpp"
+#include "core/io/files.hpp"
+#include "core/io/trace_file.hpp"
+#include "experiments/do_experiment.hpp"
+#include "experiments/resources.hpp"
+#include "experiments/runner.hpp"
+#include "models/checkpoint.hpp"
+#include "tests/support/support.hpp"
+#include "tests/support/timeline.hpp"
+#include "tests/support/tiny_store.hpp"
+
+namespace genretree {
+namespace fs = std::filesystem;
+using Catch::Contains;
+namespace {
+
+constexpr const char* sweep = R"(
+model: {layers: [{lstm: 5}, {lstm: 3}, {dense: softmax}]}
+grid: {epochs: [1, 3], trials: 2}
+)";
+constexpr const char* cnn = R"(
+model: {layers: [{conv: 3, pool: 2}, {dense: 5}, {dense: softmax}], neighbours: 1}
+grid: {epochs: [2], trials: 2}
+)";
+constexpr const char* tree = R"(
+model: {layers: [{lstm: 4}, {dense: softmax}]}
+tree:
+  top:   {epochs: 2, children: [lower, c]}
+  lower: {epochs: 1, children: [a, b]}
+grid: {trials: 2}
+)";
+
+/// A tiny experiment in a temporary folder, to be run on either device.
+struct Experiment {
+  test::TemporaryFolder folder;
+  Spec spec;
+
+  explicit Experiment(const std::string& kind) {
+    write_store(folder / "store.h5", test::tiny_store());
+    const std::string text = fmt::format(R"(
+experiment: tiny
+dataset: {{name: tiny, path: "{}", genres: [a, b, c], split: {{kind: by-index, train: 6, validation: 2, test: 2}}}}
+features: {{coefficients: [0, 4], frames: 6}}
+training: {{batch: 7, learning_rate: 0.02}}
+)",
+                                         (folder / "store.h5").string());
+    spec = parse_spec(parse_yaml(text + kind, "tiny.yaml"));
+    spec.backend.device = "cuda";
+  }
+
+  fs::path path(const std::string& name) const { return folder / name; }
+  std::vector<Result> results(const std::string& name) const { return read_results({path(name)}, false); }
+
+  std::vector<Result> run(const std::string& name, const RunnerOptions& options = {}, bool resume = false) const {
+    const std::unique_ptr<Backend> backend = make_backend(spec.backend);
+    RunFolder run_folder(path(name), spec, {}, resume);
+    run_grid(spec, load_data(spec, *backend, {}), *backend, run_folder, options);
+    return results(name);
+  }
+};
+
+/// Everything of results that must be the same bit for bit, as text: all but the times.
+std::vector<std::string> metrics(std::vector<Result> results) {
+  std::vector<std::string> lines;
+  for (Result& result : results) {
+    result.seconds = 0;
+    lines.push_back(to_json_line(result));
+  }
+  return lines;
+}
+
+TEST_CASE("An experiment on the GPU has the results of the CPU, to rounding", "[experiment]") {
+  Experiment experiment(GENERATE(sweep, cnn, tree));
+  const std::vector<Result> gpu = experiment.run("gpu");
+  experiment.spec.backend.device = "cpu";
+  const std::vector<Result> cpu = experiment.run("cpu");
+  REQUIRE(gpu.size() == cpu.size());
+  REQUIRE(missing_cells(experiment.spec, gpu).empty());
+  for (std::size_t i = 0; i < gpu.size(); ++i) {
+    INFO(gpu[i].run);
+    CHECK(gpu[i].cell() == cpu[i].cell());
+    CHECK(gpu[i].backend.backend == "cuda");
+    REQUIRE(gpu[i].history.size() == cpu[i].history.size());
+    for (std::size_t epoch = 0; epoch < gpu[i].history.size(); ++epoch) {
+      const EpochScores &a = gpu[i].history[epoch], &b = cpu[i].history[epoch];
+      CHECK(a.train.loss == Approx(b.train.loss).epsilon(1e-4));
+      CHECK(a.validation.loss == Approx(b.validation.loss).epsilon(1e-4));
+      CHECK(a.test.loss == Approx(b.test.loss).epsilon(1e-4));
+    }
+    CHECK(gpu[i].answers.genres == cpu[i].answers.genres);
+    CHECK(test::max_difference(std::span<const float>(gpu[i].answers.probabilities),
+                               std::span<const float>(cpu[i].answers.probabilities)) < 1e-4);
+  }
+}
+
+TEST_CASE("On the GPU too, results do not depend on the number of workers, and their queues work side by side",
+          "[experiment]") {
+  const Experiment experiment(GENERATE(sweep, tree));
+  const std::vector<std::string> one = metrics(experiment.run("one"));
+  Trace trace;
+  CHECK(metrics(experiment.run("three", {.jobs = 3, .trace = &trace})) == one);
+  const test::Timeline timeline = test::parse_timeline(to_chrome_json(trace, "test"));
+  CHECK(timeline.lanes.size() == 3);
+  CHECK(timeline.crossing().empty());
+  CHECK(timeline.phases().contains("training step"));
+  const bool is_tree = !experiment.spec.tree.empty();
+  CHECK(timeline.overlap(is_tree ? "top-t0" : "e003-t0", is_tree ? "top-t1" : "e003-t1"));
+}
+
+TEST_CASE("On the GPU too, a run goes on from a checkpoint in its middle, bit for bit", "[experiment]") {
+  const Experiment experiment(sweep);
+  const std::vector<Result> whole = experiment.run("whole");
+  // a folder as a process leaves it that was killed after two of the three epochs of e003-t1
+  const std::unique_ptr<Backend> backend = make_backend(experiment.spec.backend);
+  const Data data = load_data(experiment.spec, *backend, {});
+  const Split split = make_split(data.store, experiment.spec.dataset.split, experiment.spec.seed, 1, false);
+  const DeviceDataset dataset(data.store, *backend);
+  const std::unique_ptr<Queue> queue = backend->device().make_queue();
+  const Model model{classifier_of(experiment.spec, 3), data.store.config, data.store.genres, ""};
+  Trainer trainer(*backend, *queue, dataset, split, model.classifier, experiment.spec.training,
+                  {.seed = experiment.spec.seed, .point = 3, .trial = 1});
+  trainer.train_epoch(), trainer.train_epoch();
+  RunFolder(experiment.path("run"), experiment.spec, {}, false).begin(data.summary);
+  write_checkpoint(experiment.path("run") / "checkpoints" / "e003-t1.h5", model,
+                   {"e003-t1", whole[0].spec_hash, whole[0].commit, whole[0].backend, 1000, trainer.state()});
+
+  const std::vector<Result> resumed = experiment.run("run", {}, true);
+  CHECK(metrics(resumed) == metrics(whole));
+  CHECK(resumed.back().seconds > 1000);  // it did go on from there
+}
+
+TEST_CASE("A resumed experiment keeps to the LSTM algorithm that it was begun with", "[experiment]") {
+  const std::string begun = GENERATE("cudnn:standard", "cudnn:persist_static_small_h");
+  Experiment experiment(sweep);
+  ExperimentOptions options;
+  options.cache = experiment.path("cache");
+  const auto results_of = [&](const std::string& lstm, const std::vector<std::uint32_t>& epochs) {
+    experiment.spec.backend.lstm = lstm;
+    experiment.spec.grid.epochs = epochs;
+    do_file({"tiny", experiment.spec, {}}, experiment.path("run"), options);
+    return experiment.results("run");
+  };
+  CHECK(results_of(begun, {1}).front().backend.algorithm == begun);
+  options.resume = true;
+  const std::vector<Result> all = results_of(GENERATE("auto", "cudnn"), {1, 2});
+  REQUIRE(all.size() == 4);
+  for (const Result& result : all) CHECK(result.backend.algorithm == begun);
+  // as the checkpoints say, where there is no result
+  write_whole_text(ledger_path(experiment.path("run"), 0), "");
+  for (const Result& result : results_of("auto", {1, 2})) CHECK(result.backend.algorithm == begun);
+}
+
+TEST_CASE("auto takes the GPU for what it can do, and else says why not", "[experiment]") {
+  const StackConfig able{.inputs = 4, .units = {5}};
+  StackConfig unable = able;
+  unable.gate = Gate::hard_sigmoid;
+  const auto device = [](const BackendChoice& choice) { return choice.backend->info().backend; };
+
+  const BackendChoice gpu = choose_backend({}, {&able, 1});
+  CHECK(device(gpu) == "cuda");
+  CHECK(gpu.why_no_gpu.empty());
+  const BackendChoice stack = choose_backend({}, {&unable, 1});
+  CHECK(device(stack) == "cpu");
+  CHECK_THAT(stack.why_no_gpu, Contains("hard") && Contains("cpu"));
+  const BackendChoice precision = choose_backend({.precision = "bf16"}, {&able, 1});
+  CHECK(device(precision) == "cpu");
+  CHECK_THAT(precision.why_no_gpu, Contains("'bf16'") && Contains("cuda"));
+  CHECK(device(choose_backend({.lstm = "interleaved"}, {&able, 1})) == "cpu");
+  CHECK(device(choose_backend({.precision = "tf32"}, {&able, 1})) == "cuda");
+
+  CHECK_THROWS_WITH(choose_backend({.device = "cuda"}, {&unable, 1}), Contains("hard"));
+  CHECK_THROWS_WITH(choose_backend({.device = "cuda", .target = "avx2"}, {}), Contains("'avx2'") && Contains("auto"));
+  CHECK_THROWS_WITH(choose_backend({.precision = "tf32"}, {&unable, 1}), Contains("tf32") && Contains("hard"));
+}
+
+TEST_CASE("What the GPU cannot compute is refused before any feature is extracted", "[experiment]") {
+  Experiment experiment("model: {layers: [{lstm: 5}, {dense: softmax}], preset: keras2018}\ngrid: {epochs: [1]}\n");
+  fs::remove(experiment.path("store.h5"));  // whoever looked at the data would say so
+  ExperimentOptions options;
+  options.cache = experiment.path("cache");
+  const ExperimentFile file{"tiny", experiment.spec, {}};
+  CHECK_THROWS_WITH(do_file(file, experiment.path("run"), options), Contains("cpu"));
+  CHECK_FALSE(fs::exists(experiment.path("run")));
+  CHECK_FALSE(fs::exists(experiment.path("cache")));
+}
+
+TEST_CASE("--jobs auto on a GPU goes by its memory and a number of queues, not by the cores", "[experiment]") {
+  const Experiment experiment(sweep);
+  const std::unique_ptr<Backend> backend = make_backend(experiment.spec.backend);
+  const Limits limits = limits_of(*backend);
+  CHECK(limits.gpu);
+  CHECK(limits.jobs == most_gpu_queues);
+  CHECK(limits.memory == backend->device().free_memory() / 5 * 4);
+  const MemoryNeed need =
+      memory_need(experiment.spec, load_data(experiment.spec, *backend, {}), *backend, limits.memory);
+  CHECK(need.per_run > 64 << 20);  // with what the libraries of a queue take
+  CHECK(automatic_jobs(100, need, limits) == (limits.memory - need.shared) / need.per_run);
+}
+
+}  // namespace
+}  // namespace genretree
