@@ -14,14 +14,14 @@ Random::Random(const RandomKey& key) {
   if (key.epoch >= epoch_limit)
     reject("epoch {} is beyond the {} that the random number generator has room for", key.epoch, epoch_limit - 1);
   const PhiloxBlock mixed = philox({key.point, key.trial, key.node, 0x67656e72u}, key.seed);
-  key_ = mixed[0] | static_cast<std::uint64_t>(mixed[1]) << 32;
-  epoch_and_use_ = key.epoch | static_cast<std::uint32_t>(key.use) << 28;
-  batch_ = key.batch;
+  stream_ = {mixed[0] | static_cast<std::uint64_t>(mixed[1]) << 32,
+             key.epoch | static_cast<std::uint32_t>(key.use) << 28, key.batch};
 }
 
 PhiloxBlock Random::words_of(std::uint64_t block) const {
-  return philox({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), epoch_and_use_, batch_},
-                key_);
+  return philox({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), stream_.epoch_and_use,
+                 stream_.batch},
+                stream_.key);
 }
 
 std::uint32_t Random::word(std::uint64_t index) const { return words_of(index / 4)[index % 4]; }

@@ -39,10 +39,19 @@ struct RandomKey {
   RandomUse use = RandomUse::split;
 };
 
+/// A stream as Philox has it: word 4·i + j is word j of philox({i's lower half, i's upper half, epoch_and_use, batch}, key).
+struct PhiloxStream {
+  std::uint64_t key = 0;
+  std::uint32_t epoch_and_use = 0, batch = 0;
+};
+
 /// The numbers of one stream, by index or one after another.
 class Random {
  public:
   explicit Random(const RandomKey& key);
+
+  /// For a generator on other hardware, which makes the same words.
+  const PhiloxStream& stream() const { return stream_; }
 
   /// Number `index` of the stream, without regard to what was drawn before.
   std::uint32_t word(std::uint64_t index) const;
@@ -69,8 +78,7 @@ class Random {
  private:
   PhiloxBlock words_of(std::uint64_t block) const;
 
-  std::uint64_t key_;
-  std::uint32_t epoch_and_use_, batch_;
+  PhiloxStream stream_;
   std::uint64_t position_ = 0;
 };
 

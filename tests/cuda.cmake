@@ -17,7 +17,7 @@ if(GENRETREE_CUDA)
 endif()
 
 find_package(Boost 1.74 QUIET COMPONENTS context)
-find_path(GENRETREE_THRUST_INCLUDE_DIR thrust/version.h HINTS /usr/local/cuda/include/cccl)
+find_path(GENRETREE_THRUST_INCLUDE_DIR thrust/version.h)  # not the toolkit's own, which brings CUDA's types with it
 if(NOT Boost_FOUND OR NOT GENRETREE_THRUST_INCLUDE_DIR)
   message(WARNING "Boost.Context or Thrust was not found: the CUDA emulator is not built. Debian 12 has libboost-context-dev and libthrust-dev")
 elseif(NOT GENRETREE_SANITIZE MATCHES thread)  # the race check takes the place of ThreadSanitizer's library

@@ -4,9 +4,13 @@
 #include "core/error.hpp"
 #include "core/text.hpp"
 #include "kernels/cuda/backend.hpp"
+#include "kernels/cuda/classify_loss.hpp"
+#include "kernels/cuda/dropout_masks.hpp"
+#include "kernels/cuda/gather.hpp"
 #include "kernels/cuda/libraries/device.hpp"
 #include "kernels/cuda/lstm_stack.hpp"
 #include "kernels/cuda/spectral.hpp"
+#include "kernels/cuda/update.hpp"
 
 namespace genretree::cuda {
 namespace {
@@ -48,8 +52,9 @@ class CudaBackend final : public Backend {
   std::unique_ptr<StackState> make_stack_state(const StackConfig& config, const Group& largest, Mode mode) override {
     return make_state(algorithm(), config, largest, mode);
   }
-  void dropout_masks(const StackConfig&, const Group&, std::span<const RandomKey>, View<float, 2>, Queue&) override {
-    fail("to come: dropout_masks");
+  void dropout_masks(const StackConfig& config, const Group& group, std::span<const RandomKey> keys,
+                     View<float, 2> masks, Queue& queue) override {
+    cuda::dropout_masks(config, group, keys, masks, queue);
   }
   void stack_forward(const StackConfig&, const Group& group, View<const float, 2> parameters, View<const float, 4> x,
                      View<const float, 2> masks, Mode mode, StackState& state, View<float, 3> h,
@@ -65,10 +70,11 @@ class CudaBackend final : public Backend {
                       Queue& queue) override {
     static_cast<LstmState&>(state).backward(group, x, dh, gradients, queue);
   }
-  void classify_loss(const StackConfig&, const Group&, Loss, View<const float, 2>, View<const float, 3>,
-                     View<const std::int32_t, 2>, View<float, 3>, View<double, 1>, View<std::int32_t, 1>,
-                     View<float, 3>, View<float, 2>, Queue&) override {
-    fail("to come: classify_loss");
+  void classify_loss(const StackConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
+                     View<const float, 3> h, View<const std::int32_t, 2> labels, View<float, 3> probabilities,
+                     View<double, 1> loss, View<std::int32_t, 1> correct, View<float, 3> dh, View<float, 2> gradients,
+                     Queue& queue) override {
+    cuda::classify_loss(config, group, kind, parameters, h, labels, probabilities, loss, correct, dh, gradients, queue);
   }
 
   std::unique_ptr<CnnState> make_cnn_state(const CnnConfig&, const Group&, Mode) override { fail("to come: cnn"); }
@@ -83,13 +89,13 @@ class CudaBackend final : public Backend {
     fail("to come: cnn");
   }
 
-  void update(const Optimiser&, const Group&, View<std::int64_t, 1>, View<float, 2>, View<const float, 2>,
-              View<float, 3>, Queue&) override {
-    fail("to come: update");
+  void update(const Optimiser& optimiser, const Group& group, View<std::int64_t, 1> steps, View<float, 2> parameters,
+              View<const float, 2> gradients, View<float, 3> moments, Queue& queue) override {
+    cuda::update(optimiser, group, steps, parameters, gradients, moments, queue);
   }
-  void gather(const Group&, View<const float, 3>, View<const std::int32_t, 1>, View<const std::int32_t, 2>,
-              View<float, 4>, View<std::int32_t, 2>, Queue&) override {
-    fail("to come: gather");
+  void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 1> labels,
+              View<const std::int32_t, 2> clips, View<float, 4> x, View<std::int32_t, 2> y, Queue& queue) override {
+    cuda::gather(group, features, labels, clips, x, y, queue);
   }
 
  private:

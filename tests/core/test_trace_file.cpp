@@ -19,8 +19,7 @@ TEST_CASE("a trace becomes Chrome's trace events: a named thread for each lane, 
   CHECK(trace.add_lane("ünïcode \"quoted\"\\\n") == 1);
   CHECK(trace.add_lane("worker 0") == 0);
   trace.add(1, "a \"phase\"", Clock::now(), 0.0125);
-  const std::string json = to_chrome_json(trace, "a program");
-  const auto events = nlohmann::json::parse(json).at("traceEvents");
+  const auto events = nlohmann::json::parse(to_chrome_json(trace, "a program")).at("traceEvents");
   REQUIRE(events.size() == 4);
   CHECK(events[0] == nlohmann::json::parse(
                          R"({"ph": "M", "name": "process_name", "pid": 1, "tid": 0, "args": {"name": "a program"}})"));

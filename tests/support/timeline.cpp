@@ -48,7 +48,8 @@ bool Timeline::overlap(const std::string& phase, const std::string& other) const
 
 Timeline parse_timeline(const std::string& json) {
   Timeline timeline;
-  for (const auto& event : nlohmann::json::parse(json).at("traceEvents")) {
+  const auto document = nlohmann::json::parse(json);
+  for (const auto& event : document.at("traceEvents")) {
     const std::string kind = event.at("ph"), name = event.at("name");
     const std::size_t lane = event.at("tid");
     REQUIRE(event.at("pid") == 1);

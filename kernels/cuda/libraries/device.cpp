@@ -341,9 +341,10 @@ void CudaQueue::synchronize() {
 
 void CudaQueue::repeat(std::unique_ptr<Recording>& recording, const std::function<void()>& work) {
   refuse_in_recording("repeat");
-  if (!recording) {  // the first time, libraries make what they need
+  if (!recording) {
+    work();  // the first time, libraries make what they need
     recording = std::make_unique<GraphRecording>();
-    return work();
+    return;
   }
   auto& own = static_cast<GraphRecording&>(*recording);
   if (!own.graph.get() && !own.refused) record(own, work);

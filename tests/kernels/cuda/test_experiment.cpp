@@ -8,6 +8,8 @@
 #include "experiments/do_experiment.hpp"
 #include "experiments/resources.hpp"
 #include "experiments/runner.hpp"
+#include "features/corpus.hpp"
+#include "features/extract.hpp"
 #include "models/checkpoint.hpp"
 #include "tests/support/support.hpp"
 #include "tests/support/timeline.hpp"
@@ -152,6 +154,33 @@ TEST_CASE("A resumed experiment keeps to the LSTM algorithm that it was begun wi
   // as the checkpoints say, where there is no result
   write_whole_text(ledger_path(experiment.path("run"), 0), "");
   for (const Result& result : results_of("auto", {1, 2})) CHECK(result.backend.algorithm == begun);
+}
+
+TEST_CASE("Features come from the GPU as from the CPU, to rounding, by several workers to the bits of one",
+          "[experiment]") {
+  const test::TemporaryFolder folder;
+  std::vector<Clip> clips = corpus_clips({.clips_per_genre = 1, .seconds = 1});
+  clips.resize(4);
+  FeatureConfig config;
+  config.frames = 40;
+  const auto features = [&](const std::string& device, std::size_t jobs, Trace* trace = nullptr) {
+    const fs::path path = folder / (device + std::to_string(jobs) + ".h5");
+    const std::unique_ptr<Backend> backend = make_backend({.device = device});
+    extract_features(clips, config, "test", *backend, path, {.jobs = jobs, .trace = trace});
+    return read_store(path).features;
+  };
+  Trace trace;
+  const std::vector<float> one = features("cuda", 1), three = features("cuda", 3, &trace), cpu = features("cpu", 1);
+  REQUIRE(one.size() == 4 * 40 * config.width());
+  CHECK(three == one);
+  CHECK(test::relative_difference(std::span<const float>(one), std::span<const float>(cpu)) < 1e-5);
+  const test::Timeline timeline = test::parse_timeline(to_chrome_json(trace, "test"));
+  CHECK(timeline.lanes.size() == 3);
+  CHECK(timeline.crossing().empty());
+  for (const char* phase : {"decoding", "copy to the device", "features"}) CHECK(timeline.phases().contains(phase));
+
+  const std::unique_ptr<Backend> backend = make_backend({.device = "cuda"});
+  CHECK(extraction_workers(backend->device()) >= 2);
 }
 
 TEST_CASE("auto takes the GPU for what it can do, and else says why not", "[experiment]") {

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "kernels/ops.hpp"
+
+namespace genretree::cuda {
+
+/// Backend::dropout_masks: two launches for each layer of each run.
+void dropout_masks(const StackConfig& config, const Group& group, std::span<const RandomKey> keys, View<float, 2> masks,
+                   Queue& queue);
+
+}  // namespace genretree::cuda

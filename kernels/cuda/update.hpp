@@ -1,0 +1,11 @@
+#pragma once
+
+#include "kernels/ops.hpp"
+
+namespace genretree::cuda {
+
+/// Backend::update: two launches for each run that has rows.
+void update(const Optimiser& optimiser, const Group& group, View<std::int64_t, 1> steps, View<float, 2> parameters,
+            View<const float, 2> gradients, View<float, 3> moments, Queue& queue);
+
+}  // namespace genretree::cuda

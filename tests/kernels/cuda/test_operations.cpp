@@ -1,0 +1,197 @@
+// What tests of all backends do not ask of the small operations on the GPU: the generator's words, rows that do not
+// count, shapes beyond one warp, recorded steps. Each in every order of blocks, warps and lanes.
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "kernels/cuda/classify_loss.hpp"
+#include "kernels/cuda/random.hpp"
+#include "kernels/reference/classify_loss.hpp"
+#include "tests/kernels/problem.hpp"
+#include "tests/support/support.hpp"
+
+using namespace genretree;
+using test::OnDevice;
+
+TEST_CASE("dropout on the GPU keeps what the host's generator says, far into the stream and at every rate") {
+  const RandomKey key{.seed = 5, .point = 3, .trial = 2, .node = 1, .epoch = 9, .batch = 4, .use = RandomUse::dropout};
+  const Random random(key);
+  for (const double rate : {0.05, 0.25, 0.35, 0.999, 1.0 / 3}) {
+    const cuda::Dropout dropout(key, rate);
+    for (const std::uint64_t first : {std::uint64_t{0}, std::uint64_t{7} << 33}) {
+      for (std::uint64_t index = first; index < first + 500; ++index)
+        REQUIRE(dropout.at(index) == (random.uniform_at(index) >= rate ? static_cast<float>(1 / (1 - rate)) : 0));
+    }
+  }
+  // the number on the edge is kept: uniform_at is a multiple of 2^-24
+  const cuda::Dropout edge(key, random.uniform_at(11));
+  CHECK(edge.at(11) > 0);
+  CHECK(cuda::Dropout(key, random.uniform_at(11) + 0x1p-40).at(11) == 0);
+  CHECK(cuda::Dropout().at(11) == 1);
+}
+
+namespace {
+
+/// Rows of one run, with more units and classes than a warp has lanes.
+struct Rows {
+  std::size_t rows, units = 70, columns = 41, classes = 37;
+  std::vector<float> h, kernel, bias;
+  std::vector<std::int32_t> labels;
+
+  explicit Rows(std::size_t count)
+      : rows(count),
+        h(test::normal_numbers(count * units, 1)),
+        kernel(test::normal_numbers(units * columns, 2, 0.3)),
+        bias(test::normal_numbers(columns, 3)) {
+    for (std::size_t b = 0; b < rows; ++b) labels.push_back(static_cast<std::int32_t>(7 * b % classes));
+  }
+};
+
+struct Classified {
+  std::vector<float> probabilities, dh, dkernel, dbias;
+  double loss;
+  std::int32_t correct;
+};
+
+/// The rows in one call, or one by one.
+Classified classify(Backend& backend, const Rows& p, bool one_by_one) {
+  const auto queue = backend.device().make_queue();
+  OnDevice<float> h(*queue, p.h), kernel(*queue, p.kernel), bias(*queue, p.bias);
+  OnDevice<std::int32_t> labels(*queue, p.labels);
+  OnDevice<float> probabilities(*queue, p.rows * p.columns, 7), dh(*queue, p.h.size(), 7),
+      dkernel(*queue, p.kernel.size(), 0), dbias(*queue, p.columns, 0);
+  OnDevice<double> loss(*queue, 1, 0);
+  OnDevice<std::int32_t> correct(*queue, 1, 0);
+  const cuda::DenseSoftmax layer{
+      kernel.view(1).data, bias.view(1).data, dkernel.view(1).data, dbias.view(1).data, p.units, p.columns, p.classes};
+  const std::size_t step = one_by_one ? 1 : p.rows;
+  for (std::size_t b = 0; b < p.rows; b += step)
+    cuda::classify_rows(layer, Loss::logits,
+                        {step, p.rows, h.view(1).data + b * p.units, labels.view(1).data + b,
+                         probabilities.view(1).data + b * p.columns, dh.view(1).data + b * p.units},
+                        loss.view(1).data, correct.view(1).data, *queue);
+  return {probabilities.host(), dh.host(), dkernel.host(), dbias.host(), loss.host()[0], correct.host()[0]};
+}
+
+}  // namespace
+
+TEST_CASE("the classifier's rows have the same bits alone and together, and agree with the definition") {
+  const Rows p(9);
+  std::vector<double> kernel, bias(p.bias.begin(), p.bias.begin() + static_cast<std::ptrdiff_t>(p.classes));
+  for (std::size_t u = 0; u < p.units; ++u)
+    for (std::size_t c = 0; c < p.classes; ++c) kernel.push_back(p.kernel[u * p.columns + c]);
+  const std::vector<double> h(p.h.begin(), p.h.end());
+  const reference::Classification expected =
+      reference::classify_loss(Loss::logits, view_of(h.data(), p.rows, p.units),
+                               view_of<const double>(kernel.data(), p.units, p.classes), bias, p.labels);
+  test::for_each_backend("fp32", [&](Backend& backend) {
+    const Classified together = classify(backend, p, false), apart = classify(backend, p, true);
+    CHECK(together.probabilities == apart.probabilities);
+    CHECK(together.dh == apart.dh);
+    CHECK(test::relative_difference<float, float>(apart.dkernel, together.dkernel) < 1e-6);
+    CHECK(apart.loss == Approx(together.loss).epsilon(1e-14));
+    CHECK(apart.correct == together.correct);
+
+    CHECK(together.loss == Approx(expected.loss).epsilon(1e-6));
+    CHECK(together.correct == static_cast<std::int32_t>(expected.correct));
+    CHECK(test::relative_difference<float, double>(together.dh, expected.dh) < 1e-6);
+    for (std::size_t b = 0; b < p.rows; ++b)
+      for (std::size_t c = 0; c < p.columns; ++c) {
+        const double wanted = c < p.classes ? expected.probabilities[b * p.classes + c] : 0;
+        REQUIRE(together.probabilities[b * p.columns + c] == Approx(wanted).epsilon(1e-5));
+      }
+    for (std::size_t c = 0; c < p.columns; ++c) {
+      REQUIRE(together.dbias[c] == Approx(c < p.classes ? expected.dbias[c] : 0).margin(1e-7));
+      for (std::size_t u = 0; u < p.units; ++u)
+        REQUIRE(together.dkernel[u * p.columns + c] ==
+                Approx(c < p.classes ? expected.dkernel[u * p.classes + c] : 0).margin(1e-6));
+    }
+  });
+}
+
+TEST_CASE("NaN in rows that do not count reaches neither loss, hits nor gradients") {
+  const StackConfig stack{.inputs = 1, .units = {33}};
+  const Group group{2, 5, 1, 3, {3, 0}, {3, 2}};
+  const ParameterLayout layout(stack, 3);
+  std::vector<float> h = test::normal_numbers(2 * 5 * 33, 1);
+  std::fill(h.begin() + 3 * 33, h.end(), std::numeric_limits<float>::quiet_NaN());
+  const std::vector<std::int32_t> labels{0, 2, 1, -1, -1, -1, -1, -1, -1, -1};
+  test::for_each_backend("fp32", [&](Backend& backend) {
+    const auto queue = backend.device().make_queue();
+    OnDevice<float> parameters(*queue, test::normal_numbers(2 * layout.size, 2)), inputs(*queue, h);
+    OnDevice<std::int32_t> y(*queue, labels), correct(*queue, 2, 9);
+    OnDevice<float> probabilities(*queue, 2 * 5 * 3, 7), dh(*queue, h.size(), 7), gradients(*queue, 2 * layout.size, 7);
+    OnDevice<double> loss(*queue, 2, 9);
+    backend.classify_loss(stack, group, Loss::clipped, parameters.view(2, layout.size), inputs.view(2, 5, 33),
+                          y.view(2, 5), probabilities.view(2, 5, 3), loss.view(2), correct.view(2), dh.view(2, 5, 33),
+                          gradients.view(2, layout.size), *queue);
+    const std::vector<float> gradient = gradients.host(), hidden = dh.host();
+    const std::size_t dense = layout.dense_kernel.offset;
+    for (std::size_t e = 0; e < layout.size; ++e) {
+      REQUIRE(std::isfinite(gradient[e]));
+      REQUIRE((gradient[e] == 7) == (e < dense));
+      REQUIRE(gradient[layout.size + e] == 7);  // run 1 has no rows
+    }
+    for (std::size_t e = 0; e < hidden.size(); ++e) REQUIRE((hidden[e] == 7) == (e >= 3 * 33));
+    CHECK(loss.host()[0] > 0);
+    CHECK(loss.host()[1] == 0);
+    CHECK(correct.host()[1] == 0);
+  });
+}
+
+TEST_CASE("a recorded step gathers what the clips now say, classifies, updates and counts as one that is not") {
+  constexpr std::size_t batch = 4, frames = 1, inputs = 6, classes = 3, clips = 9, steps = 5;
+  const StackConfig stack{.inputs = inputs, .units = {inputs}};
+  const Group group{1, batch, frames, classes, {3}, {classes}};
+  const std::size_t size = ParameterLayout(stack, classes).size;
+  const std::vector<float> features = test::normal_numbers(clips * inputs, 1), start = test::normal_numbers(size, 2);
+  std::vector<std::int32_t> genres(clips);
+  for (std::size_t c = 0; c < clips; ++c) genres[c] = static_cast<std::int32_t>(c % classes);
+
+  struct Result {
+    std::vector<float> parameters, moments;
+    std::vector<double> loss;
+    std::vector<std::int64_t> counted;
+  };
+  test::for_each_backend("fp32", [&](Backend& backend) {
+    const auto train = [&](bool recorded) {
+      const auto queue = backend.device().make_queue();
+      OnDevice<float> data(*queue, features), parameters(*queue, start), moments(*queue, 2 * size, 0),
+          gradients(*queue, size, 0), x(*queue, batch * inputs, 7), dh(*queue, batch * inputs, 7),
+          probabilities(*queue, batch * classes, 7);
+      OnDevice<std::int32_t> all_labels(*queue, genres), y(*queue, batch, 0), correct(*queue, 1, 0);
+      Buffer<std::int32_t> chosen(queue->device(), batch);
+      OnDevice<std::int64_t> counted(*queue, 1, 0);
+      OnDevice<double> loss(*queue, 1, 0);
+      const auto step = [&] {
+        backend.gather(group, data.view(clips, frames, inputs), all_labels.view(clips), chosen.view(1, batch),
+                       x.view(1, frames, batch, inputs), y.view(1, batch), *queue);
+        backend.classify_loss(stack, group, Loss::logits, parameters.view(1, size), x.view(1, batch, inputs),
+                              y.view(1, batch), probabilities.view(1, batch, classes), loss.view(1), correct.view(1),
+                              dh.view(1, batch, inputs), gradients.view(1, size), *queue);
+        backend.update({}, group, counted.view(1), parameters.view(1, size), gradients.view(1, size),
+                       moments.view(1, 2, size), *queue);
+      };
+      std::unique_ptr<Recording> recording;
+      Result result;
+      for (std::size_t s = 0; s < steps; ++s) {
+        std::vector<std::int32_t> next(batch);
+        for (std::size_t b = 0; b < batch; ++b) next[b] = static_cast<std::int32_t>((s + 2 * b) % clips);
+        chosen.copy_in(next, *queue);
+        if (recorded)
+          queue->repeat(recording, step);
+        else
+          step();
+        result.loss.push_back(loss.host()[0]);
+      }
+      result.parameters = parameters.host(), result.moments = moments.host(), result.counted = counted.host();
+      return result;
+    };
+    const Result plain = train(false), recorded = train(true);
+    CHECK(plain.parameters != start);
+    CHECK(recorded.parameters == plain.parameters);
+    CHECK(recorded.moments == plain.moments);
+    CHECK(recorded.loss == plain.loss);
+    CHECK(recorded.counted == std::vector<std::int64_t>{steps});
+  });
+}
