@@ -5,8 +5,10 @@
 #include "core/text.hpp"
 #include "kernels/cuda/backend.hpp"
 #include "kernels/cuda/classify_loss.hpp"
+#include "kernels/cuda/cnn.hpp"
 #include "kernels/cuda/dropout_masks.hpp"
 #include "kernels/cuda/gather.hpp"
+#include "kernels/cuda/libraries/blas.hpp"
 #include "kernels/cuda/libraries/device.hpp"
 #include "kernels/cuda/lstm_stack.hpp"
 #include "kernels/cuda/spectral.hpp"
@@ -23,6 +25,13 @@ class CudaBackend final : public Backend {
 
   BackendInfo info() const override {
     return {"cuda", properties_.name, properties_.target, algorithm(), precision_, properties_.libraries};
+  }
+  BackendInfo cnn_info() const override {
+    BackendInfo info = CudaBackend::info();
+    info.algorithm = "cudnn:implicit_precomp_gemm";
+    info.precision = "fp32";  // tf32 is for the LSTM
+    info.libraries += ", " + blas_version();
+    return info;
   }
   Device& device() override { return *device_; }
 
@@ -77,16 +86,20 @@ class CudaBackend final : public Backend {
     cuda::classify_loss(config, group, kind, parameters, h, labels, probabilities, loss, correct, dh, gradients, queue);
   }
 
-  std::unique_ptr<CnnState> make_cnn_state(const CnnConfig&, const Group&, Mode) override { fail("to come: cnn"); }
-  void cnn_step(const CnnConfig&, const Group&, Loss, View<const float, 2>, View<const float, 4>,
-                View<const std::int32_t, 2>, std::span<const RandomKey>, CnnState&, View<float, 3>, View<double, 1>,
-                View<std::int32_t, 1>, View<float, 2>, Queue&) override {
-    fail("to come: cnn");
+  std::unique_ptr<CnnState> make_cnn_state(const CnnConfig& config, const Group& largest, Mode mode) override {
+    return cuda::make_cnn_state(config, largest, mode, device());
   }
-  void cnn_evaluate(const CnnConfig&, const Group&, Loss, View<const float, 2>, View<const float, 4>,
-                    View<const std::int32_t, 2>, CnnState&, View<float, 3>, View<double, 1>, View<std::int32_t, 1>,
-                    Queue&) override {
-    fail("to come: cnn");
+  void cnn_step(const CnnConfig&, const Group& group, Loss kind, View<const float, 2> parameters,
+                View<const float, 4> x, View<const std::int32_t, 2> labels, std::span<const RandomKey> keys,
+                CnnState& state, View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct,
+                View<float, 2> gradients, Queue& queue) override {
+    cuda::cnn_step(group, kind, parameters, x, labels, keys, state, probabilities, loss, correct, gradients, queue);
+  }
+  void cnn_evaluate(const CnnConfig&, const Group& group, Loss kind, View<const float, 2> parameters,
+                    View<const float, 4> x, View<const std::int32_t, 2> labels, CnnState& state,
+                    View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct,
+                    Queue& queue) override {
+    cuda::cnn_step(group, kind, parameters, x, labels, {}, state, probabilities, loss, correct, {}, queue);
   }
 
   void update(const Optimiser& optimiser, const Group& group, View<std::int64_t, 1> steps, View<float, 2> parameters,
