@@ -6,14 +6,14 @@
 namespace genretree::cuda {
 namespace {
 
-/// cuFFT reads real samples two at a time: where hop is odd, frames cannot share them, and each is laid out by itself.
+/// cuFFT may read real samples two at a time: where hop is odd, frames share none, and each is laid out by itself.
 Framing framing_of(const SpectralTables& tables) {
   return {tables.n_fft, tables.hop, tables.hop % 2 == 0 ? tables.hop : tables.n_fft,
           tables.padding == EdgePadding::reflect};
 }
 
-/// Half of GTZAN's longest clip, 1320 frames, and less of longer frames, so that a chunk's spectra, 5.4 MB of floats, stay
-/// in the GPU's cache. A multiple of 4, so that chunks begin where cuFFT can read.
+/// Half of GTZAN's longest clip, 1320 frames, and less of longer frames, so that a chunk's spectra, 5.4 MB of floats,
+/// stay in the GPU's cache. A multiple of 4, so that chunks begin where cuFFT can read.
 std::size_t chunk_of(const SpectralTables& tables) {
   constexpr std::size_t usual_chunk = 660, usual_n_fft = 2048;
   return std::max<std::size_t>(4, std::min(usual_chunk, usual_chunk * usual_n_fft / tables.n_fft / 4 * 4));

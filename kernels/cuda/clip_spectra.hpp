@@ -27,8 +27,8 @@ class ClipSpectra {
  public:
   ClipSpectra(const SpectralTables& tables, Device& device);
 
-  /// Calls take(first frame, frames, spectra [frames][n_fft / 2 + 1], without a window) for each chunk of the clip. What
-  /// `take` gives the queue comes before the spectra of the next chunk take their place. `clip` is device memory.
+  /// Calls take(first frame, frames, spectra [frames][n_fft / 2 + 1], without a window) for each chunk of the clip.
+  /// What `take` gives the queue comes before the spectra of the next chunk take their place. `clip` is device memory.
   using Take = std::function<void(std::size_t first, std::size_t frames, const Complex<Real>* spectra)>;
   void run(std::span<const float> clip, Queue& queue, const Take& take);
 

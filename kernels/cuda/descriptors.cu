@@ -4,12 +4,14 @@
 //   hann_powers        a block per frame: window and |X|², rounded to float once, as librosa's are
 //   find_centroids     a warp per frame
 //   find_peaks         a block per frame; its peaks go to slots of its own, in any order
-//   find_tuning        one block for the clip: the median of the peaks' powers digit by digit, then a histogram. Nothing
-//                      here depends on the order of the peaks: counting is exact
+//   find_tuning        one block for the clip: the median of the peaks' powers digit by digit, then a histogram.
+//                      Nothing here depends on the order of the peaks: counting is exact
 //   find_chroma        a block per frame: 12 sums in each thread
-//   find_extremes      a warp per frame and band: the power of the wanted rank bit by bit, then the sum beyond it. Linear
-//                      in the band's size, without sorting and without memory of its own
+//   find_extremes      a warp per frame and band: the power of the wanted rank bit by bit, then the sum beyond it.
+//                      Linear in the band's size, without sorting and without memory of its own
 //   subtract_extremes  a thread per number, after find_maxima of spectral.cu
+#include <cstring>
+
 #include "kernels/cuda/hann.hpp"
 #include "kernels/cuda/spectral_kernels.hpp"
 #include "kernels/cuda/warp.hpp"
@@ -233,7 +235,7 @@ __global__ void __launch_bounds__(frame_threads)
 
 // ------------------------------------------------------------------------------------------------------------ contrast
 
-/// The bits of the value of that rank (0: the smallest) among n that are not negative. The whole warp calls and gets it.
+/// The bits of the value of that rank (0: the smallest) among n that are not negative. All lanes call and get it.
 __device__ std::uint32_t value_of_rank(const float* values, int n, int rank) {
   std::uint32_t found = 0;
   for (std::uint32_t bit = 1u << 30; bit > 0; bit >>= 1) {
@@ -245,8 +247,8 @@ __device__ std::uint32_t value_of_rank(const float* values, int n, int rank) {
   return found;
 }
 
-/// 10·log10(max(amin, mean of the roots)) of the `count` values that lie below (or above) all others. Values equal to the
-/// limit, the innermost of them, are taken as often as is needed.
+/// 10·log10(max(amin, mean of the roots)) of the `count` values that lie below (or above) all others. Values equal to
+/// the limit, the innermost of them, are taken as often as is needed.
 __device__ float decibels_of_extremes(const float* values, int n, int count, bool largest, float amin) {
   const std::uint32_t limit = value_of_rank(values, n, largest ? n - count : count - 1);
   float sum = 0, root_of_limit = 0;

@@ -7,7 +7,8 @@ namespace genretree::cuda {
 
 class Descriptors {
  public:
-  /// Some of the three are wanted. The tables must live as long as this does, and be copied when `queue` is synchronized.
+  /// Some of the three are wanted. The tables must live as long as this does; they are on the device once `queue` is
+  /// synchronized.
   Descriptors(const SpectralTables& tables, Device& device, Queue& queue);
 
   /// Those of one clip.

@@ -20,9 +20,8 @@ void check_tables(const SpectralTables& tables) {
                  hann = 0.5 - 0.5 * std::cos(angle);
     if (!(std::abs(tables.window[i] - hann) < 1e-9))
       reject(
-          "the cuda backend has no other window than the periodic Hann window, but sample {} of the window is {} and "
-          "not "
-          "{}. Use the cpu backend",
+          "the cuda backend applies the periodic Hann window and no other, but sample {} of the window is {} where {} "
+          "was expected. Use the cpu backend",
           i, tables.window[i], hann);
   }
 }

@@ -2,14 +2,14 @@
 //
 //   lay_out_frames       the clip continued beyond its ends, so that frame f begins at f · step
 //   cuFFT                (libraries/fft.hpp) all frames of a chunk, overlapping where they lie: no frame is copied out
-//   mel_decibels         a block per frame: window and |X|² of each bin once, into shared memory, with coalesced reads of
-//                        the spectrum; then four lanes per band, for most bands have few bins
+//   mel_decibels         a block per frame: window and |X|² of each bin once, into shared memory, with coalesced reads
+//                        of the spectrum; then four lanes per band, for most bands have few bins
 //   find_maxima          of the frames' maxima: the clip's. In two stages and without atomics: the same bits every time
 //   floor_and_transform  a block per frame; a warp sums one coefficient, its lanes along the bands, which are read
 //                        coalesced as the table of the cosines is
 //
-// Sums are in a fixed order, and no frame sees another but for the clip's maximum: the results of a clip are the same to
-// the bit whatever lies beside it. Sources: librosa.stft, librosa.feature.melspectrogram, librosa.power_to_db,
+// Sums are in a fixed order, and no frame sees another but for the clip's maximum: the results of a clip are the same
+// to the bit whatever lies beside it. Sources: librosa.stft, librosa.feature.melspectrogram, librosa.power_to_db,
 // librosa.feature.mfcc.
 #include "kernels/cuda/hann.hpp"
 #include "kernels/cuda/spectral_kernels.hpp"
@@ -34,7 +34,8 @@ __global__ void __launch_bounds__(frame_threads)
     lay_out_kernel(const float* samples, std::size_t length, Framing framing, Real* laid_out) {
   const std::size_t frame = blockIdx.x;
   const bool is_last = frame + 1 == gridDim.x;
-  const std::ptrdiff_t begin = static_cast<std::ptrdiff_t>(frame * framing.hop) - framing.n_fft / 2;
+  const std::ptrdiff_t begin =
+      static_cast<std::ptrdiff_t>(frame * framing.hop) - static_cast<std::ptrdiff_t>(framing.n_fft / 2);
   for (std::size_t i = threadIdx.x; i < (is_last ? framing.n_fft : framing.step); i += frame_threads)
     laid_out[frame * framing.step + i] =
         padded_sample(samples, length, begin + static_cast<std::ptrdiff_t>(i), framing.mirror);

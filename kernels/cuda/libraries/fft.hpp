@@ -30,8 +30,8 @@ class FrameTransforms {
   virtual void run(const Real* samples, Complex<Real>* spectra, Queue& queue) = 0;
 };
 
-/// For `frames` frames of n samples, n even, each of which begins `step` samples after the last. The frames may overlap;
-/// `step` must be even, for cuFFT reads real samples two at a time. Real is float or double.
+/// For `frames` frames of n samples, n even, each of which begins `step` samples after the last. The frames may
+/// overlap; `step` must be even, for cuFFT may read real samples two at a time. Real is float or double.
 template <class Real>
 std::unique_ptr<FrameTransforms<Real>> make_frame_transforms(Device& device, std::size_t n, std::size_t step,
                                                              std::size_t frames);
