@@ -19,10 +19,13 @@ namespace {
 
 /// What the project's own tests cannot run: they have twins of NVIDIA's libraries, and an emulator for our kernels.
 constexpr const char* checked_only_here =
-    "  checked on a GPU only, by these lines: CUDA's memory, streams and graphs (all), cuFFT (spectral_features), "
-    "cuDNN\n"
-    "  (stack_..., cnn_...), cuBLAS and CUB (classify_loss, cnn_...); our own kernels also without a GPU, by the "
-    "tests\n";
+    "  Tested by nothing but these lines: CUDA's memory, streams and graphs (every operation, the training steps), "
+    "cuFFT\n"
+    "  (spectral_features), cuDNN (stack_forward, stack_backward, cnn_step, cnn_evaluate), cuBLAS (cnn_step, "
+    "cnn_evaluate),\n"
+    "  CUB (classify_loss, cnn_step, cnn_evaluate), Thrust on a GPU, the instructions of assembly.hpp. Our own kernels "
+    "are\n"
+    "  tested without a GPU too, on an emulator\n";
 
 /// The lines of a table as they are made; keeps those that failed.
 class Table {
