@@ -2,8 +2,8 @@
 
   compare_gpu.py --bench FILE --json FILE
 
-Prints a table and writes one JSON record for each of our records that PyTorch has a counterpart for. Each peer runs in a
-process of its own; one that fails is named and left out. Called by tools/gpu_session.
+Prints a table and writes one JSON record for each of our records that PyTorch has a counterpart for. Each peer runs in
+a process of its own; one that fails is named and left out. Called by tools/gpu_session.
 """
 import argparse
 import json

@@ -6,7 +6,8 @@ from measure_gpu import report
 
 CLIPS, TOGETHER, SAMPLES = 1000, 20, 661500
 mfcc = torchaudio.transforms.MFCC(sample_rate=22050, n_mfcc=13, melkwargs={
-    "n_fft": 2048, "hop_length": 512, "n_mels": 128, "norm": "slaney", "mel_scale": "slaney", "pad_mode": "constant"}).cuda()
+    "n_fft": 2048, "hop_length": 512, "n_mels": 128, "norm": "slaney", "mel_scale": "slaney", "pad_mode": "constant"})
+mfcc = mfcc.cuda()
 samples = (0.1 * torch.randn(TOGETHER, SAMPLES)).pin_memory()
 streams = [torch.cuda.Stream(), torch.cuda.Stream()]
 results = [torch.empty(TOGETHER, 13, 1 + SAMPLES // 512, pin_memory=True) for _ in streams]
