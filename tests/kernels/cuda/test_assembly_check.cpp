@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "features/spectral.hpp"
 #include "kernels/backends.hpp"
 #include "kernels/cuda/assembly_check.hpp"
 #include "tests/support/cuda_libraries/device.hpp"
@@ -76,4 +77,21 @@ TEST_CASE("The backend's instructions are checked; the cpu has none that are tak
   CHECK(check_instructions(*make_backend({.device = "cuda"})).front().backend == "cuda emulated");
   CHECK(check_instructions(*make_backend({.device = "cpu"})).empty());
   CHECK(backend_absence("cpu").empty());
+}
+
+TEST_CASE(
+    "What check_device asks of a GPU, the emulated one passes: its training step is recorded, a stack refused aloud") {
+  if (emulator::checks_races()) return;  // the operations' own tests run there
+  std::vector<std::unique_ptr<Backend>> backends;
+  backends.push_back(make_backend({.device = "cuda"}));
+  bool refused = false, recorded = false;
+  for (const OperationCheck& check :
+       check_operations(backends, make_spectral_tables({.kind = FeatureKind::spectral33}))) {
+    INFO(check_line(check));
+    CHECK(check.passed());
+    refused |= check.refused;
+    recorded |= check.note == "recorded as a graph";
+  }
+  CHECK(refused);
+  CHECK(recorded);
 }
