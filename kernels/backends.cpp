@@ -1,4 +1,5 @@
 #include <array>
+#include <fmt/format.h>
 
 #include "core/error.hpp"
 #include "core/text.hpp"
@@ -7,7 +8,9 @@
 #include "kernels/cpu/bf16_product.hpp"
 #include "kernels/cpu/target.hpp"
 #ifdef GENRETREE_CUDA
+#include "kernels/cuda/assembly_check.hpp"
 #include "kernels/cuda/backend.hpp"
+#include "kernels/cuda/libraries/device.hpp"
 #endif
 
 namespace genretree {
@@ -84,6 +87,33 @@ std::vector<std::string> backend_targets(const std::string& device, const std::s
   }
   for (const std::int64_t target : cpu::supported_targets()) names.push_back(cpu::target_name(target));
   return names;
+}
+
+std::string backend_absence(const std::string& device) {
+#ifdef GENRETREE_CUDA
+  if (device == "cuda") return cuda::no_device_reason();
+#endif
+  (void)device;
+  return "";
+}
+
+double device_peak_gflops(Backend& backend) {
+#ifdef GENRETREE_CUDA
+  if (backend.info().backend == "cuda") return cuda::properties_of(backend.device()).peak_gflops;
+#endif
+  (void)backend;
+  return 0;
+}
+
+std::vector<OperationCheck> check_instructions(Backend& backend) {
+  std::vector<OperationCheck> checks;
+#ifdef GENRETREE_CUDA
+  const BackendInfo info = backend.info();
+  if (info.backend == "cuda") checks = cuda::check_assembly(backend.device());
+  for (OperationCheck& check : checks) check.backend = fmt::format("{} {}", info.backend, info.target);
+#endif
+  (void)backend;
+  return checks;
 }
 
 BackendChoice choose_backend(const BackendConfig& config, std::span<const StackConfig> stacks) {

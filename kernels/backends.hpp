@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/checks.hpp"
 #include "kernels/ops.hpp"
 
 namespace genretree {
@@ -30,6 +31,16 @@ std::vector<std::string> backend_precisions(const std::string& device);
 /// avx3_dl, avx3, avx2, neon; for bf16, before those that emulate it, the best with "+amx_bf16" or "+avx512_bf16". cuda:
 /// the GPU's architecture, e.g. sm_90; none without a GPU.
 std::vector<std::string> backend_targets(const std::string& device, const std::string& precision = "fp32");
+
+/// Why a built backend cannot be used on this machine: what was looked for, and what was found; "" if it can.
+std::string backend_absence(const std::string& device);
+
+/// What computes at most so many fp32 operations in a second on a backend's device, GFLOP/s, by the maker's numbers; 0 where
+/// that is measured instead (cpu).
+double device_peak_gflops(Backend& backend);
+
+/// Instructions of a GPU whose results are taken on trust elsewhere, against what they should compute; none for cpu.
+std::vector<OperationCheck> check_instructions(Backend& backend);
 
 /// A backend, and what is to be said of how it was chosen.
 struct BackendChoice {

@@ -23,14 +23,11 @@ if(NOT Boost_FOUND OR NOT GENRETREE_THRUST_INCLUDE_DIR)
 elseif(NOT GENRETREE_SANITIZE MATCHES thread)  # the race check takes the place of ThreadSanitizer's library
   file(GLOB cuda_emulator CONFIGURE_DEPENDS support/cuda_*.cpp support/cuda_libraries/*.cpp)
   file(GLOB cuda_tests CONFIGURE_DEPENDS kernels/cuda/*.cpp)
-  # the tests of every operation, which run on whatever backends there are
-  list(TRANSFORM GENRETREE_OPERATION_TESTS PREPEND kernels/ OUTPUT_VARIABLE operation_tests)
   set_source_files_properties(${cuda_examples} PROPERTIES LANGUAGE CXX)
   file(GLOB cuda_kernels CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cu)
   set_source_files_properties(${cuda_kernels} PROPERTIES LANGUAGE CXX)
 
-  add_library(cuda_emulated_host OBJECT ${cuda_emulator} ${cuda_tests} ${operation_tests}
-    ${PROJECT_SOURCE_DIR}/kernels/backends.cpp)
+  add_library(cuda_emulated_host OBJECT ${cuda_emulator} ${cuda_tests} ${PROJECT_SOURCE_DIR}/kernels/backends.cpp)
   file(GLOB cuda_host_code CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cpp)
   target_sources(cuda_emulated_host PRIVATE ${cuda_host_code})
   target_link_libraries(cuda_emulated_host PUBLIC test_support experiments Boost::context nlohmann_json::nlohmann_json)
@@ -43,7 +40,8 @@ elseif(NOT GENRETREE_SANITIZE MATCHES thread)  # the race check takes the place 
     target_compile_options(${name}_kernels PRIVATE -g1 ${ARGN})
     target_compile_definitions(${name}_kernels PRIVATE GENRETREE_CUDA GENRETREE_CUDA_EMULATED
       THRUST_DEVICE_SYSTEM=THRUST_DEVICE_SYSTEM_CPP)
-    add_executable(test_${name} $<TARGET_OBJECTS:${name}_kernels> $<TARGET_OBJECTS:cuda_emulated_host>)
+    add_executable(test_${name} $<TARGET_OBJECTS:${name}_kernels> $<TARGET_OBJECTS:cuda_emulated_host>
+      $<TARGET_OBJECTS:operation_tests>)
     target_link_libraries(test_${name} PRIVATE cuda_emulated_host)
     add_test(NAME ${name} COMMAND test_${name})
   endfunction()

@@ -24,7 +24,7 @@ namespace {
 struct Options {
   std::string json, only = ".*", target = "auto";
   std::size_t cores = available_cores();
-  bool list = false, update = false;
+  bool list = false, update = false, gpu = false;
 };
 
 /// The system's load average over one minute.
@@ -43,6 +43,14 @@ Setup make_setup(const Options& options) {
   };
   add("fp32", vectors, 1e-5);
   add("bf16", options.target, 3e-2);  // a bf16 has 8 bits: 0.2 % of each operand
+  return setup;
+}
+
+/// The cuda backend; InputError without a GPU.
+Setup make_gpu_setup(const Options& options) {
+  Setup setup{0, options.cores, load_average(), {}};
+  for (const auto& [precision, tolerance] : {std::pair{"fp32", 1e-5}, {"tf32", 1e-2}})
+    setup.precisions.push_back({precision, make_backend({.device = "cuda", .precision = precision}), tolerance});
   return setup;
 }
 
@@ -96,10 +104,12 @@ ExitCode run(int argc, char** argv) {
   app.add_option("--cores", options.cores, "for what is measured on one core and on several: how many")
       ->capture_default_str()
       ->check(CLI::Range(std::size_t{1}, available_cores()));
+  app.add_flag("--gpu", options.gpu, "measure the cuda backend, by the clock on the wall, and nothing else")
+      ->excludes("--target");
   if (asked_for_help(app, argc, argv)) return ExitCode::ok;
 
-  const Setup setup = make_setup(options);
-  std::vector<Benchmark> all = all_benchmarks(setup);
+  const Setup setup = options.gpu ? make_gpu_setup(options) : make_setup(options);
+  std::vector<Benchmark> all = options.gpu ? gpu_benchmarks(setup) : all_benchmarks(setup);
   const std::vector<std::string> all_names = names_of(all);
   const std::vector<Benchmark> benchmarks = selected(std::move(all), options.only);
   const std::vector<std::string> names = names_of(benchmarks);
@@ -117,7 +127,12 @@ ExitCode run(int argc, char** argv) {
   const BackendInfo info = setup.fp32().backend->cnn_info();  // with the libraries of all that is measured
   fmt::print("{}, {}; commit {}\n{}\n", info.device, info.libraries, program_commit(),
              description_of(setup.precisions));
-  fmt::print("One core: its processor time; several: wall time. Peak: fp32 multiply-adds beside each measurement\n\n");
+  if (options.gpu)
+    fmt::print("Wall time. Peak: fp32 multiply-adds of all lanes at the highest clock, {:.0f} GFLOP/s\n\n",
+               device_peak_gflops(*setup.fp32().backend));
+  else
+    fmt::print(
+        "One core: its processor time; several: wall time. Peak: fp32 multiply-adds beside each measurement\n\n");
   fmt::print("{}\n", table_heading(names));
   for (const Benchmark& benchmark : benchmarks) {
     std::fflush(stdout);

@@ -14,6 +14,7 @@ std::vector<Benchmark> piece_benchmarks(const Setup& setup);     // pieces.cpp
 std::vector<Benchmark> scaling_benchmarks(const Setup& setup);   // scaling.cpp
 std::vector<Benchmark> grid_benchmarks(const Setup& setup);      // grid.cpp
 std::vector<Benchmark> feature_benchmarks(const Setup& setup);   // features.cpp
+std::vector<Benchmark> gpu_benchmarks(const Setup& setup);       // gpu.cpp: of the cuda backend, in place of all others
 
 /// One core, and all of the setup's if it has more.
 inline std::vector<std::size_t> core_counts(const Setup& setup) {

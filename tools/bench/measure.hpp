@@ -21,6 +21,7 @@ struct Record {
   /// The same as parts of the fp32 FMA peak measured around each; empty if there is nothing to compare.
   std::vector<double> shares_of_peak;
   std::optional<double> megabytes;  ///< of memory that the work holds
+  std::optional<double> gflops;     ///< GFLOP/s reached, of a GPU
 };
 
 /// What can be asked for by its name. `measure` leaves Record::name to the caller.
@@ -29,7 +30,7 @@ struct Benchmark {
   std::function<Record()> measure;
 };
 
-/// A precision that the CPU backend has on this machine.
+/// A precision that a backend has on this machine.
 struct Precision {
   std::string name;  ///< "fp32", "bf16"
   std::shared_ptr<Backend> backend;

@@ -8,6 +8,7 @@
 #include "core/error.hpp"
 #include "core/text.hpp"
 #include "experiments/resources.hpp"
+#include "kernels/backends.hpp"
 #include "tools/bench/report.hpp"
 
 namespace genretree::bench {
@@ -21,16 +22,19 @@ double rounded(double value) { return std::stod(fmt::format("{:.4g}", value)); }
 Json machine_record(const Setup& setup) {
   const BackendInfo info = setup.fp32().backend->cnn_info();  // with the libraries of all that is measured
   const auto now = std::chrono::floor<std::chrono::minutes>(std::chrono::system_clock::now());
+  Backend& backend = *setup.fp32().backend;
   Json precisions;
   for (const Precision& precision : setup.precisions) {
     const BackendInfo of = precision.backend->info();
     precisions[precision.name] = {{"target", of.target}, {"algorithm", of.algorithm}};
   }
-  return {
+  Json machine{
       {"name", "machine/cores"},    {"value", setup.cores},        {"unit", "cores"},
       {"repetitions", 1},           {"min", setup.cores},          {"max", setup.cores},
       {"processor", info.device},   {"precisions", precisions},    {"libraries", info.libraries},
       {"commit", program_commit()}, {"load", rounded(setup.load)}, {"time", fmt::format("{:%Y-%m-%d %H:%M} UTC", now)}};
+  if (const double peak = device_peak_gflops(backend); peak > 0) machine["peak_gflops"] = rounded(peak);
+  return machine;
 }
 
 Json to_json(const Record& record) {
@@ -40,6 +44,7 @@ Json to_json(const Record& record) {
             {"min", rounded(*low)}, {"max", rounded(*high)}};
   if (!record.shares_of_peak.empty()) json["share_of_peak"] = rounded(median(record.shares_of_peak));
   if (record.megabytes) json["megabytes"] = rounded(*record.megabytes);
+  if (record.gflops) json["gflops"] = rounded(*record.gflops);
   return json;
 }
 
@@ -89,16 +94,17 @@ std::string description_of(const std::vector<Precision>& precisions) {
 }
 
 std::string table_heading(const std::vector<std::string>& names) {
-  return fmt::format("{:<{}} {:>11} {:>11} {:>11}  {:<8} {:>9} {:>8}", "name", width_of(names), "median", "min", "max",
-                     "unit", "% of peak", "MB");
+  return fmt::format("{:<{}} {:>11} {:>11} {:>11}  {:<8} {:>9} {:>8} {:>9}", "name", width_of(names), "median", "min",
+                     "max", "unit", "% of peak", "MB", "GFLOP/s");
 }
 
 std::string table_line(const Record& record, const std::vector<std::string>& names) {
   const auto [low, high] = std::minmax_element(record.values.begin(), record.values.end());
-  return fmt::format("{:<{}} {:>11.4g} {:>11.4g} {:>11.4g}  {:<8} {:>9} {:>8}", record.name, width_of(names),
+  return fmt::format("{:<{}} {:>11.4g} {:>11.4g} {:>11.4g}  {:<8} {:>9} {:>8} {:>9}", record.name, width_of(names),
                      median(record.values), *low, *high, record.unit,
                      record.shares_of_peak.empty() ? "" : fmt::format("{:.0f}", 100 * median(record.shares_of_peak)),
-                     record.megabytes ? fmt::format("{:.0f}", *record.megabytes) : "");
+                     record.megabytes ? fmt::format("{:.0f}", *record.megabytes) : "",
+                     record.gflops ? fmt::format("{:.0f}", *record.gflops) : "");
 }
 
 }  // namespace genretree::bench

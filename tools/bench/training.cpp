@@ -17,44 +17,69 @@ std::vector<float> made_up(std::size_t count) {
 }
 
 Training::Training(Backend& backend, const Shape& shape, Mode mode)
-    : backend_(backend), queue_(backend.device().make_queue()), shape_(shape), mode_(mode) {
-  const std::size_t batch = shape.batch, outputs = shape.stack.outputs();
-  group_ = {1, batch, shape.frames, paper_classes, {static_cast<std::uint32_t>(batch)}, {paper_classes}};
-  parameters_ = initial_parameters({shape.stack, paper_classes}, {});
-  x_ = made_up(shape.frames * batch * shape.stack.inputs);
-  for (std::size_t b = 0; b < batch; ++b) labels_.push_back(static_cast<std::int32_t>(b % paper_classes));
-  gradients_.resize(parameters_.size()), moments_.resize(2 * parameters_.size());
-  h_.resize(batch * outputs), dh_.resize(batch * outputs), probabilities_.resize(batch * paper_classes);
-  state_ = backend.make_stack_state(shape.stack, group_, mode);
+    : backend_(backend),
+      queue_(backend.device().make_queue()),
+      shape_(shape),
+      mode_(mode),
+      group_{1,
+             shape.batch,
+             shape.frames,
+             paper_classes,
+             {static_cast<std::uint32_t>(shape.batch)},
+             {static_cast<std::uint32_t>(paper_classes)}},
+      h_(zeros(shape.batch * shape.stack.outputs())),
+      dh_(zeros(h_.size())),
+      probabilities_(zeros(shape.batch * paper_classes)),
+      labels_(backend.device(), shape.batch),
+      correct_(backend.device(), 1),
+      loss_(backend.device(), 1),
+      steps_(backend.device(), 1),
+      state_(backend.make_stack_state(shape.stack, group_, mode)) {
+  const std::vector<float> weights = initial_parameters({shape.stack, paper_classes}, {}),
+                           x = made_up(shape.frames * shape.batch * shape.stack.inputs);
+  std::vector<std::int32_t> labels;
+  for (std::size_t b = 0; b < shape.batch; ++b) labels.push_back(static_cast<std::int32_t>(b % paper_classes));
+  gradients_ = zeros(weights.size()), moments_ = zeros(2 * weights.size());
+  parameters_ = zeros(weights.size()), x_ = zeros(x.size());
+  parameters_.copy_in(weights, *queue_), x_.copy_in(x, *queue_), labels_.copy_in(labels, *queue_);
+  steps_.zero(*queue_);
+  queue_->synchronize();
+}
+
+std::vector<float> Training::copy_of(const Buffer<float>& memory) {
+  std::vector<float> values(memory.size());
+  memory.copy_out(values, *queue_);
+  queue_->synchronize();
+  return values;
+}
+
+Buffer<float> Training::zeros(std::size_t size) {
+  Buffer<float> memory(backend_.device(), size);
+  memory.zero(*queue_);
+  return memory;
 }
 
 void Training::forward() {
   backend_.stack_forward(shape_.stack, group_, row_view(parameters_), x_view(), {}, mode_, *state_, output_view(h_),
                          *queue_);
-  queue_->synchronize();
 }
 
 void Training::classify() {
-  double loss = 0;
-  std::int32_t correct = 0;
   const View<float, 3> dh = mode_ == Mode::training ? output_view(dh_) : View<float, 3>{};
   backend_.classify_loss(shape_.stack, group_, Loss::clipped, row_view(parameters_), output_view(h_),
-                         view_of(labels_.data(), 1, shape_.batch),
-                         view_of(probabilities_.data(), 1, shape_.batch, paper_classes), view_of(&loss, 1),
-                         view_of(&correct, 1), dh, row_view(gradients_), *queue_);
-  queue_->synchronize();
+                         std::as_const(labels_).view(1, shape_.batch),
+                         probabilities_.view(1, shape_.batch, paper_classes), loss_.view(1), correct_.view(1), dh,
+                         row_view(gradients_), *queue_);
 }
 
 void Training::update() {
-  backend_.update({}, group_, view_of(&steps_, 1), row_view(parameters_), row_view(gradients_),
-                  view_of(moments_.data(), 1, 2, parameters_.size()), *queue_);
-  queue_->synchronize();
+  backend_.update({}, group_, steps_.view(1), row_view(parameters_), row_view(gradients_),
+                  moments_.view(1, 2, parameters_.size()), *queue_);
 }
 
 void Training::backward() {
   backend_.stack_backward(shape_.stack, group_, row_view(parameters_), x_view(), {}, output_view(dh_), *state_,
                           row_view(gradients_), *queue_);
-  queue_->synchronize();
 }
 
 void Training::step() {
@@ -62,6 +87,16 @@ void Training::step() {
   classify();
   backward();
   update();
+  wait();
+}
+
+void Training::repeat_step() {
+  queue_->repeat(recording_, [this] {
+    forward();
+    classify();
+    backward();
+    update();
+  });
 }
 
 namespace {
@@ -132,23 +167,35 @@ Record evaluation(const Setup& setup, const Precision& precision) {
   return record;
 }
 
-/// 420 clips of the paper's size in batches of 35, then 120 of validation and 60 of test.
-Record epoch(const Setup& setup, const Precision& precision) {
-  check_training(precision, paper_shape);
+}  // namespace
+
+PaperEpoch::PaperEpoch(Backend& backend) : queue_(backend.device().make_queue()) {
   FeatureStore store;
   store.tracks.resize(600);
   for (std::size_t clip = 0; clip < 600; ++clip)
     store.labels.push_back(static_cast<std::int32_t>(clip % paper_classes));
   store.features = made_up(600 * paper_shape.frames * paper_shape.stack.inputs);
-  const DeviceDataset dataset(store, *precision.backend);
+  dataset_ = std::make_unique<DeviceDataset>(store, backend);
   Split split;
   for (std::uint32_t clip = 0; clip < 600; ++clip)
     (clip < 420 ? split.train : clip < 540 ? split.validation : split.test).push_back(clip);
-  const auto queue = precision.backend->device().make_queue();
-  Trainer trainer(*precision.backend, *queue, dataset, split, {paper_shape.stack, paper_classes}, {}, {});
-  const double operations = 12 * Operations(paper_shape).step() + 180.0 / 35 * Operations(paper_shape).forward;
-  Record record = time_work(setup, 1, {3}, precision.beside_peak(operations), [&] { trainer.train_epoch(); });
-  record.megabytes = static_cast<double>(trainer.bytes()) / 1e6;
+  trainer_ =
+      std::make_unique<Trainer>(backend, *queue_, *dataset_, split, ClassifierConfig{paper_shape.stack, paper_classes},
+                                TrainingConfig{}, RandomKey{});
+}
+
+double PaperEpoch::operations() {
+  return 12 * Operations(paper_shape).step() + 180.0 / 35 * Operations(paper_shape).forward;
+}
+
+namespace {
+
+Record epoch(const Setup& setup, const Precision& precision) {
+  check_training(precision, paper_shape);
+  PaperEpoch epoch(*precision.backend);
+  Record record =
+      time_work(setup, 1, {3}, precision.beside_peak(PaperEpoch::operations()), [&] { epoch.trainer().train_epoch(); });
+  record.megabytes = static_cast<double>(epoch.trainer().bytes()) / 1e6;
   return record;
 }
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "models/classifier.hpp"
+#include "models/trainer.hpp"
 #include "tools/bench/measure.hpp"
 
 namespace genretree::bench {
@@ -38,13 +38,16 @@ struct Operations {
   double step() const { return forward + transposed + weights; }
 };
 
-/// A network, a batch and everything that a step needs.
+/// A network, a batch and everything that a step needs, in the backend's memory. All but step() and the copies out give
+/// work to a queue of its own and return; the CPU's does it at once.
 class Training {
  public:
   Training(Backend& backend, const Shape& shape, Mode mode = Mode::training);
 
   /// Forward, loss, backward, Adam.
   void step();
+  /// The same again and again: a GPU gets it as one recorded piece. Does not wait for it.
+  void repeat_step();
   /// Forward alone, as before a backward pass; or, made for inference, as in an evaluation.
   void forward();
   /// After `forward` and `classify`.
@@ -53,35 +56,50 @@ class Training {
   void classify();
   /// One update by the gradients that `backward` left, or by those given.
   void update();
+  void wait() { queue_->synchronize(); }
 
   /// Another state for the LSTM stack, made for this shape.
   void use_state(std::unique_ptr<StackState> state) { state_ = std::move(state); }
   const Group& group() const { return group_; }
-  const std::vector<float>& gradients() const { return gradients_; }
-  void use_gradients(const std::vector<float>& gradients) { gradients_ = gradients; }
-  const std::vector<float>& parameters() const { return parameters_; }
-  const std::vector<float>& output() const { return h_; }
+  std::vector<float> gradients() { return copy_of(gradients_); }
+  void use_gradients(const std::vector<float>& gradients) { gradients_.copy_in(gradients, *queue_); }
+  std::vector<float> parameters() { return copy_of(parameters_); }
+  std::vector<float> output() { return copy_of(h_); }
   /// What the backend's state holds, MB.
   double megabytes() const { return static_cast<double>(state_->bytes()) / 1e6; }
 
  private:
-  View<float, 2> row_view(std::vector<float>& values) const { return view_of(values.data(), 1, values.size()); }
-  View<float, 3> output_view(std::vector<float>& h) const {
-    return view_of(h.data(), 1, shape_.batch, shape_.stack.outputs());
-  }
-  View<const float, 4> x_view() const {
-    return view_of(x_.data(), 1, shape_.frames, shape_.batch, shape_.stack.inputs);
-  }
+  std::vector<float> copy_of(const Buffer<float>& memory);
+  Buffer<float> zeros(std::size_t size);
+  View<float, 2> row_view(Buffer<float>& values) { return values.view(1, values.size()); }
+  View<float, 3> output_view(Buffer<float>& h) { return h.view(1, shape_.batch, shape_.stack.outputs()); }
+  View<const float, 4> x_view() const { return x_.view(1, shape_.frames, shape_.batch, shape_.stack.inputs); }
 
   Backend& backend_;
   std::unique_ptr<Queue> queue_;
   Shape shape_;
   Mode mode_;
   Group group_;
-  std::vector<float> parameters_, x_, gradients_, moments_, h_, dh_, probabilities_;
-  std::vector<std::int32_t> labels_;
+  Buffer<float> parameters_, x_, gradients_, moments_, h_, dh_, probabilities_;
+  Buffer<std::int32_t> labels_, correct_;
+  Buffer<double> loss_;
+  Buffer<std::int64_t> steps_;
   std::unique_ptr<StackState> state_;
-  std::int64_t steps_ = 0;
+  std::unique_ptr<Recording> recording_;
+};
+
+/// An epoch of 420 clips of the paper's size in batches of 35, then 120 of validation and 60 of test.
+class PaperEpoch {
+ public:
+  explicit PaperEpoch(Backend& backend);
+  Trainer& trainer() { return *trainer_; }
+  /// Multiplications and additions of the products.
+  static double operations();
+
+ private:
+  std::unique_ptr<Queue> queue_;
+  std::unique_ptr<DeviceDataset> dataset_;
+  std::unique_ptr<Trainer> trainer_;
 };
 
 /// fail() unless a few frames have the definition's output in an evaluation, and in a step its gradients and updated

@@ -511,16 +511,25 @@ std::unique_ptr<Device> make_device() {
 }
 
 DeviceProperties properties_of(Device& device) {
+  const int ordinal = static_cast<CudaDevice&>(device).ordinal();
   cudaDeviceProp properties{};
-  check(cudaGetDeviceProperties(&properties, static_cast<CudaDevice&>(device).ordinal()), "cudaGetDeviceProperties");
+  check(cudaGetDeviceProperties(&properties, ordinal), "cudaGetDeviceProperties");
   int driver = 0, fft = 0;
   check(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
   check(cufftGetVersion(&fft), "cufftGetVersion");
   const std::size_t dnn = cudnnGetVersion();
-  return {properties.name, fmt::format("sm_{}{}", properties.major, properties.minor),
+  int kilohertz = 0;
+  check(cudaDeviceGetAttribute(&kilohertz, cudaDevAttrClockRate, ordinal), "cudaDeviceGetAttribute");
+  // results of fp32 multiply-adds in a clock cycle of a multiprocessor: CUDA C++ Programming Guide, "Throughput of Native
+  // Arithmetic Instructions"
+  const double lanes = properties.major == 8 && properties.minor == 0 ? 64 : 128;
+  return {properties.name,
+          fmt::format("sm_{}{}", properties.major, properties.minor),
           fmt::format("CUDA {}, driver for CUDA {}, cuDNN {}.{}.{}, cuFFT {}", version_of(CUDART_VERSION),
                       version_of(driver), dnn / 10000, dnn / 100 % 100, dnn % 100, fft),
-          properties.totalGlobalMem, static_cast<std::size_t>(properties.multiProcessorCount)};
+          properties.totalGlobalMem,
+          static_cast<std::size_t>(properties.multiProcessorCount),
+          properties.multiProcessorCount * lanes * 2 * kilohertz / 1e6};
 }
 
 Stream stream_of(Queue& queue) { return own(queue).stream(); }

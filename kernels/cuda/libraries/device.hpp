@@ -22,6 +22,8 @@ struct DeviceProperties {
   std::string libraries;   ///< name and version of each one that computes
   std::size_t memory = 0;  ///< bytes in all
   std::size_t multiprocessors = 0;
+  /// fp32 multiply-adds, each two operations, of all lanes at the highest clock, without tensor cores.
+  double peak_gflops = 0;
 };
 
 /// "" if there is a GPU that this build has code for; else what was looked for and what was found.

@@ -1,0 +1,170 @@
+// What a GPU reaches: MFCCs of clips in the host's memory, one training step, an epoch, and as many runs at once as a tree
+// has nodes and the paper's grid has runs. All by the clock on the wall, from the first copy or launch until the last is
+// done. Each is compared with the definition before it is timed.
+#include <fmt/format.h>
+
+#include "core/clock.hpp"
+#include "core/error.hpp"
+#include "core/worker_pool.hpp"
+#include "features/corpus.hpp"
+#include "features/spectral.hpp"
+#include "kernels/backends.hpp"
+#include "kernels/reference/backend.hpp"
+#include "tools/bench/benchmarks.hpp"
+#include "tools/bench/training.hpp"
+
+namespace genretree::bench {
+namespace {
+
+constexpr std::size_t repetitions = 7;
+
+/// `seconds` of each repetition, after one that is not counted. operations: as training.hpp counts them.
+Record wall_time(Backend& backend, double operations, const std::function<double()>& seconds) {
+  seconds();
+  Record record{.unit = "s"};
+  for (std::size_t i = 0; i < repetitions; ++i) record.values.push_back(seconds());
+  if (operations <= 0) return record;
+  record.gflops = operations / median(record.values) / 1e9;
+  for (const double value : record.values)
+    record.shares_of_peak.push_back(operations / value / 1e9 / device_peak_gflops(backend));
+  return record;
+}
+
+// --------------------------------------------------------------------------------------------------------------- MFCCs
+
+using Samples = std::vector<float>;
+
+/// A queue that takes clips from the host's memory, one after another, and brings their MFCCs back.
+class MfccQueue {
+ public:
+  MfccQueue(Backend& backend, std::size_t longest)
+      : backend_(backend),
+        queue_(backend.device().make_queue()),
+        state_(backend.make_spectral_state(tables_)),
+        samples_(backend.device(), longest),
+        features_(backend.device(), tables_.frames(longest) * tables_.width()) {}
+
+  /// `features` has its values after the next wait().
+  void give(const Samples& clip, std::vector<float>& features) {
+    const std::size_t length = clip.size(), frames = tables_.frames(length);
+    features.resize(frames * tables_.width());
+    queue_->copy_in(samples_.data(), clip.data(), length * sizeof(float));
+    backend_.spectral_features(*state_, std::as_const(samples_).view(length), std::span(&length, 1),
+                               features_.view(frames, tables_.width()), *queue_);
+    queue_->copy_out(features.data(), features_.data(), features.size() * sizeof(float));
+  }
+  void wait() { queue_->synchronize(); }
+
+ private:
+  Backend& backend_;
+  SpectralTables tables_ = make_spectral_tables({.kind = FeatureKind::mfcc});
+  std::unique_ptr<Queue> queue_;
+  std::unique_ptr<SpectralState> state_;
+  Buffer<float> samples_, features_;
+};
+
+/// Two clips of each genre of the built-in corpus, decoded.
+std::vector<Samples> decoded_clips(const CorpusConfig& corpus) {
+  std::vector<Samples> clips;
+  for (const Clip& clip : corpus_clips(corpus)) clips.push_back(clip.load(FeatureConfig{}.sample_rate).samples);
+  return clips;
+}
+
+void check_mfcc(Backend& backend) {
+  const Samples clip = decoded_clips({.clips_per_genre = 1, .seconds = 0.5}).front();
+  const auto definition = reference::make_backend();
+  std::vector<float> ours, exact;
+  for (const auto& [which, features] : {std::pair{&backend, &ours}, {definition.get(), &exact}}) {
+    MfccQueue queue(*which, clip.size());
+    queue.give(clip, *features);
+    queue.wait();
+  }
+  const double difference = max_difference(ours, exact);
+  if (!(difference <= 1e-3)) fail("MFCCs are off by {:.1e} dB, so their time means nothing", difference);
+}
+
+/// Clips per second of 1,000 clips of 30 s, copies in and out included.
+Record mfcc(Backend& backend, std::size_t queues) {
+  constexpr std::size_t clips = 1000;
+  check_mfcc(backend);
+  const std::vector<Samples> samples = decoded_clips({.clips_per_genre = 2});
+  std::vector<std::unique_ptr<MfccQueue>> all;
+  for (std::size_t q = 0; q < queues; ++q) all.push_back(std::make_unique<MfccQueue>(backend, samples.front().size()));
+  std::vector<std::vector<float>> features(clips);
+  Record record = wall_time(backend, 0, [&] {
+    const Clock::time_point start = Clock::now();
+    run_on_workers(backend.device(), queues, queues, [&](std::size_t q, Worker&) {
+      for (std::size_t clip = q; clip < clips; clip += queues)
+        all[q]->give(samples[clip % samples.size()], features[clip]);
+      all[q]->wait();
+    });
+    return seconds_since(start);
+  });
+  for (double& value : record.values) value = clips / value;
+  record.unit = "clips/s";
+  return record;
+}
+
+// ------------------------------------------------------------------------------------------------------------ training
+
+constexpr std::size_t steps = 12;  ///< of the paper's epoch, given together
+
+/// Seconds of one step of each of `runs`, as many at once as `workers`, each on a queue of its own.
+Record training_steps(const Precision& precision, const Shape& shape, std::size_t runs, std::size_t workers) {
+  check_training(precision, shape);
+  std::vector<std::unique_ptr<Training>> trainings;
+  double megabytes = 0;
+  for (std::size_t run = 0; run < runs; ++run) {
+    trainings.push_back(std::make_unique<Training>(*precision.backend, shape));
+    megabytes += trainings.back()->megabytes();
+  }
+  Record record = wall_time(*precision.backend, static_cast<double>(runs) * Operations(shape).step(), [&] {
+    const Clock::time_point start = Clock::now();
+    run_on_workers(precision.backend->device(), workers, runs, [&](std::size_t run, Worker&) {
+      for (std::size_t step = 0; step < steps; ++step) trainings[run]->repeat_step();
+      trainings[run]->wait();
+    });
+    return seconds_since(start) / steps;
+  });
+  record.megabytes = megabytes;
+  return record;
+}
+
+Record epoch(const Precision& precision) {
+  check_training(precision, paper_shape);
+  PaperEpoch epoch(*precision.backend);
+  Record record = wall_time(*precision.backend, PaperEpoch::operations(), [&] {
+    const Clock::time_point start = Clock::now();
+    epoch.trainer().train_epoch();
+    return seconds_since(start);
+  });
+  record.megabytes = static_cast<double>(epoch.trainer().bytes()) / 1e6;
+  return record;
+}
+
+}  // namespace
+
+std::vector<Benchmark> gpu_benchmarks(const Setup& setup) {
+  std::vector<Benchmark> all;
+  for (const std::size_t queues : {2, 4, 8})
+    all.push_back({fmt::format("mfcc/features/cuda/{}queues", queues),
+                   [&setup, queues] { return mfcc(*setup.fp32().backend, queues); }});
+  for (const Precision& precision : setup.precisions) {
+    const Group group{1, paper_shape.batch, paper_shape.frames, paper_classes, {35}, {paper_classes}};
+    precision.backend->choose_algorithm(paper_shape.stack, group);
+    const auto add = [&](const char* name, const Shape& shape, std::size_t runs, std::size_t workers) {
+      all.push_back({fmt::format("{}/{}/cuda", name, precision.name),
+                     [&precision, &shape, runs, workers] { return training_steps(precision, shape, runs, workers); }});
+    };
+    add("train_step/paper", paper_shape, 1, 1);
+    add("train_step/short", short_shape, 1, 1);
+    all.push_back({fmt::format("epoch/paper/{}/cuda", precision.name), [&precision] { return epoch(precision); }});
+    add("nodes7/in_turn", paper_shape, 7, 1);
+    add("nodes7/together", paper_shape, 7, 7);
+    add("runs28/in_turn", paper_shape, 28, 1);
+    add("runs28/together", paper_shape, 28, 28);
+  }
+  return all;
+}
+
+}  // namespace genretree::bench
