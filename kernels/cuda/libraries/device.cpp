@@ -1,3 +1,6 @@
+// CUDA's runtime behind core's Device and Queue. In this order: pinned memory and recorded graphs, the queue's members,
+// the device (memory from one pool), the queue's work (copies by way of pinned blocks, recording, phases on the timeline,
+// handles of libraries), and what the machine says of its GPU.
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -13,58 +16,11 @@
 #include "kernels/cuda/libraries/queue.hpp"
 
 namespace genretree::cuda {
-
-// -------------------------------------------------------------------------------------------------------------- errors
-
 namespace {
-
-[[noreturn]] void failed(const char* library, const char* call, const std::string& name, int code,
-                         const std::string& what) {
-  fail("{} failed in {}{}{}: {} (code {})", library, call, what.empty() ? "" : " of ", what, name, code);
-}
-
-const char* name_of(cufftResult status) {
-  switch (status) {
-    case CUFFT_INVALID_PLAN:
-      return "CUFFT_INVALID_PLAN";
-    case CUFFT_ALLOC_FAILED:
-      return "CUFFT_ALLOC_FAILED";
-    case CUFFT_INVALID_VALUE:
-      return "CUFFT_INVALID_VALUE";
-    case CUFFT_INTERNAL_ERROR:
-      return "CUFFT_INTERNAL_ERROR";
-    case CUFFT_EXEC_FAILED:
-      return "CUFFT_EXEC_FAILED";
-    case CUFFT_SETUP_FAILED:
-      return "CUFFT_SETUP_FAILED";
-    case CUFFT_INVALID_SIZE:
-      return "CUFFT_INVALID_SIZE";
-    default:
-      return "cuFFT error";
-  }
-}
 
 std::string in_megabytes(std::size_t bytes) { return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6); }
 
 }  // namespace
-
-void check(cudaError_t status, const char* call, const std::string& what) {
-  if (status == cudaSuccess) return;
-  cudaGetLastError();  // else the next call that looks reports it again
-  failed("CUDA", call, fmt::format("{}, {}", cudaGetErrorName(status), cudaGetErrorString(status)), status, what);
-}
-void check(cudnnStatus_t status, const char* call, const std::string& what) {
-  if (status == CUDNN_STATUS_SUCCESS) return;
-  std::array<char, 512> more{};
-  cudnnGetLastErrorString(more.data(), more.size());
-  failed("cuDNN", call, fmt::format("{} {}", cudnnGetErrorString(status), more.data()), status, what);
-}
-void check(cufftResult status, const char* call, const std::string& what) {
-  if (status != CUFFT_SUCCESS) failed("cuFFT", call, name_of(status), status, what);
-}
-void check(cublasStatus_t status, const char* call, const std::string& what) {
-  if (status != CUBLAS_STATUS_SUCCESS) failed("cuBLAS", call, cublasGetStatusName(status), status, what);
-}
 
 void launch_failed(cudaError_t error, dim3 grid, dim3 block, std::size_t shared_bytes) {
   cudaGetLastError();
@@ -115,7 +71,9 @@ class Pinned {
 /// A graph, once it has been recorded.
 struct GraphRecording final : Recording {
   Owned<cudaGraphExec_t, cudaGraphExecDestroy> graph;
-  bool refused = false;  ///< by CUDA or a library: the work is given as it comes, for ever
+  /// A call of another thread can spoil one: so a few are tried before the work is given as it comes for ever.
+  unsigned failures = 0;
+  bool refused() const { return failures >= 3; }
 };
 
 class CudaDevice;
@@ -174,7 +132,7 @@ class CudaQueue final : public Queue {
     Pinned memory{4 << 20};
     OwnedEvent copied = make_event(cudaEventDisableTiming);
   };
-  std::array<Block, 2> blocks_;
+  std::vector<Block> blocks_ = std::vector<Block>(2);
   std::size_t next_block_ = 0;
 
   // Out of it: into pinned memory, and from there to where it was wanted when the queue is synchronized.
@@ -182,7 +140,7 @@ class CudaQueue final : public Queue {
     void* host;
     std::size_t offset, bytes;
   };
-  std::unique_ptr<Pinned> results_;
+  std::unique_ptr<Pinned> results_ = std::make_unique<Pinned>(4 << 20);
   std::vector<CopyOut> copies_out_;
   std::size_t results_used_ = 0;
 
@@ -208,12 +166,15 @@ class CudaQueue final : public Queue {
 
 int first_device() {
   constexpr int device = 0;  // CUDA_VISIBLE_DEVICES chooses; also that of a thread which chooses none
+  // a worker that waits for the GPU leaves its core to others
+  check(cudaSetDeviceFlags(cudaDeviceScheduleBlockingSync), "cudaSetDeviceFlags");
   check(cudaSetDevice(device), "cudaSetDevice");
   return device;
 }
 
-/// One pool, which keeps what is released for what is asked for next. Memory is taken and released on a stream of the
-/// device's own, which waits for all queues before a release: so what is taken may be used on any queue at once.
+/// One pool, which keeps what is released for what is asked for next. Memory is released on a stream of the device's
+/// own, which waits for all queues first. It is taken on another, where nothing waits, from what has come back: so it may
+/// be used on any queue at once.
 class CudaDevice final : public Device {
  public:
   CudaDevice() {
@@ -223,28 +184,35 @@ class CudaDevice final : public Device {
     check(cudaMemPoolCreate(pool_.out(), &properties), "cudaMemPoolCreate");
     std::uint64_t keep = UINT64_MAX;
     check(cudaMemPoolSetAttribute(pool_.get(), cudaMemPoolAttrReleaseThreshold, &keep), "cudaMemPoolSetAttribute");
+    int no = 0;
+    check(cudaMemPoolSetAttribute(pool_.get(), cudaMemPoolReuseAllowInternalDependencies, &no),
+          "cudaMemPoolSetAttribute");
   }
 
   void* allocate(std::size_t bytes) override {
     use();
     const std::lock_guard lock(mutex_);
     void* memory = nullptr;
-    const cudaError_t status = cudaMallocFromPoolAsync(&memory, bytes, pool_.get(), stream_.get());
+    const auto take = [&] { return cudaMallocFromPoolAsync(&memory, bytes, pool_.get(), stream_.get()); };
+    cudaError_t status = take();
+    if (status == cudaErrorMemoryAllocation) {  // until all that is released has come back
+      check(cudaStreamSynchronize(release_stream_.get()), "cudaStreamSynchronize");
+      status = take();
+    }
     if (status == cudaErrorMemoryAllocation) {
       cudaGetLastError();
       fail("out of memory on the GPU: {} were asked for and {} are free. Use fewer workers (--jobs) or a smaller batch",
            in_megabytes(bytes), in_megabytes(free_memory()));
     }
     check(status, "cudaMallocFromPoolAsync", in_megabytes(bytes));
-    // waits for the work that still had what was released before
     check(cudaStreamSynchronize(stream_.get()), "cudaStreamSynchronize");
     return memory;
   }
 
   void release(void* memory) noexcept override {
     const std::lock_guard lock(mutex_);
-    for (const CudaQueue* queue : queues_) queue->hold_back(stream_.get());
-    cudaFreeAsync(memory, stream_.get());
+    for (const CudaQueue* queue : queues_) queue->hold_back(release_stream_.get());
+    cudaFreeAsync(memory, release_stream_.get());
   }
 
   std::unique_ptr<Queue> make_queue() override {
@@ -277,14 +245,14 @@ class CudaDevice final : public Device {
   }
   /// Guards the set of queues, and which of them are recorded.
   std::mutex& mutex() { return mutex_; }
-  /// Held while a queue is recorded, and while queues and handles of libraries are made or destroyed: that may wait for
-  /// the whole GPU, which spoils a recording on any thread (cublasDestroy and cudnnDestroy do).
+  /// Held while a queue is recorded, and while queues, handles and plans of libraries are made or destroyed: that may
+  /// wait for the whole GPU, which spoils a recording on any thread (cublasDestroy and cudnnDestroy do).
   std::mutex& recording_mutex() { return recording_mutex_; }
 
  private:
   const int ordinal_ = first_device();
   OwnedPool pool_;
-  OwnedStream stream_ = make_stream();
+  OwnedStream stream_ = make_stream(), release_stream_ = make_stream();
   std::mutex mutex_, recording_mutex_;
   std::set<const CudaQueue*> queues_;
 };
@@ -297,6 +265,8 @@ CudaQueue::~CudaQueue() {
   const std::lock_guard lock(device_.recording_mutex());
   cublas_ = {};
   cudnn_ = {};
+  blocks_.clear();
+  results_.reset();
 }
 
 void CudaQueue::copy_in(void* device_memory, const void* host, std::size_t bytes) {
@@ -317,17 +287,17 @@ void CudaQueue::copy_in(void* device_memory, const void* host, std::size_t bytes
 
 void CudaQueue::copy_out(void* host, const void* device_memory, std::size_t bytes) {
   refuse_in_recording("copy_out");
-  if (bytes == 0) return;
-  constexpr std::size_t alignment = 64;
-  if (!results_ || results_used_ + bytes > results_->size()) {
-    synchronize();  // what waits there goes where it was wanted
-    if (!results_ || bytes > results_->size())
-      results_ = std::make_unique<Pinned>(std::max<std::size_t>(bytes, 1 << 20));
+  auto* to = static_cast<std::byte*>(host);
+  const auto* from = static_cast<const std::byte*>(device_memory);
+  while (bytes > 0) {
+    if (results_used_ == results_->size()) synchronize();  // what waits there goes where it was wanted
+    const std::size_t part = std::min(bytes, results_->size() - results_used_);
+    check(cudaMemcpyAsync(results_->data() + results_used_, from, part, cudaMemcpyDeviceToHost, stream()),
+          "cudaMemcpyAsync", in_megabytes(part));
+    copies_out_.push_back({to, results_used_, part});
+    results_used_ += part;
+    to += part, from += part, bytes -= part;
   }
-  check(cudaMemcpyAsync(results_->data() + results_used_, device_memory, bytes, cudaMemcpyDeviceToHost, stream()),
-        "cudaMemcpyAsync", in_megabytes(bytes));
-  copies_out_.push_back({host, results_used_, bytes});
-  results_used_ = (results_used_ + bytes + alignment - 1) / alignment * alignment;
 }
 
 void CudaQueue::synchronize() {
@@ -347,31 +317,33 @@ void CudaQueue::repeat(std::unique_ptr<Recording>& recording, const std::functio
     return;
   }
   auto& own = static_cast<GraphRecording&>(*recording);
-  if (!own.graph.get() && !own.refused) record(own, work);
-  if (own.refused) return work();
+  if (!own.graph.get() && !own.refused()) record(own, work);
+  if (!own.graph.get()) return work();
   check(cudaGraphLaunch(own.graph.get(), stream()), "cudaGraphLaunch");
 }
 
 void CudaQueue::record(GraphRecording& recording, const std::function<void()>& work) {
-  const std::lock_guard lock(device_.recording_mutex());
   std::string refusal;
-  begin_recording();
-  try {
-    work();
-  } catch (const std::exception& error) {  // an error of the work itself comes again when it is given as it comes
-    refusal = error.what();
-  }
   OwnedGraph graph;
-  const cudaError_t status = end_recording(graph);
-  if (refusal.empty() && status != cudaSuccess) refusal = cudaGetErrorString(status);
+  {
+    const std::lock_guard lock(device_.recording_mutex());
+    begin_recording();
+    try {
+      work();
+    } catch (const std::exception& error) {  // an error of the work itself comes again when it is given as it comes
+      refusal = error.what();
+    }
+    const cudaError_t status = end_recording(graph);
+    if (refusal.empty() && status != cudaSuccess) refusal = cudaGetErrorString(status);
+  }
   if (refusal.empty()) {
     const cudaError_t instantiated = cudaGraphInstantiate(recording.graph.out(), graph.get(), 0);
     if (instantiated != cudaSuccess) refusal = cudaGetErrorString(instantiated);
   }
   cudaGetLastError();
-  recording.refused = !refusal.empty();
+  if (!refusal.empty()) ++recording.failures;
   static std::once_flag said;
-  if (recording.refused)
+  if (recording.refused())
     std::call_once(said, [&] {
       warn(fmt::format(
           "a step cannot be recorded as a CUDA graph, so its kernels are launched one by one, more slowly: {}",
@@ -486,6 +458,9 @@ std::string version_of(int number) { return fmt::format("{}.{}", number / 1000, 
 }  // namespace
 
 std::string no_device_reason() {
+  // as many hardware queues as there are: with the usual eight, one stream's work may wait for another's
+  static const int set = setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", /*overwrite=*/0);
+  (void)set;
   int driver = 0, count = 0;
   const cudaError_t driver_status = cudaDriverGetVersion(&driver);
   const cudaError_t status = cudaGetDeviceCount(&count);
@@ -534,6 +509,9 @@ DeviceProperties properties_of(Device& device) {
 
 Stream stream_of(Queue& queue) { return own(queue).stream(); }
 void* workspace_of(Queue& queue, std::size_t bytes) { return own(queue).workspace(bytes); }
+std::unique_lock<std::mutex> no_recording(Device& device) {
+  return std::unique_lock(static_cast<CudaDevice&>(device).recording_mutex());
+}
 cudnnHandle_t cudnn_of(Queue& queue) { return own(queue).cudnn(); }
 cublasHandle_t cublas_of(Queue& queue) { return own(queue).cublas(); }
 

@@ -9,9 +9,13 @@ namespace {
 
 /// cuFFT's handles are numbers, and any may be one.
 struct Plan {
+  Device& device;
   cufftHandle handle = 0;
-  Plan() { check(cufftCreate(&handle), "cufftCreate"); }
-  ~Plan() { cufftDestroy(handle); }
+  explicit Plan(Device& its_device) : device(its_device) { check(cufftCreate(&handle), "cufftCreate"); }
+  ~Plan() {
+    const auto lock = no_recording(device);
+    cufftDestroy(handle);
+  }
   Plan(const Plan&) = delete;
   Plan& operator=(const Plan&) = delete;
 };
@@ -30,7 +34,8 @@ cufftResult execute(cufftHandle plan, const double* samples, Complex<double>* sp
 template <class Real>
 class CufftTransforms final : public FrameTransforms<Real> {
  public:
-  CufftTransforms(Device& device, std::size_t n, std::size_t step, std::size_t frames) {
+  CufftTransforms(Device& device, std::size_t n, std::size_t step, std::size_t frames) : plan_(device) {
+    const auto lock = no_recording(device);
     check(cufftSetAutoAllocation(plan_.handle, 0), "cufftSetAutoAllocation");
     int length = static_cast<int>(n), bins = length / 2 + 1;
     std::size_t work_bytes = 0;
