@@ -17,12 +17,14 @@ namespace {
 
 std::size_t megabytes(std::size_t bytes) { return (bytes + 999'999) / 1'000'000; }
 
-/// What a run takes of its device's memory beside its trainer. On the host: copies of what a checkpoint saves (weights
-/// and two moments), the state after the last whole epoch and what is being written. On a GPU: what the libraries of its
-/// queue take, twice cuBLAS's workspace.
+/// Numbers of a state for each parameter: itself and two moments.
+constexpr std::size_t state_numbers = 3;
+
+/// What a run takes of its device's memory beside its trainer. On the host: the state that a checkpoint is written from.
+/// On a GPU: what the libraries of its queue take, twice cuBLAS's workspace.
 std::size_t bytes_beside_trainer(std::size_t parameters, Backend& backend) {
-  constexpr std::size_t copies = 2, numbers = 3, queue_bytes = 64 << 20;
-  return is_host(backend.device()) ? copies * numbers * parameters * sizeof(float) : queue_bytes;
+  constexpr std::size_t queue_bytes = 64 << 20;
+  return is_host(backend.device()) ? state_numbers * parameters * sizeof(float) : queue_bytes;
 }
 
 /// What a run on this split holds when clips have `frames` frames, which need not be those of the data set.
@@ -78,9 +80,9 @@ MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std
   const auto bytes = [&](std::size_t few) { return bytes_of_run(spec, split, genres, few, backend); };
   MemoryNeed need;
   need.shared = std::span(data.store.features).size_bytes() + std::span(data.store.labels).size_bytes();
-  // the least that any run holds: weights, gradients, two moments, and what is beside them
+  // the least that any run holds: its state and that after the last epoch, gradients, and what is beside them
   const std::size_t parameters = classifier_of(spec, genres).parameter_count();
-  need.per_run = 4 * parameters * sizeof(float) + bytes_beside_trainer(parameters, backend);
+  need.per_run = (2 * state_numbers + 1) * parameters * sizeof(float) + bytes_beside_trainer(parameters, backend);
   if (need.of(1) > limit) return need;
   constexpr std::size_t few = 16;
   if (!spec.cnn && frames > 2 * few) {  // what grows with the frames is in proportion to them

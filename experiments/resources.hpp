@@ -11,8 +11,8 @@ namespace genretree {
 /// Bytes that a grid takes, as its backend says.
 struct MemoryNeed {
   std::size_t shared = 0;  ///< by all runs: the data set
-  /// Activations, batches, weights, gradients, moments; on the host also copies of them for a checkpoint, on a GPU what
-  /// its libraries take for a queue.
+  /// Activations, batches, gradients, weights and moments, twice for the last whole epoch's; on the host also a copy of
+  /// these for a checkpoint, on a GPU what its libraries take for a queue.
   std::size_t per_run = 0;
 
   std::size_t of(std::size_t jobs) const { return shared + jobs * per_run; }

@@ -97,7 +97,6 @@ class RunInProgress {
       if (!done.contains(cell)) wanted_.insert(cell.epochs);
     if (fs::exists(path_)) restore();
     saved_epochs_ = epochs_at_start_ = trainer_.epochs_done();
-    last_ = trainer_.state();
   }
 
   void do_all() {
@@ -109,12 +108,12 @@ class RunInProgress {
         if (clock_.due()) save();
       }
     } catch (const Interrupted&) {
-      if (last_.history.size() != saved_epochs_) save();
+      if (epochs() != saved_epochs_) save();
       throw;
     }
     if (epochs() >= run_.epochs())
       announce_end();
-    else if (last_.history.size() != saved_epochs_)
+    else if (epochs() != saved_epochs_)
       save();
   }
 
@@ -153,7 +152,6 @@ class RunInProgress {
 
   void train_epoch() {
     const EpochScores scores = trainer_.train_epoch();
-    last_ = trainer_.state();
     if (!std::isfinite(scores.train.loss) && !diverged_) {
       diverged_ = true;
       grid_.say(
@@ -164,11 +162,13 @@ class RunInProgress {
     show(scores);
   }
 
+  /// The state after the last whole epoch.
   void save() {
     const Phase phase(worker_.queue, "checkpoint");
     const Clock::time_point begin = Clock::now();
-    write_checkpoint(path_, shared_.model, {run_.id, grid_.hash, grid_.commit, grid_.info, seconds(), last_});
-    saved_epochs_ = last_.history.size();
+    write_checkpoint(path_, shared_.model,
+                     {run_.id, grid_.hash, grid_.commit, grid_.info, seconds(), trainer_.state()});
+    saved_epochs_ = epochs();
     clock_.written(seconds_since(begin));
   }
 
@@ -196,7 +196,7 @@ class RunInProgress {
     result.confusion = confusion_of(shared_.task, result.answers.genres, result.answers.probabilities);
     if (!split_.validation.empty()) result.validation_confusion = trainer_.evaluate(split_.validation).confusion;
     write_result_model(grid_.folder.model(run_, result.epochs), grid_.spec, grid_.data, split_, result,
-                       {shared_.model, last_.parameters, ""});
+                       {shared_.model, trainer_.state().parameters, ""});
     const std::lock_guard lock(grid_.ledger_mutex);
     append_line(grid_.folder.ledger(), to_json_line(result));
   }
@@ -242,7 +242,6 @@ class RunInProgress {
   Trainer trainer_;
   fs::path path_ = grid_.folder.checkpoint(run_.id);
   std::set<std::uint32_t> wanted_;  ///< grid points without a line
-  TrainerState last_;               ///< after the last whole epoch
   std::size_t saved_epochs_ = 0, epochs_at_start_ = 0;
   double seconds_before_ = 0;  ///< of parts before a resume
   bool diverged_ = false;

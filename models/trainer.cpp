@@ -40,12 +40,15 @@ struct ClipList {
   }
   std::size_t bytes() const { return clips.bytes() + loss.bytes() + correct.bytes(); }
 
-  /// Sample-weighted means over all batches; waits for the queue.
-  Score score(Queue& queue) {
-    if (size == 0) return {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::quiet_NaN()};
+  /// Brings what was measured to the host, once the queue is synchronized.
+  void fetch(Queue& queue) {
     loss.copy_out(host_loss, queue);
     correct.copy_out(host_correct, queue);
-    queue.synchronize();
+  }
+
+  /// Sample-weighted means over all batches, of what was fetched.
+  Score score() const {
+    if (size == 0) return {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::quiet_NaN()};
     double sum = 0;
     std::int64_t right = 0;
     for (std::size_t i = 0; i < batches(); ++i) sum += host_loss[i], right += host_correct[i];
@@ -80,6 +83,22 @@ struct BatchMemory {
         network(make_network(classifier, group, mode, backend)) {}
 
   std::size_t bytes() const { return x.bytes() + probabilities.bytes() + clips.bytes() + y.bytes() + network->bytes(); }
+};
+
+/// What an update changes, on the device.
+struct Weights {
+  Buffer<float> parameters, moments;  ///< [1, P], [1, 2, P]
+  Buffer<std::int64_t> steps;         ///< [1] updates done
+
+  Weights(std::size_t count, Device& device)
+      : parameters(device, count), moments(device, 2 * count), steps(device, 1) {}
+
+  void copy_from(const Weights& other, Queue& queue) {
+    queue.copy(parameters.data(), other.parameters.data(), parameters.bytes());
+    queue.copy(moments.data(), other.moments.data(), moments.bytes());
+    queue.copy(steps.data(), other.steps.data(), steps.bytes());
+  }
+  std::size_t bytes() const { return parameters.bytes() + moments.bytes() + steps.bytes(); }
 };
 
 /// Sets the mean and the scale of a CNN's inputs, if it has them, to those of each band over these clips: it then hears
@@ -159,9 +178,12 @@ struct Trainer::Implementation {
   std::vector<std::int32_t> train_clips;  ///< in the order of the split, from which each epoch is shuffled anew
   ClipList train, validation, test;
   BatchMemory training_batch, evaluation;
-  Buffer<float> parameters, gradients, moments;  ///< [1, P], [1, P], [1, 2, P]
-  Buffer<std::int64_t> steps;                    ///< [1]
+  Weights weights;
+  Buffer<float> gradients;  ///< [1, P]
   std::vector<EpochScores> history;
+  /// As they were after the last epoch of `history`. So a stop within the next one loses no whole epoch, and nothing is
+  /// copied to the host before somebody asks.
+  Weights weights_of_epoch;
 
   Implementation(Backend& backend_, Queue& queue_, const DeviceDataset& dataset_, const Split& split,
                  const ClassifierConfig& classifier_, const TrainingConfig& training_, const RandomKey& key_)
@@ -177,18 +199,18 @@ struct Trainer::Implementation {
         test(split.test, evaluation_rows(split), backend.device()),
         training_batch(backend, classifier, frames(), train.batch, Mode::training),
         evaluation(backend, classifier, frames(), evaluation_rows(split), Mode::inference),
-        parameters(backend.device(), classifier.parameter_count()),
-        gradients(backend.device(), parameters.size()),
-        moments(backend.device(), 2 * parameters.size()),
-        steps(backend.device(), 1) {
+        weights(classifier.parameter_count(), backend.device()),
+        gradients(backend.device(), classifier.parameter_count()),
+        weights_of_epoch(classifier.parameter_count(), backend.device()) {
     if (train.size == 0) reject("the training set is empty. Give it at least one clip");
     validation.clips.copy_in(validation.host_clips, queue);
     test.clips.copy_in(test.host_clips, queue);
-    moments.zero(queue);
-    steps.zero(queue);
+    weights.moments.zero(queue);
+    weights.steps.zero(queue);
     std::vector<float> initial = initial_parameters(classifier, key);
     standardise_inputs(classifier, dataset, split.train, initial, queue);
-    parameters.copy_in(initial, queue);
+    weights.parameters.copy_in(initial, queue);
+    weights_of_epoch.copy_from(weights, queue);
     queue.synchronize();
   }
 
@@ -210,7 +232,7 @@ struct Trainer::Implementation {
     return result;
   }
 
-  View<float, 2> parameter_view() { return parameters.view(1, parameters.size()); }
+  View<float, 2> parameter_view() { return weights.parameters.view(1, weights.parameters.size()); }
 
   View<float, 4> x_view(BatchMemory& memory) const {
     return memory.x.view(1, memory.group.frames, memory.group.batch, classifier.inputs());
@@ -225,8 +247,8 @@ struct Trainer::Implementation {
 
   void update(const Group& group, View<const float, 2> gradient_view) {
     const Phase phase(queue, "update");
-    backend.update(training.optimiser, group, steps.view(1), parameter_view(), gradient_view,
-                   moments.view(1, 2, parameters.size()), queue);
+    backend.update(training.optimiser, group, weights.steps.view(1), parameter_view(), gradient_view,
+                   weights.moments.view(1, 2, gradients.size()), queue);
   }
 
   /// Does `work` with batch `index` of `list` in `memory`; its loss and hits go into the list. `repeats`: if the work is
@@ -277,12 +299,11 @@ struct Trainer::Implementation {
                [&](const Batch& batch) { evaluation.network->evaluate(batch, training.loss, queue); });
   }
 
-  Score score(ClipList& list) {
+  void evaluate_batches(ClipList& list) {
     for (std::size_t i = 0; i < list.batches(); ++i) {
       throw_if_stop_requested();
       evaluate_batch(list, i);
     }
-    return list.score(queue);
   }
 
   /// Of the batch in `evaluation`: [rows, classes], and what else lies there beyond its rows.
@@ -296,10 +317,9 @@ struct Trainer::Implementation {
   /// Adds the rows of the batch in `evaluation` to the confusion matrix.
   void count_predictions(std::vector<std::uint32_t>& confusion) {
     const std::size_t classes = classifier.classes;
-    const std::vector<float> probabilities = batch_probabilities();
     std::vector<std::int32_t> labels(evaluation.y.size());
     evaluation.y.copy_out(labels, queue);
-    queue.synchronize();
+    const std::vector<float> probabilities = batch_probabilities();  // waits for both
     for (std::size_t row = 0; row < evaluation.group.rows[0]; ++row) {
       const auto first = probabilities.begin() + static_cast<std::ptrdiff_t>(row * classes);
       const auto predicted = std::max_element(first, first + static_cast<std::ptrdiff_t>(classes)) - first;
@@ -325,11 +345,12 @@ const EpochScores& Trainer::train_epoch() {
     throw_if_stop_requested();
     run.train_batch(i);
   }
-  EpochScores scores;
-  scores.train = run.train.score(run.queue);
-  scores.validation = run.score(run.validation);
-  scores.test = run.score(run.test);
-  return run.history.emplace_back(scores);
+  run.evaluate_batches(run.validation);
+  run.evaluate_batches(run.test);
+  for (ClipList* list : {&run.train, &run.validation, &run.test}) list->fetch(run.queue);
+  run.queue.synchronize();
+  run.weights_of_epoch.copy_from(run.weights, run.queue);
+  return run.history.emplace_back(EpochScores{run.train.score(), run.validation.score(), run.test.score()});
 }
 
 Evaluation Trainer::evaluate(std::span<const std::uint32_t> clips) {
@@ -342,7 +363,9 @@ Evaluation Trainer::evaluate(std::span<const std::uint32_t> clips) {
     run.evaluate_batch(list, i);
     run.count_predictions(result.confusion);
   }
-  result.score = list.score(run.queue);
+  list.fetch(run.queue);
+  run.queue.synchronize();
+  result.score = list.score();
   return result;
 }
 
@@ -361,32 +384,36 @@ std::vector<float> Trainer::probabilities(std::span<const std::uint32_t> clips) 
 
 TrainerState Trainer::state() const {
   const Implementation& run = *implementation_;
-  TrainerState state{0, run.history, std::vector<float>(run.parameters.size()), std::vector<float>(run.moments.size())};
-  run.steps.copy_out({&state.step, 1}, run.queue);
-  run.parameters.copy_out(state.parameters, run.queue);
-  run.moments.copy_out(state.moments, run.queue);
+  const Weights& weights = run.weights_of_epoch;
+  TrainerState state{0, run.history, std::vector<float>(weights.parameters.size()),
+                     std::vector<float>(weights.moments.size())};
+  weights.steps.copy_out({&state.step, 1}, run.queue);
+  weights.parameters.copy_out(state.parameters, run.queue);
+  weights.moments.copy_out(state.moments, run.queue);
   run.queue.synchronize();
   return state;
 }
 
 void Trainer::restore(const TrainerState& state) {
   Implementation& run = *implementation_;
-  if (state.parameters.size() != run.parameters.size() || state.moments.size() != run.moments.size())
+  Weights& weights = run.weights;
+  if (state.parameters.size() != weights.parameters.size() || state.moments.size() != weights.moments.size())
     reject(
         "the saved state has {} parameters and {} moments, but this network needs {} and {}: it belongs to another "
         "model",
-        state.parameters.size(), state.moments.size(), run.parameters.size(), run.moments.size());
-  run.steps.copy_in({&state.step, 1}, run.queue);
+        state.parameters.size(), state.moments.size(), weights.parameters.size(), weights.moments.size());
+  weights.steps.copy_in({&state.step, 1}, run.queue);
+  weights.parameters.copy_in(state.parameters, run.queue);
+  weights.moments.copy_in(state.moments, run.queue);
+  run.weights_of_epoch.copy_from(weights, run.queue);
   run.history = state.history;
-  run.parameters.copy_in(state.parameters, run.queue);
-  run.moments.copy_in(state.moments, run.queue);
   run.queue.synchronize();
 }
 
 std::size_t Trainer::bytes() const {
   const Implementation& run = *implementation_;
   return run.train.bytes() + run.validation.bytes() + run.test.bytes() + run.training_batch.bytes() +
-         run.evaluation.bytes() + run.parameters.bytes() + run.gradients.bytes() + run.moments.bytes();
+         run.evaluation.bytes() + run.weights.bytes() + run.gradients.bytes() + run.weights_of_epoch.bytes();
 }
 
 }  // namespace genretree

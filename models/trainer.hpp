@@ -70,8 +70,8 @@ class Trainer {
 
   std::size_t epochs_done() const;
   /// One pass over the shuffled training set in batches (the last may be partial), then validation and test. Looks for
-  /// a stop request between batches and throws Interrupted; the state is then that after the last whole epoch only if
-  /// it is restored from one.
+  /// a stop request between batches and throws Interrupted: the weights are then somewhere within the epoch, and only a
+  /// restore makes them those of an epoch again, but state() and history() are what they were before.
   const EpochScores& train_epoch();
   /// Scores and confusion matrix on a set of clips with the present weights.
   Evaluation evaluate(std::span<const std::uint32_t> clips);
@@ -80,9 +80,11 @@ class Trainer {
   std::vector<float> probabilities(std::span<const std::uint32_t> clips);
   const std::vector<EpochScores>& history() const;
 
+  /// After the last whole epoch, or the beginning if there is none. Copies it to the host: ask only when it is wanted.
   TrainerState state() const;
+  /// Goes on from there. InputError if it belongs to another network.
   void restore(const TrainerState& state);
-  /// Device memory that this run holds.
+  /// Device memory that this run holds, with its copy of what state() gives.
   std::size_t bytes() const;
 
  private:

@@ -2,9 +2,10 @@
 //
 // Forward, one launch turns what a convolution made into what the next one reads: bias, ReLU, max pooling, dropout, and
 // the border of zeros. It remembers where each largest number was, if it has a gradient. Backward, each number before
-// the pooling asks whether it was the one that its window remembers: so every number is written once, by its own thread,
-// and no two threads meet. The gradient of the bias is summed over the windows, a block for each filter, in an order
-// that depends on the shape alone.
+// the pooling asks whether it was the one that its window remembers: so every number is written once and no two threads
+// meet. A thread asks for a whole column of a window, for the divisions that find its place cost more than the asking.
+// The gradient of the bias is summed over the windows, a block for each filter, in an order that depends on the shape
+// alone.
 //
 // ReLU stands after the pooling, on a fraction of the numbers: the largest of max(x + b, 0) is max(largest of x + b, 0).
 #include "kernels/cuda/cnn_kernels.hpp"
@@ -122,9 +123,10 @@ struct PoolForward {
   }
 };
 
-/// Number e before the pooling.
+/// A column of a window, number e of images that have the rows after the pooling and the columns before it.
 struct PoolBackward {
   Pooling pooling;
+  ImageLayout window_columns;
   const std::uint32_t* maxima;
   ImageLayout layout;
   const float* doutput;
@@ -132,11 +134,16 @@ struct PoolBackward {
   float* dconvolved;
 
   __device__ void operator()(std::uint32_t e) const {
-    const Pixel pixel = pixel_at(pooling.in, e);
-    const Pixel window{pixel.clip, (pixel.row + pooling.above) / pooling.size,
-                       (pixel.column + pooling.left) / pooling.size, pixel.channel};
-    const bool largest = maxima[index_of(pooling.out, window)] == pixel.row * pooling.in.columns + pixel.column;
-    dconvolved[e] = largest ? doutput[index_of(layout, window)] * scale : 0;
+    Pixel pixel = pixel_at(window_columns, e);
+    const Pixel window{pixel.clip, pixel.row, (pixel.column + pooling.left) / pooling.size, pixel.channel};
+    const std::uint32_t largest = maxima[index_of(pooling.out, window)];
+    const float gradient = largest == no_maximum ? 0 : doutput[index_of(layout, window)] * scale;
+    for (std::uint32_t i = 0; i < pooling.size; ++i) {
+      pixel.row = window.row * pooling.size + i - pooling.above;
+      if (!has(pooling.in, pixel)) continue;
+      const bool is_largest = pixel.row * pooling.in.columns + pixel.column == largest;
+      dconvolved[index_of(pooling.in, pixel)] = is_largest ? gradient : 0;
+    }
   }
 };
 
@@ -248,7 +255,10 @@ void pool_forward(const Pooling& pooling, const float* convolved, const float* b
 
 void pool_backward(const Pooling& pooling, const std::uint32_t* maxima, const ImageLayout& layout, const float* doutput,
                    float scale, float* dconvolved, float* dbias, Stream stream) {
-  for_each_index(pooling.in.size(), PoolBackward{pooling, maxima, layout, doutput, scale, dconvolved}, stream);
+  ImageLayout window_columns = pooling.in;
+  window_columns.rows = pooling.out.rows;
+  for_each_index(window_columns.size(),
+                 PoolBackward{pooling, window_columns, maxima, layout, doutput, scale, dconvolved}, stream);
   launch(bias_gradient_kernel, pooling.out.channels, sum_threads, sizeof(SumShared), stream, pooling.out, maxima,
          layout, doutput, scale, dbias);
 }

@@ -4,7 +4,8 @@
 //   hann_powers        a block per frame: window and |X|², rounded to float once, as librosa's are
 //   find_centroids     a warp per frame
 //   find_peaks         a block per frame; its peaks go to slots of its own, in any order
-//   find_tuning        one block for the clip: the median of the peaks' powers digit by digit, then a histogram.
+//   find_tuning        one block for the clip: the median of the peaks' powers digit by digit, then a histogram; with
+//                      digits as wide as shared memory allows, for each is a pass over all peaks.
 //                      Nothing here depends on the order of the peaks: counting is exact
 //   find_chroma        a block per frame: 12 sums in each thread
 //   find_extremes      a warp per frame and band: the power of the wanted rank bit by bit, then the sum beyond it.
@@ -104,12 +105,17 @@ __global__ void __launch_bounds__(frame_threads)
   if (thread == 0) peaks.counts[frame] = shared.count;
 }
 
-constexpr int digit_bits = 8, digits = 1 << digit_bits;
+// A power's sign and exponent are its first digit, the 52 bits of its mantissa four more.
+constexpr int mantissa_bits = 52, digit_bits = 13, digits = 1 << digit_bits;
+static_assert(mantissa_bits % digit_bits == 0);
 
 struct TuningShared {
   int counts[digits];
-  std::uint64_t prefix;  ///< the digits of the wanted power that are known
-  int rank;              ///< of the wanted one among those that begin so
+  int warps[tuning_threads / 32];
+  std::uint64_t prefix;     ///< the digits of the wanted power that are known
+  int rank;                 ///< of the wanted one among those that begin so
+  int equals_after;         ///< how many of them are beyond it, once all digits are known
+  unsigned long long next;  ///< the weakest power above, of the type that atomicMin takes
 };
 
 /// Calls use(power, tuning) for each peak of the clip, every thread for its share.
@@ -120,44 +126,60 @@ __device__ void for_each_peak(const PeakTable& peaks, std::size_t frames, Use us
       use(peaks.powers[frame * peaks.slots + i], peaks.tunings[frame * peaks.slots + i]);
 }
 
-/// Which digit the peak of rank shared.rank has, from how many have each: by the first warp, eight digits a lane.
+/// Which digit the peak of rank shared.rank has, from how many have each: eight digits a thread.
 __device__ void choose_digit(TuningShared& shared) {
-  constexpr int per_lane = digits / 32;
-  const int lane = threadIdx.x, rank = shared.rank;
-  const int* counts = shared.counts + lane * per_lane;
+  constexpr int per_thread = digits / tuning_threads;
+  const int thread = threadIdx.x, lane = thread % 32, rank = shared.rank;
+  const int* counts = shared.counts + thread * per_thread;
   int own = 0;
-  for (int i = 0; i < per_lane; ++i) own += counts[i];
-  int below = own;  // with those of the lanes before
+  for (int i = 0; i < per_thread; ++i) own += counts[i];
+  int below = own;  // with those of the threads before
   for (int distance = 1; distance < 32; distance *= 2) {
     const int others = __shfl_up_sync(0xffffffff, below, distance);
     if (lane >= distance) below += others;
   }
+  if (lane == 31) shared.warps[thread / 32] = below;
+  __syncthreads();
+  for (int warp = 0; warp < thread / 32; ++warp) below += shared.warps[warp];
   below -= own;
-  __syncwarp();
   if (rank < below || rank >= below + own) return;
   int digit = 0;
   for (; rank >= below + counts[digit]; ++digit) below += counts[digit];
-  shared.prefix = shared.prefix << digit_bits | static_cast<unsigned>(lane * per_lane + digit);
+  shared.prefix = shared.prefix << digit_bits | static_cast<unsigned>(thread * per_thread + digit);
   shared.rank = rank - below;
+  shared.equals_after = below + counts[digit] - 1 - rank;
 }
 
 /// The power of that rank (0: the weakest), from its highest digit to its lowest. All threads call and get it.
 __device__ std::uint64_t power_of_rank(const PeakTable& peaks, std::size_t frames, int rank, TuningShared& shared) {
   if (threadIdx.x == 0) shared.prefix = 0, shared.rank = rank;
-  for (int shift = 64 - digit_bits; shift >= 0; shift -= digit_bits) {
-    if (threadIdx.x < digits) shared.counts[threadIdx.x] = 0;
+  for (int shift = mantissa_bits; shift >= 0; shift -= digit_bits) {
+    for (int digit = threadIdx.x; digit < digits; digit += tuning_threads) shared.counts[digit] = 0;
     __syncthreads();
     const std::uint64_t prefix = shared.prefix;
     for_each_peak(peaks, frames, [&](std::uint64_t power, int) {
       if (power >> shift >> digit_bits == prefix) atomicAdd(&shared.counts[power >> shift & (digits - 1)], 1);
     });
     __syncthreads();
-    if (threadIdx.x < 32) choose_digit(shared);
+    choose_digit(shared);
     __syncthreads();
   }
-  const std::uint64_t power = shared.prefix;
-  __syncthreads();  // before it is used again
-  return power;
+  return shared.prefix;
+}
+
+/// The power that comes after `power`, which power_of_rank has just found. All threads call and get it.
+__device__ std::uint64_t power_after(const PeakTable& peaks, std::size_t frames, std::uint64_t power,
+                                     TuningShared& shared) {
+  if (shared.equals_after > 0) return power;
+  if (threadIdx.x == 0) shared.next = ~0ull;
+  __syncthreads();
+  unsigned long long next = ~0ull;
+  for_each_peak(peaks, frames, [&](std::uint64_t other, int) {
+    if (other > power && other < next) next = other;
+  });
+  atomicMin(&shared.next, next);
+  __syncthreads();
+  return shared.next;
 }
 
 __device__ int count_peaks(const PeakTable& peaks, std::size_t frames, TuningShared& shared) {
@@ -179,9 +201,9 @@ __global__ void __launch_bounds__(tuning_threads) tuning_kernel(PeakTable peaks,
     if (thread == 0) *tuning = tunings / 2;  // in tune
     return;
   }
-  const double lower = double_of(power_of_rank(peaks, frames, (count - 1) / 2, shared)),
-               upper = double_of(power_of_rank(peaks, frames, count / 2, shared));
-  const std::uint64_t median = bits_of((lower + upper) / 2);
+  const std::uint64_t lower = power_of_rank(peaks, frames, (count - 1) / 2, shared),
+                      upper = count % 2 == 1 ? lower : power_after(peaks, frames, lower, shared);
+  const std::uint64_t median = bits_of((double_of(lower) + double_of(upper)) / 2);
 
   if (thread < tunings) shared.counts[thread] = 0;
   __syncthreads();

@@ -110,7 +110,7 @@ TEST_CASE("a CNN's cost counts its kernels at every pixel, and its memory is ask
   const auto state = [&](std::uint32_t rows, Mode mode) {
     return backend->make_cnn_state(*small.cnn, {1, rows, 40, 3, {rows}, {3}}, mode)->bytes();
   };
-  const std::size_t floats = (7 + 6) * (40 * 4 + 3 + 1) + 4 * parameters + 2 * 3 * parameters,
+  const std::size_t floats = (7 + 6) * (40 * 4 + 3 + 1) + (3 + 3 + 1 + 3) * parameters,
                     expected = state(7, Mode::training) + state(6, Mode::inference) + 4 * floats,
                     need = memory_need(small, data, *backend, 64'000'000'000).per_run;
   CHECK(need >= expected);

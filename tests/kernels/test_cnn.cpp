@@ -107,7 +107,7 @@ const CnnConfig wide{.frames = 21, .bands = 16, .channels = 2, .stages = {{33, 4
 TEST_CASE("the CNN of every backend is the definition's, for odd sizes and more rows than go through at once") {
   const auto definition = reference::make_backend();
   for (const CnnConfig& config : {small, thin, tiny, wide}) {
-    CnnProblem p(config, 1, 19, 3);
+    CnnProblem p(config, 1, 67, 3);
     const CnnOutput expected = run(*definition, p);
     test::for_each_backend("fp32", [&](Backend& backend) {
       const CnnOutput result = run(backend, p);
@@ -120,7 +120,7 @@ TEST_CASE("the CNN of every backend is the definition's, for odd sizes and more 
 }
 
 TEST_CASE("dropout of the CNN draws the definition's masks, whose rows do not depend on the size of the batch") {
-  CnnProblem p(small, 2, 18, 3);
+  CnnProblem p(small, 2, 66, 3);
   p.config.dropout = 0.25;
   p.keys = {{.seed = 5, .epoch = 2, .use = RandomUse::dropout}, {.seed = 6, .use = RandomUse::dropout}};
   const auto definition = reference::make_backend();
@@ -304,6 +304,6 @@ TEST_CASE("the shapes of the paper's baseline: images, parameters, memory that d
       return backend.make_cnn_state(wide, {1, batch, wide.feature_frames(), 3, {}, {}}, mode)->bytes();
     };
     CHECK(bytes(16, Mode::inference) < bytes(16, Mode::training));
-    CHECK(bytes(64, Mode::training) == bytes(16, Mode::training));
+    CHECK(bytes(1000, Mode::training) == bytes(64, Mode::training));  // a backend takes 64 rows at once, or fewer
   });
 }

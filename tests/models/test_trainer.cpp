@@ -1,7 +1,11 @@
 #include <cmath>
+#include <csignal>
 #include <numeric>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/error.hpp"
+#include "core/interrupt.hpp"
 #include "core/io/hdf5.hpp"
 #include "kernels/backends.hpp"
 #include "models/trainer.hpp"
@@ -75,6 +79,56 @@ TEST_CASE("a restored trainer goes on bit for bit") {
     CHECK(got.history[epoch].validation.loss == expected.history[epoch].validation.loss);
     CHECK(got.history[epoch].test.accuracy == expected.history[epoch].test.accuracy);
   }
+}
+
+/// The host's queue, on which the process gets SIGINT when a phase of this name begins for the `last`th time.
+class StoppingQueue final : public Queue {
+ public:
+  StoppingQueue(std::string phase, int last) : Queue(host_device()), phase_(std::move(phase)), left_(last) {}
+  void copy_in(void* to, const void* from, std::size_t bytes) override { queue_->copy_in(to, from, bytes); }
+  void copy_out(void* to, const void* from, std::size_t bytes) override { queue_->copy_out(to, from, bytes); }
+  void copy(void* to, const void* from, std::size_t bytes) override { queue_->copy(to, from, bytes); }
+  void zero(void* memory, std::size_t bytes) override { queue_->zero(memory, bytes); }
+  void synchronize() override { queue_->synchronize(); }
+  void repeat(std::unique_ptr<Recording>&, const std::function<void()>& work) override { work(); }
+  void trace_to(Trace& trace, const std::string& lane) override { queue_->trace_to(trace, lane); }
+  void begin_phase(std::string_view name) override {
+    if (name == phase_ && --left_ == 0) std::raise(SIGINT);
+  }
+  void end_phase() override {}
+
+ private:
+  std::unique_ptr<Queue> queue_ = host_device().make_queue();
+  std::string phase_;
+  int left_;
+};
+
+TEST_CASE("a stop within an epoch leaves the state after the last whole one") {
+  // an epoch has four steps of training, then one batch of validation and one of test; one batch is asked in between
+  const auto [phase, last] = GENERATE(std::pair{"training step", 4 + 2}, std::pair{"evaluation", 2 + 1 + 1});
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {  // a signal cannot be taken back, so it comes to a process of its own
+    stop_on_signals();
+    Bench bench;
+    StoppingQueue queue(phase, last);
+    Trainer trainer(*bench.backend, queue, bench.dataset, bench.split, bench.network(), quick(), {.seed = 3});
+    trainer.train_epoch();
+    const TrainerState whole = trainer.state();
+    const std::vector<float> before = trainer.probabilities(bench.split.test);
+    try {
+      trainer.train_epoch();
+    } catch (const Interrupted&) {
+      const TrainerState state = trainer.state();
+      const bool same = state.step == 4 && state.parameters == whole.parameters && state.moments == whole.moments &&
+                        state.history.size() == 1;
+      _exit(same && trainer.probabilities(bench.split.test) != before ? 75 : 2);
+    }
+    _exit(1);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(WEXITSTATUS(status) == 75);
 }
 
 TEST_CASE("runs with other keys differ, runs with the same key do not") {
