@@ -6,6 +6,7 @@
 #include "core/device.hpp"
 #include "core/error.hpp"
 #include "core/limits.hpp"
+#include "core/rounding.hpp"
 
 namespace genretree {
 namespace {
@@ -53,7 +54,7 @@ class HostDevice final : public Device {
     constexpr std::size_t huge_page = 2 << 20;
     // two cache lines: no false sharing between buffers of two workers
     const std::size_t alignment = bytes < 2 * huge_page ? 128 : huge_page;
-    const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+    const std::size_t rounded = round_up(bytes, alignment);
     void* memory = std::aligned_alloc(alignment, rounded);
 #ifdef MADV_HUGEPAGE
     // activations of a thousand steps in pages of 4 KB would miss the address cache all the time; only a hint, so that

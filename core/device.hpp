@@ -44,10 +44,10 @@ class Queue {
   /// Waits until everything given so far is done; errors of earlier work appear here at the latest.
   virtual void synchronize() = 0;
 
-  /// Gives the queue what `work` gives it. For one `recording`, null at first, that must be the same each time: the same
-  /// operations on the same views with the same values, of a backend, `copy` and `zero`, and no memory may be taken or
-  /// released by it. A GPU's queue does the first as it comes, records the second, and from then on puts all of it on
-  /// the GPU at once, without calling `work`.
+  /// Gives the queue what `work` gives it. For one `recording`, null at first, that must be the same each time: the
+  /// same operations on the same views with the same values, of a backend, `copy` and `zero`, and no memory may be
+  /// taken or released by it. A GPU's queue does the first as it comes, records the second, and from then on puts all
+  /// of it on the GPU at once, without calling `work`.
   virtual void repeat(std::unique_ptr<Recording>& recording, const std::function<void()>& work) = 0;
 
   /// From now on, phases are added to `trace`, which must outlive the queue, as those of the lane `lane`.

@@ -39,7 +39,7 @@ struct RandomKey {
   RandomUse use = RandomUse::split;
 };
 
-/// A stream as Philox has it: word 4·i + j is word j of philox({i's lower half, i's upper half, epoch_and_use, batch}, key).
+/// A stream as Philox has it: word 4·i + j is word j of philox({lower, upper half of i, epoch_and_use, batch}, key).
 struct PhiloxStream {
   std::uint64_t key = 0;
   std::uint32_t epoch_and_use = 0, batch = 0;

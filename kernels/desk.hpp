@@ -6,7 +6,7 @@
 
 #include "core/clock.hpp"
 #include "core/device.hpp"
-#include "core/random.hpp"
+#include "kernels/normal_numbers.hpp"
 
 namespace genretree {
 
@@ -51,13 +51,5 @@ class Desk {
   std::unique_ptr<Queue> queue_;
   double milliseconds_ = 0;
 };
-
-/// Random numbers from a normal distribution around 0, the same on every call.
-inline std::vector<float> normal_numbers(std::size_t size, std::uint64_t seed, double deviation) {
-  Random random({.seed = seed});
-  std::vector<float> numbers(size);
-  for (float& number : numbers) number = static_cast<float>(deviation * random.normal());
-  return numbers;
-}
 
 }  // namespace genretree

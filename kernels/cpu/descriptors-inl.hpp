@@ -16,6 +16,7 @@
 #include <span>
 #include <vector>
 
+#include "core/grow.hpp"
 #include "kernels/cpu/fft-inl.hpp"
 #include "kernels/cpu/tuning.hpp"
 
@@ -44,13 +45,10 @@ class LaneDescriptors {
   /// Makes room for a clip of as many blocks.
   void begin(std::size_t blocks) {
     const std::size_t bands = tables_.contrast.size();
-    const auto grow = [](Buffer<float>& buffer, std::size_t size) {
-      if (buffer.size() < size) buffer = Buffer<float>(host_device(), size);
-    };
-    grow(spectra_, blocks * bins_ * lanes());
-    grow(centroids_, blocks * lanes());
-    grow(largest_, blocks * bands * lanes());
-    grow(smallest_, blocks * bands * lanes());
+    grow(spectra_, host_device(), blocks * bins_ * lanes());
+    grow(centroids_, host_device(), blocks * lanes());
+    grow(largest_, host_device(), blocks * bands * lanes());
+    grow(smallest_, host_device(), blocks * bands * lanes());
     most_of_largest_ = most_of_smallest_ = std::numeric_limits<float>::lowest();
     peaks_.clear();
   }

@@ -10,9 +10,9 @@
 //      known, so that no spectrum is stored.
 //   3. Logarithm, and the clip's maximum so far.
 // Once the clip's maximum is known, a second sweep applies the floor and the cosine transform.
-// What needs the bins of the spectrum themselves (descriptors-inl.hpp) gets those of a second transform, which is kept of
-// the whole clip. It is computed in doubles, for half as many frames side by side: beside loud bins, the smallest ones,
-// which contrast looks for, would be nothing but the rounding of floats.
+// What needs the bins of the spectrum themselves (descriptors-inl.hpp) gets those of a second transform, which is kept
+// of the whole clip. It is computed in doubles, for half as many frames side by side: beside loud bins, the smallest
+// ones, which contrast looks for, would be nothing but the rounding of floats.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -20,6 +20,7 @@
 #include <numeric>
 #include <vector>
 
+#include "core/rounding.hpp"
 #include "kernels/cpu/spectral.hpp"
 #include "kernels/cpu/target.hpp"
 
@@ -55,8 +56,6 @@ namespace {
 constexpr std::size_t tile = HWY_TARGET == HWY_SCALAR ? 1 : 4;  ///< rows that are made together
 constexpr std::size_t group = 7;                                ///< coefficients that are summed together
 
-std::size_t rounded_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
-
 std::vector<float> to_float(const std::vector<double>& values) { return {values.begin(), values.end()}; }
 
 /// What a bin of the power spectrum gives to a mel band.
@@ -85,8 +84,8 @@ class LaneFeatures final : public ClipState {
         width_(tables.width()),
         window_(to_float(tables.window)),
         spectrum_(tables.n_fft),
-        rows_(rounded_up(std::min(tables.hop, tables.n_fft), tile)),
-        overlap_(rounded_up((tables.n_fft - 1) / tables.hop, tile)),
+        rows_(round_up(std::min(tables.hop, tables.n_fft), tile)),
+        overlap_(round_up((tables.n_fft - 1) / tables.hop, tile)),
         row_stride_(overlap_ + lanes()),
         columns_(host_device(), rows_ * row_stride_),
         edge_columns_(host_device(), lanes() * rows_),
@@ -100,8 +99,8 @@ class LaneFeatures final : public ClipState {
       sample_offsets_.push_back(static_cast<std::uint32_t>(i % tables.hop * row_stride_ + i / tables.hop));
     set_mel_shares();
     const std::size_t bands = tables.mel.size();
-    dct_.resize(bands * rounded_up(tables.coefficients, group));
-    dct_sums_.resize(rounded_up(tables.coefficients, group));
+    dct_.resize(bands * round_up(tables.coefficients, group));
+    dct_sums_.resize(round_up(tables.coefficients, group));
     for (std::size_t k = 0; k < tables.coefficients; ++k) {
       const double* row = tables.dct.data() + k * bands;
       dct_sums_[k] = static_cast<float>(std::accumulate(row, row + bands, 0.0));

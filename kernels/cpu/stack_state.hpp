@@ -6,11 +6,10 @@
 #include <cstddef>
 
 #include "core/device.hpp"
+#include "core/rounding.hpp"
 #include "kernels/ops.hpp"
 
 namespace genretree::cpu {
-
-constexpr std::size_t round_up(std::size_t n, std::size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 class CpuStackState : public StackState {
  public:

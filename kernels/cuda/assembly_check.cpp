@@ -112,9 +112,9 @@ std::vector<OperationCheck> check_scalars(Device& device, const Formulas& formul
   return checks;
 }
 
-/// Errors as parts of Σ |term| of each sum. The hardware aligns the terms of a sum to the largest one and cuts what falls
-/// below 24 or more bits, some terms at a time; so each may lose 2^-24 of the largest. Source: Fasi, Higham, Mikaitis,
-/// Pranesh, "Numerical behavior of NVIDIA tensor cores", 2021.
+/// Errors as parts of Σ |term| of each sum. The hardware aligns the terms of a sum to the largest one and cuts what
+/// falls below 24 or more bits, some terms at a time; so each may lose 2^-24 of the largest. Source: Fasi, Higham,
+/// Mikaitis, Pranesh, "Numerical behavior of NVIDIA tensor cores", 2021.
 OperationCheck check_mma(Device& device, const Formulas& formulas, const char* name, Mma kind) {
   Desk desk(device);
   const int inner = inner_of(kind);

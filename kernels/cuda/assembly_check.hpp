@@ -24,7 +24,7 @@ void compute_scalars(const float* x, const float* y, int size, const ScalarResul
 
 /// The products that the hardware has: A [16][inner], B [inner][8].
 enum class Mma { bf16_k16, bf16_k8, tf32_k8 };
-inline constexpr int mma_rows = 16, mma_columns = 8, mma_most_inner = 16;
+inline constexpr int mma_rows = 16, mma_columns = 8;
 constexpr int inner_of(Mma kind) { return kind == Mma::bf16_k16 ? 16 : 8; }
 
 /// d = c + a·b by one instruction of one warp; c and d [16][8], all row-major floats, rounded by the device.

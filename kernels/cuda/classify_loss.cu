@@ -4,32 +4,17 @@
 // shuffles, always in the same order; the first warp makes probabilities, loss and the logits' gradient of them. These
 // gradients [rows, C] then make those of the layer and of h, a thread for each number, and CUB sums the rows' losses.
 // Rows do not meet before that, so a row has the same bits whatever lies beside it.
+#include "core/rounding.hpp"
 #include "kernels/cuda/classify_loss.hpp"
 #include "kernels/cuda/libraries/device.hpp"
 #include "kernels/cuda/libraries/sums.hpp"
 #include "kernels/cuda/thrust.hpp"
+#include "kernels/cuda/warp.hpp"
 
 namespace genretree::cuda {
 namespace {
 
-constexpr unsigned whole_warp = 0xffffffff;
 constexpr int row_threads = 128;
-
-__device__ inline double warp_sum(double value) {
-  for (int lanes = 16; lanes; lanes /= 2) value += __shfl_xor_sync(whole_warp, value, lanes);
-  return value;
-}
-__device__ inline float warp_max(float value) {
-  for (int lanes = 16; lanes; lanes /= 2) value = std::fmax(value, __shfl_xor_sync(whole_warp, value, lanes));
-  return value;
-}
-__device__ inline int warp_min(int value) {
-  for (int lanes = 16; lanes; lanes /= 2) {
-    const int other = __shfl_xor_sync(whole_warp, value, lanes);
-    value = other < value ? other : value;
-  }
-  return value;
-}
 
 /// What classify_row_kernel leaves of each row for the launches after it.
 struct RowResults {
@@ -64,7 +49,7 @@ __global__ void __launch_bounds__(row_threads)
   const int classes = static_cast<int>(layer.classes), columns = static_cast<int>(layer.columns);
   float largest = -HUGE_VALF;
   for (int c = lane; c < classes; c += 32) largest = std::fmax(largest, p[c]);
-  largest = warp_max(largest);
+  largest = warp_maximum(largest);
   double sum = 0;
   for (int c = lane; c < classes; c += 32) sum += std::exp(static_cast<double>(p[c]) - largest);
   sum = warp_sum(sum);
@@ -85,7 +70,7 @@ __global__ void __launch_bounds__(row_threads)
     dlogits[c] = clipped ? 0 : (probability - (c == label ? 1.0f : 0.0f)) / static_cast<float>(batch.batch_rows);
     if (probability > best) best = probability, best_class = c;
   }
-  const int first_best = warp_min(best == warp_max(best) ? best_class : columns);
+  const int first_best = warp_minimum(best == warp_maximum(best) ? best_class : columns);
   if (lane == 0) results.losses[row] = loss, results.hits[row] = first_best == label;
 }
 
@@ -125,14 +110,14 @@ struct HiddenGradient {
   }
 };
 
-std::size_t aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
-
 }  // namespace
 
 void classify_rows(const DenseSoftmax& layer, Loss kind, const ClassifiedRows& batch, double* loss,
                    std::int32_t* correct, Queue& queue) {
-  const std::size_t rows = batch.rows, losses = aligned(rows * layer.columns * sizeof(float)),
-                    hits = losses + aligned(rows * sizeof(double)), sums = hits + aligned(rows * sizeof(std::int32_t));
+  constexpr std::size_t alignment = 256;  // of each array in the workspace
+  const std::size_t rows = batch.rows, losses = round_up(rows * layer.columns * sizeof(float), alignment),
+                    hits = losses + round_up(rows * sizeof(double), alignment),
+                    sums = hits + round_up(rows * sizeof(std::int32_t), alignment);
   std::byte* workspace = static_cast<std::byte*>(workspace_of(queue, sums + sum_scratch_bytes(rows)));
   const RowResults results{reinterpret_cast<float*>(workspace), reinterpret_cast<double*>(workspace + losses),
                            reinterpret_cast<std::int32_t*>(workspace + hits)};

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "core/rounding.hpp"
 #include "kernels/cuda/clip_spectra.hpp"
 #include "kernels/cuda/libraries/device.hpp"
 
@@ -32,7 +33,7 @@ ClipSpectra<Real>::ClipSpectra(const SpectralTables& tables, Device& device)
 template <class Real>
 void ClipSpectra<Real>::run(std::span<const float> clip, Queue& queue, const Take& take) {
   const std::size_t frames = 1 + clip.size() / framing_.hop;
-  const std::size_t all_frames = (frames + chunk_ - 1) / chunk_ * chunk_;  // the last chunk is transformed as a whole
+  const std::size_t all_frames = round_up(frames, chunk_);  // the last chunk is transformed as a whole
   grow(laid_out_, device_, (all_frames - 1) * framing_.step + framing_.n_fft);
   lay_out_frames(clip.data(), clip.size(), framing_, all_frames, laid_out_.data(), stream_of(queue));
   for (std::size_t first = 0; first < frames; first += chunk_) {

@@ -4,22 +4,11 @@
 #include <functional>
 #include <span>
 
+#include "core/grow.hpp"
 #include "kernels/cuda/spectral_kernels.hpp"
 #include "kernels/ops.hpp"
 
 namespace genretree::cuda {
-
-/// Makes `buffer` at least this large; what was in it is lost. What was given to any queue may still use the old one.
-template <class T>
-void grow(Buffer<T>& buffer, Device& device, std::size_t size) {
-  if (buffer.size() < size) buffer = Buffer<T>(device, size);
-}
-
-/// Where a feature's numbers of the frames of out [frames, W] go; null if it is not wanted.
-inline FeatureRows rows_of(SpectralFeature feature, const SpectralTables& tables, View<float, 2> out) {
-  if (!tables.wants(feature)) return {};
-  return {out.data + tables.column(feature), tables.width()};
-}
 
 /// The plan of the transforms, the clip laid out for them, and the spectra of one chunk. Real is float or double.
 template <class Real>

@@ -2,8 +2,8 @@
 //
 // As on the CPU, rows of a batch go through the whole network, forward and back, some at a time, so that memory does
 // not grow with the batch; a part is always of the same size, so that a row has the same bits wherever it stands, and
-// what a partial batch leaves empty is an image of zeros with a gradient of zero. Gradients of the parts are added up in
-// their order.
+// what a partial batch leaves empty is an image of zeros with a gradient of zero. Gradients of the parts are added up
+// in their order.
 #pragma once
 
 #include "kernels/ops.hpp"

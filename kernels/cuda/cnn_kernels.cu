@@ -7,9 +7,11 @@
 // The gradient of the bias is summed over the windows, a block for each filter, in an order that depends on the shape
 // alone.
 //
-// ReLU stands after the pooling, on a fraction of the numbers: the largest of max(x + b, 0) is max(largest of x + b, 0).
+// ReLU stands after the pooling, on a fraction of the numbers: the largest of max(x + b, 0) is
+// max(largest of x + b, 0).
 #include "kernels/cuda/cnn_kernels.hpp"
 #include "kernels/cuda/thrust.hpp"
+#include "kernels/cuda/warp.hpp"
 
 namespace genretree::cuda {
 namespace {
@@ -164,7 +166,7 @@ __global__ void __launch_bounds__(sum_threads)
     const Pixel pixel{i / windows, i % windows / pooled.columns, i % pooled.columns, filter};
     if (maxima[index_of(pooled, pixel)] != no_maximum) sum += doutput[index_of(layout, pixel)] * scale;
   }
-  for (int lanes = 16; lanes; lanes /= 2) sum += __shfl_xor_sync(0xffffffff, sum, lanes);
+  sum = warp_sum(sum);
   if (lane == 0) shared.warps[warp] = sum;
   __syncthreads();
   if (threadIdx.x > 0) return;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/clip_spectra.hpp"
+#include "kernels/cuda/descriptor_kernels.hpp"
 
 namespace genretree::cuda {
 

@@ -8,8 +8,6 @@ namespace {
 
 constexpr unsigned threads = 256;
 
-unsigned blocks_for(std::size_t elements) { return static_cast<unsigned>((elements + threads - 1) / threads); }
-
 /// Block y copies piece y.
 __global__ void __launch_bounds__(threads) pack_kernel(LayerWeights layer, const float* parameters, float* space) {
   const WeightPiece piece = layer.pieces[blockIdx.y];
@@ -37,18 +35,18 @@ __global__ void __launch_bounds__(threads)
 }  // namespace
 
 void pack_weights(const LayerWeights& layer, const float* parameters, float* space, Stream stream) {
-  const dim3 grid(blocks_for(layer.largest_matrix), LayerWeights::count);
+  const dim3 grid(blocks_of(layer.largest_matrix, threads), LayerWeights::count);
   launch(pack_kernel, grid, threads, 0, stream, layer, parameters, space);
 }
 
 void unpack_gradients(const LayerWeights& layer, const float* space, float* gradients, Stream stream) {
-  const dim3 grid(blocks_for(layer.largest_matrix), LayerWeights::count);
+  const dim3 grid(blocks_of(layer.largest_matrix, threads), LayerWeights::count);
   launch(unpack_kernel, grid, threads, 0, stream, layer, space, gradients);
 }
 
 void gradient_of_rows(const float* dh, std::size_t rows, std::size_t batch, std::size_t units, float* gradient,
                       Stream stream) {
-  launch(rows_kernel, blocks_for(batch * units), threads, 0, stream, dh, rows * units, batch * units, gradient);
+  launch(rows_kernel, blocks_of(batch * units, threads), threads, 0, stream, dh, rows * units, batch * units, gradient);
 }
 
 }  // namespace genretree::cuda

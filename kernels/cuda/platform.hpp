@@ -110,4 +110,9 @@ inline float fast_divide(float x, float y) { return x / y; }
 
 #endif  // GENRETREE_CUDA_EMULATED
 
+/// Blocks of so many items each that hold them all.
+constexpr unsigned blocks_of(std::size_t items, std::size_t per_block) {
+  return static_cast<unsigned>((items + per_block - 1) / per_block);
+}
+
 }  // namespace genretree::cuda

@@ -1,4 +1,4 @@
-// Sums and maxima over the 32 lanes of a warp, in a fixed order. All lanes call together, and all get the result.
+// Sums and extremes over the 32 lanes of a warp, in a fixed order. All lanes call together, and all get the result.
 #pragma once
 
 #include "kernels/cuda/platform.hpp"
@@ -14,6 +14,11 @@ __device__ inline Value warp_sum(Value value) {
 __device__ inline float warp_maximum(float value) {
   for (int distance = 16; distance > 0; distance /= 2)
     value = fmaxf(value, __shfl_xor_sync(0xffffffff, value, distance));
+  return value;
+}
+
+__device__ inline int warp_minimum(int value) {
+  for (int distance = 16; distance > 0; distance /= 2) value = min(value, __shfl_xor_sync(0xffffffff, value, distance));
   return value;
 }
 

@@ -15,13 +15,12 @@ std::set<std::string> precisions() {
   return names;
 }
 
-/// Skips the running test for one reason once, however many of its cases have that reason.
+}  // namespace
+
 void skip_once(const std::string& reason) {
   static std::set<std::pair<std::string, std::string>> known;
   if (known.emplace(Catch::getResultCapture().getCurrentTestName(), reason).second) skip(reason);
 }
-
-}  // namespace
 
 void for_each_backend(const std::string& precision, const std::function<void(Backend&)>& check) {
   for (const Variant& variant : variants_of(precision)) {
@@ -58,13 +57,6 @@ std::vector<float> counted_rows(const std::vector<float>& values, const Group& g
     counted.insert(counted.end(), run, run + static_cast<std::ptrdiff_t>(group.rows[r] * width));
   }
   return counted;
-}
-
-std::vector<float> normal_numbers(std::size_t size, std::uint64_t seed, double deviation) {
-  Random random({.seed = seed});
-  std::vector<float> numbers(size);
-  for (float& number : numbers) number = static_cast<float>(deviation * random.normal());
-  return numbers;
 }
 
 Problem::Problem(const StackConfig& config, std::size_t runs, std::size_t batch, std::size_t frames,

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/device.hpp"
-#include "core/random.hpp"
+#include "kernels/normal_numbers.hpp"
 #include "kernels/ops.hpp"
 
 namespace genretree::test {
@@ -20,8 +20,12 @@ struct Variant {
   std::function<std::unique_ptr<Backend>()> make;
 };
 /// What this program tests, in one precision. tests/kernels/variants.cpp: every backend that is built, on each of its
-/// targets; tests/kernels/cuda/variants.cpp: the emulated GPU in each order.
+/// targets, and the test counts as skipped if one has nothing to run on here; tests/kernels/cuda/variants.cpp: the
+/// emulated GPU in each order.
 std::vector<Variant> variants_of(const std::string& precision);
+
+/// Skips the running test for one reason once, however many of its cases have that reason.
+void skip_once(const std::string& reason);
 
 /// Calls check(backend) for every variant, in each precision or in one, with its name in the messages of failed checks.
 void for_each_backend(const std::function<void(Backend&)>& check);
@@ -62,8 +66,7 @@ class OnDevice {
 /// What stands in the rows that count, of [R, B, …].
 std::vector<float> counted_rows(const std::vector<float>& values, const Group& group);
 
-/// `size` normal numbers.
-std::vector<float> normal_numbers(std::size_t size, std::uint64_t seed, double deviation = 1);
+using genretree::normal_numbers;
 
 /// Inputs of one batch of a group.
 struct Problem {

@@ -6,16 +6,6 @@
 #include "tests/support/support.hpp"
 
 namespace genretree::test {
-namespace {
-
-/// Skips the first test that asks, with the reason why a backend that is built has nothing to run on here.
-void skip_without_hardware(const std::string& device) {
-  static bool said = false;
-  if (!said) skip(error_of([&] { make_backend({.device = device}); }));
-  said = true;
-}
-
-}  // namespace
 
 std::vector<Variant> variants_of(const std::string& precision) {
   std::vector<Variant> variants;
@@ -23,7 +13,7 @@ std::vector<Variant> variants_of(const std::string& precision) {
     const std::vector<std::string> known = backend_precisions(device);
     if (std::find(known.begin(), known.end(), precision) == known.end()) continue;
     const std::vector<std::string> targets = backend_targets(device, precision);
-    if (targets.empty()) skip_without_hardware(device);
+    if (targets.empty()) skip_once(error_of([&] { make_backend({.device = device}); }));
     for (const std::string& target : targets)
       variants.push_back({device + ", target " + target,
                           [=] { return make_backend({.device = device, .precision = precision, .target = target}); }});

@@ -77,8 +77,8 @@ class Emulator {
  public:
   explicit Emulator(Order order = Order::first_to_last, std::uint64_t seed = 0) : order_(order), random_(seed) {}
 
-  /// Does `work`, a launch or what a library would do on the stream: at once, or, if it keeps work, when it is asked to.
-  /// What `work` refers to must still be there then: it takes copies of its arguments, as a launch does.
+  /// Does `work`, a launch or what a library would do on the stream: at once, or, if it keeps work, when it is asked
+  /// to. What `work` refers to must still be there then: it takes copies of its arguments, as a launch does.
   void submit(std::function<void()> work);
   /// From now on, keeps what is submitted in `list`; null: does it at once again.
   void keep_in(std::vector<std::function<void()>>* list) { kept_ = list; }

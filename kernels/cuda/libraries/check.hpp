@@ -12,8 +12,8 @@
 
 namespace genretree::cuda {
 
-/// check(cudaMalloc(…), "cudaMalloc", "3 MB") throws Error that names the call, the library, what it said with its code,
-/// and what was asked for, unless the call succeeded.
+/// check(cudaMalloc(…), "cudaMalloc", "3 MB") throws Error that names the call, the library, what it said with its
+/// code, and what was asked for, unless the call succeeded.
 void check(cudaError_t status, const char* call, const std::string& what = "");
 void check(cudnnStatus_t status, const char* call, const std::string& what = "");
 void check(cufftResult status, const char* call, const std::string& what = "");

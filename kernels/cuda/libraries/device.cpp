@@ -1,6 +1,6 @@
 // CUDA's runtime behind core's Device and Queue. In this order: pinned memory and recorded graphs, the queue's members,
-// the device (memory from one pool), the queue's work (copies by way of pinned blocks, recording, phases on the timeline,
-// handles of libraries), and what the machine says of its GPU.
+// the device (memory from one pool), the queue's work (copies by way of pinned blocks, recording, phases on the
+// timeline, handles of libraries), and what the machine says of its GPU.
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -127,7 +127,7 @@ class CudaQueue final : public Queue {
   OwnedEvent work_so_far_ = make_event(cudaEventDisableTiming);
   bool recording_ = false;  ///< written under CudaDevice::mutex()
 
-  // Into the GPU: what is to be copied goes through one of two pinned blocks, which is free again when its event is past.
+  // Into the GPU: what is to be copied goes through one of two pinned blocks, free again when its event is past.
   struct Block {
     Pinned memory{4 << 20};
     OwnedEvent copied = make_event(cudaEventDisableTiming);
@@ -173,8 +173,8 @@ int first_device() {
 }
 
 /// One pool, which keeps what is released for what is asked for next. Memory is released on a stream of the device's
-/// own, which waits for all queues first. It is taken on another, where nothing waits, from what has come back: so it may
-/// be used on any queue at once.
+/// own, which waits for all queues first. It is taken on another, where nothing waits, from what has come back: so it
+/// may be used on any queue at once.
 class CudaDevice final : public Device {
  public:
   CudaDevice() {
@@ -495,8 +495,8 @@ DeviceProperties properties_of(Device& device) {
   const std::size_t dnn = cudnnGetVersion();
   int kilohertz = 0;
   check(cudaDeviceGetAttribute(&kilohertz, cudaDevAttrClockRate, ordinal), "cudaDeviceGetAttribute");
-  // results of fp32 multiply-adds in a clock cycle of a multiprocessor: CUDA C++ Programming Guide, "Throughput of Native
-  // Arithmetic Instructions"
+  // results of fp32 multiply-adds in a clock cycle of a multiprocessor: CUDA C++ Programming Guide, "Throughput of
+  // Native Arithmetic Instructions"
   const double lanes = properties.major == 8 && properties.minor == 0 ? 64 : 128;
   return {properties.name,
           fmt::format("sm_{}{}", properties.major, properties.minor),

@@ -37,8 +37,8 @@ DeviceProperties properties_of(Device& device);
 Stream stream_of(Queue& queue);
 
 /// Scratch memory of the queue, at least `bytes`, 256-byte aligned, until the next call. What was given to the queue
-/// before may still use it, which does no harm: it comes first. What was recorded keeps the one that it was recorded with.
-/// Grows, so a first call must lie outside Queue::repeat's recording (which is never its first).
+/// before may still use it, which does no harm: it comes first. What was recorded keeps the one that it was recorded
+/// with. Grows, so a first call must lie outside Queue::repeat's recording (which is never its first).
 void* workspace_of(Queue& queue, std::size_t bytes);
 
 }  // namespace genretree::cuda

@@ -4,25 +4,19 @@
 #include <cstdio>
 #include <ctime>
 #include <future>
-#include <random>
 #include <vector>
 
 #include "kernels/cuda/assembly.hpp"
 #include "tests/kernels/cuda/examples.hpp"
+#include "tests/kernels/cuda/random_values.hpp"
 #include "tests/support/support.hpp"
 
 using namespace genretree;
 using emulator::all_orders;
 using emulator::Emulator;
+using test::random_values;
 
 namespace {
-
-std::vector<float> random_values(std::size_t size, std::uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::vector<float> values(size);
-  for (float& value : values) value = static_cast<float>(random() >> 40) / (1 << 23) - 1;
-  return values;
-}
 
 float through_bf16(float value) { return cuda::to_float(cuda::to_bf16(value)); }
 

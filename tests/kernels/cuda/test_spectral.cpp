@@ -1,31 +1,27 @@
-// Each kernel of spectral.cu and descriptors.cu against a plain definition of its step, in all orders of blocks, warps
-// and lanes: the results must have the same bits in each. tests/kernels/test_spectral_features.cpp tests them together.
+// Each kernel of spectral_kernels.cu and descriptor_kernels.cu against a plain definition of its step, in all orders of
+// blocks, warps and lanes: the results must have the same bits in each. tests/kernels/test_spectral_features.cpp tests
+// them together.
 #include <algorithm>
 #include <cmath>
 #include <complex>
 #include <cstring>
 #include <numbers>
-#include <random>
 #include <vector>
 
 #include "features/spectral.hpp"
 #include "kernels/cpu/tuning.hpp"
 #include "kernels/cuda/backend.hpp"
+#include "kernels/cuda/descriptor_kernels.hpp"
 #include "kernels/cuda/spectral_kernels.hpp"
+#include "tests/kernels/cuda/random_values.hpp"
 #include "tests/support/cuda_libraries/device.hpp"
 #include "tests/support/support.hpp"
 
 using namespace genretree;
 using cuda::Complex;
+using test::random_values;
 
 namespace {
-
-std::vector<float> random_values(std::size_t size, std::uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::vector<float> values(size);
-  for (float& value : values) value = static_cast<float>(random() >> 40) / (1 << 23) - 1;
-  return values;
-}
 
 /// As many orders of magnitude as spectra of music have.
 std::vector<float> random_powers(std::size_t size, std::uint64_t seed) {

@@ -1,6 +1,6 @@
-// The twin of kernels/cuda/libraries/device.cpp: a device whose memory is the host's and whose kernels the emulator runs.
-// A queue does nothing before it is told to synchronize, so that whoever reads results, or lets go of arguments, too
-// early is found out.
+// The twin of kernels/cuda/libraries/device.cpp: a device whose memory is the host's and whose kernels the emulator
+// runs. A queue does nothing before it is told to synchronize, so that whoever reads results, or lets go of arguments,
+// too early is found out.
 #pragma once
 
 #include "kernels/cuda/libraries/device.hpp"

@@ -10,13 +10,12 @@
 //   find_chroma        a block per frame: 12 sums in each thread
 //   find_extremes      a warp per frame and band: the power of the wanted rank bit by bit, then the sum beyond it.
 //                      Linear in the band's size, without sorting and without memory of its own
-//   subtract_extremes  a thread per number, after find_maxima of spectral.cu
+//   subtract_extremes  a thread per number, after find_maxima of spectral_kernels.cu
 #include <cstring>
 
+#include "kernels/cuda/descriptor_kernels.hpp"
 #include "kernels/cuda/hann.hpp"
-#include "kernels/cuda/spectral_kernels.hpp"
 #include "kernels/cuda/warp.hpp"
-#include "kernels/ops.hpp"
 
 namespace genretree::cuda {
 namespace {
@@ -311,8 +310,6 @@ __global__ void __launch_bounds__(frame_threads)
   const float smallest = fmaxf(maxima[1] - top_db, decibels[frames * bands + item]);
   contrast.first[item / bands * contrast.stride + item % bands] = largest - smallest;
 }
-
-std::size_t blocks_of(std::size_t items, std::size_t per_block) { return (items + per_block - 1) / per_block; }
 
 }  // namespace
 
