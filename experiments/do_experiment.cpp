@@ -67,9 +67,12 @@ Outcome do_runs(const Spec& spec, const fs::path& out, const ExperimentOptions& 
   data_options.trace = options.trace;
 
   const Data data = load_data(spec, backend, data_options);
-  if (!spec.cnn) backend.choose_algorithm(spec.stack, largest_group(spec, data));
   std::vector<PlannedRun> runs = planned_runs(spec, data, options.shard);
   if (options.resume) runs = runs_left(runs, read_results({out}, options.allow_mixed));
+  if (!spec.cnn) {  // before workers_for, which asks a state of the chosen algorithm for its memory
+    const std::size_t jobs = options.jobs.value_or(limits_of(backend).jobs);
+    backend.choose_algorithm(spec.stack, stack_work(spec, data, std::clamp<std::size_t>(runs.size(), 1, jobs)));
+  }
   const Workers workers = workers_for(spec, data, backend, runs.size(), options.jobs);
   if (options.dry_run) {
     print_header(spec, data, choice, runs.size(), options.shard, workers);

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <fmt/format.h>
+#include <functional>
 #include <limits>
+#include <set>
 #include <unistd.h>
 #include <vector>
 
@@ -10,6 +12,7 @@
 #include "core/worker_pool.hpp"
 #include "experiments/plan.hpp"
 #include "experiments/resources.hpp"
+#include "experiments/task.hpp"
 #include "models/trainer.hpp"
 
 namespace genretree {
@@ -115,10 +118,22 @@ std::size_t automatic_jobs(std::size_t runs, const MemoryNeed& need, const Limit
   return std::max<std::size_t>(1, std::min({limits.jobs, runs, fit}));
 }
 
-Group largest_group(const Spec& spec, const Data& data) {
-  const std::size_t rows = std::clamp<std::size_t>(data.summary.train, 1, spec.training.batch);
+StackWork stack_work(const Spec& spec, const Data& data, std::size_t side_by_side) {
+  const Split split = make_split(data.store, spec.dataset.split, spec.seed, 0, false);  // each trial's has these sizes
+  std::set<std::size_t, std::greater<>> training, evaluation;
+  for (const ClassifierTask& task : tasks_of(spec, data.store.genres)) {
+    const Split own = clips_of(task, data.store, split);
+    training.insert(training_rows(own, spec.training));
+    evaluation.insert(evaluation_rows(own));
+  }
   const auto classes = static_cast<std::uint32_t>(data.store.genres.size());
-  return {1, rows, data.store.config.frames, classes, {static_cast<std::uint32_t>(rows)}, {classes}};
+  const auto groups_of = [&](const auto& sizes) {
+    std::vector<Group> groups;
+    for (const std::size_t rows : sizes)
+      groups.push_back({1, rows, data.store.config.frames, classes, {static_cast<std::uint32_t>(rows)}, {classes}});
+    return groups;
+  };
+  return {groups_of(training), groups_of(evaluation), side_by_side};
 }
 
 double seconds_per_epoch(const Spec& spec, const Data& data, Backend& backend, std::size_t workers) {

@@ -42,8 +42,8 @@ Limits limits_of(Backend& backend);
 /// Error if it does not hold a single run.
 std::size_t automatic_jobs(std::size_t runs, const MemoryNeed& need, const Limits& limits);
 
-/// The shape of the experiment's largest training batch: of all clips and genres.
-Group largest_group(const Spec& spec, const Data& data);
+/// The batches of all the experiment's classifiers, the largest first.
+StackWork stack_work(const Spec& spec, const Data& data, std::size_t side_by_side);
 
 /// Seconds of one epoch over all clips, with validation and test, when `workers` runs go side by side: measured on a
 /// batch of the real shape, again and again for two seconds. A run takes it run.cost / epoch_cost(all clips) times.

@@ -186,6 +186,13 @@ struct Group {
 /// Training keeps what the backward pass needs; inference keeps nothing.
 enum class Mode { training, inference };
 
+/// The batches that a stack will compute.
+struct StackWork {
+  std::vector<Group> training;    ///< every shape of training batch, at least one; the first will come most often
+  std::vector<Group> evaluation;  ///< every shape that only Mode::inference computes
+  std::size_t side_by_side = 1;   ///< trainings at once, each on a queue of its own
+};
+
 /// A backend's own memory for one group: packed weights, activations, scratch. Made for the largest group; filled by
 /// stack_forward and read by stack_backward of the same batch.
 class StackState {
@@ -300,9 +307,9 @@ class Backend {
 
   /// Why this backend cannot compute such a stack, and what can; or "". make_stack_state throws it as InputError.
   virtual std::string refusal(const StackConfig&) const { return ""; }
-  /// Where there are several ways to compute the stack, tries them on groups of this shape and keeps to the fastest, which
+  /// Where there are several ways to compute the stack, keeps to the fastest of those that can do all of this work, which
   /// info() then names. Before the first make_stack_state.
-  virtual void choose_algorithm(const StackConfig&, const Group&) {}
+  virtual void choose_algorithm(const StackConfig&, const StackWork&) {}
 
   // -- spectral features
 

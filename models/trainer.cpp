@@ -167,6 +167,14 @@ DeviceDataset::DeviceDataset(const DeviceDataset& clips, std::span<const std::in
 View<const float, 3> DeviceDataset::features() const { return features_->view(clips_, frames_, coefficients_); }
 View<const std::int32_t, 1> DeviceDataset::labels() const { return labels_.view(clips_); }
 
+std::size_t training_rows(const Split& split, const TrainingConfig& training) {
+  return std::clamp<std::size_t>(split.train.size(), 1, training.batch);
+}
+
+std::size_t evaluation_rows(const Split& split) {
+  return std::clamp<std::size_t>(std::max(split.validation.size(), split.test.size()), 1, evaluation_batch);
+}
+
 struct Trainer::Implementation {
   Backend& backend;
   Queue& queue;
@@ -212,14 +220,6 @@ struct Trainer::Implementation {
     weights.parameters.copy_in(initial, queue);
     weights_of_epoch.copy_from(weights, queue);
     queue.synchronize();
-  }
-
-  /// A batch never has more clips than there are: nor has its memory.
-  static std::size_t training_rows(const Split& split, const TrainingConfig& training) {
-    return std::clamp<std::size_t>(split.train.size(), 1, training.batch);
-  }
-  static std::size_t evaluation_rows(const Split& split) {
-    return std::clamp<std::size_t>(std::max(split.validation.size(), split.test.size()), 1, evaluation_batch);
   }
 
   std::size_t frames() const { return dataset.features().shape[1]; }

@@ -35,6 +35,10 @@ class DeviceDataset {
 /// that weights are read rarely, and a whole number of batches for the paper's 120 and 60 clips.
 inline constexpr std::size_t evaluation_batch = 60;
 
+/// Rows of a run's batches of each kind: a batch never has more clips than there are, nor has its memory.
+std::size_t training_rows(const Split& split, const TrainingConfig& training);
+std::size_t evaluation_rows(const Split& split);
+
 /// Sample-weighted means over a set.
 struct Score {
   double loss = 0, accuracy = 0;

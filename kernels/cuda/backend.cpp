@@ -45,15 +45,16 @@ class CudaBackend final : public Backend {
 
   std::string refusal(const StackConfig& config) const override { return lstm_refusal(config); }
 
-  void choose_algorithm(const StackConfig& config, const Group& group) override {
+  void choose_algorithm(const StackConfig& config, const StackWork& work) override {
     if (const std::string reason = refusal(config); !reason.empty()) reject("{}", reason);
     if (lstm_is_pinned()) return;
     std::vector<LstmCandidate> candidates;
     for (const std::string& name : lstm_algorithms())
       if (lstm_ == "auto" || name.starts_with(lstm_ + ":"))
-        candidates.push_back({name, [&, name] { return make_state(name, config, group, Mode::training); }});
+        candidates.push_back(
+            {name, [&, name](const Group& group, Mode mode) { return make_state(name, config, group, mode); }});
     const std::string best =
-        fastest(candidates, config, group, precision_ == "tf32" ? tf32_tolerance : fp32_tolerance, *device_);
+        fastest(candidates, config, work, precision_ == "tf32" ? tf32_tolerance : fp32_tolerance, *device_);
     const std::lock_guard lock(algorithm_mutex_);
     algorithm_ = best;
   }

@@ -4,6 +4,9 @@
 // Forward: the weights of each layer, which the optimiser has changed, go from Keras's layout into cuDNN's weight space
 // (lstm_weights.cu); then y of a layer is x of the next. h is the last layer's y at the last frame.
 //
+// cuDNN's layers have two biases, which it adds up: Keras's is that of the input, and the recurrent one stays at the 0
+// of the zeroed weight space. Its gradient, the same as the other's, is left in the space of the gradients.
+//
 // Backward: dy of the last layer is dh at the last frame and 0 before; dx of a layer is dy of the one below. cuDNN adds
 // weight gradients, so their space is zeroed first, and unpacked into the parameters' layout after.
 //
@@ -91,7 +94,10 @@ CudnnState::CudnnState(RnnAlgorithm algorithm, const StackConfig& config, const 
   Device& device = queue.device();
   const ParameterLayout layout(config, std::max<std::size_t>(largest.classes, 1));
   const bool training = mode == Mode::training;
-  std::size_t workspace = 0, weight_space = 0, widest = config.inputs;
+  if (frames_ > most_rnn_frames)
+    reject("cuDNN takes sequences of at most {} frames, but these have {}. Use fewer features.frames, or device: cpu",
+           most_rnn_frames, frames_);
+  std::size_t workspace = 256, weight_space = 0, widest = config.inputs;  // cuDNN wants a workspace, needed or not
   for (std::size_t l = 0; l < config.layers(); ++l) {
     Layer& layer = layers_.emplace_back();
     layer.rnn = make_rnn({config.layer_inputs(l), config.units[l], frames_, batch_, mode, algorithm, tf32}, queue);
@@ -99,7 +105,7 @@ CudnnState::CudnnState(RnnAlgorithm algorithm, const StackConfig& config, const 
     for (std::size_t run = 0; run < (training ? runs_ : 1); ++run) {
       LayerMemory& memory = layer.runs.emplace_back();
       memory.weights = take<float>(device, layer.rnn->weight_bytes());
-      memory.weights.zero(queue);  // gaps between the matrices
+      memory.weights.zero(queue);  // recurrent biases, and gaps between the matrices
       memory.reserve = take<std::byte>(device, layer.rnn->reserve_bytes());
       memory.y = take<float>(device, sequence_bytes(config.units[l]));
     }

@@ -51,14 +51,15 @@ std::vector<float> normal_numbers(std::size_t size, std::uint64_t seed, double d
   return numbers;
 }
 
-/// A batch of random numbers on the device, and a queue of its own to train on it.
+/// Batches of random numbers on the device, a state for them, and a queue of its own that it works on.
 class Trial {
  public:
-  Trial(const StackConfig& config, const Group& group, Device& device)
+  Trial(const LstmCandidate& candidate, const StackConfig& config, const Group& group, Mode mode, Device& device)
       : group_(group),
         layout_(config, group.classes),
         inputs_(config.inputs),
         outputs_(config.outputs()),
+        state_(candidate.make(group, mode)),
         queue_(device.make_queue()),
         parameters_(upload(normal_numbers(group.runs * layout_.size, 1, 0.1))),
         x_(upload(normal_numbers(group.runs * group.frames * group.batch * inputs_, 2, 1))),
@@ -68,47 +69,37 @@ class Trial {
     std::fill(group_.rows.begin(), group_.rows.end(), static_cast<std::uint32_t>(group.batch));
   }
 
-  /// Seconds of a step, the least of a few.
-  double seconds_of(LstmState& state) {
-    std::unique_ptr<Recording> recording;
-    const auto step = [&] { queue_->repeat(recording, [&] { train(state); }); };
-    step(), step();  // libraries get ready; recorded
-    queue_->synchronize();
-    double least = std::numeric_limits<double>::infinity();
-    for (int repetition = 0; repetition < 3; ++repetition) {
-      const Clock::time_point begin = Clock::now();
-      step();
-      queue_->synchronize();
-      least = std::min(least, seconds_since(begin));
-    }
-    return least;
+  std::size_t bytes() const {
+    return state_->bytes() + 2 * parameters_.bytes() + x_.bytes() + dh_.bytes() + h_.bytes();
   }
 
-  /// What the last step wrote.
-  std::vector<float> gradients() {
-    std::vector<float> values(gradients_.size());
-    gradients_.copy_out(values, *queue_);
-    queue_->synchronize();
-    return values;
+  /// Gives the queue a batch: forward, and in training backward. The first is done as it comes, the second recorded.
+  void step() {
+    queue_->repeat(recording_, [&] {
+      const auto& [runs, batch, frames, classes, rows, counts] = group_;
+      const View<const float, 4> x = std::as_const(x_).view(runs, frames, batch, inputs_);
+      state_->forward(group_, std::as_const(parameters_).view(runs, layout_.size), x, state_->mode(),
+                      h_.view(runs, batch, outputs_), *queue_);
+      if (state_->mode() == Mode::training)
+        state_->backward(group_, x, std::as_const(dh_).view(runs, batch, outputs_), gradients_.view(runs, layout_.size),
+                         *queue_);
+    });
   }
+  void wait() { queue_->synchronize(); }
 
-  /// The largest of the relative differences of all tensors; NaN if there is one.
-  double difference(std::span<const float> a, std::span<const float> b) const {
-    double worst = 0;
+  /// What a recorded step makes: h and, in training, the gradient of each tensor of each run.
+  std::vector<std::vector<float>> results() {
+    step(), step();
+    std::vector<std::vector<float>> arrays{download(h_)};
+    if (state_->mode() == Mode::inference) return arrays;
+    const std::vector<float> gradients = download(gradients_);
     for (std::size_t r = 0; r < group_.runs; ++r)
       for (const ParameterLayout::Layer& layer : layout_.layers)
         for (const ParameterLayout::Tensor& tensor : {layer.kernel, layer.recurrent, layer.bias}) {
-          const std::size_t begin = r * layout_.size + tensor.offset;
-          double distance = 0, largest = 0;
-          for (std::size_t e = begin; e < begin + tensor.size(); ++e) {
-            const double difference = std::abs(double{a[e]} - double{b[e]});
-            if (std::isnan(difference)) return difference;
-            distance = std::max(distance, difference);
-            largest = std::max(largest, std::abs(double{b[e]}));
-          }
-          if (distance > 0) worst = std::max(worst, distance / largest);
+          const float* begin = gradients.data() + r * layout_.size + tensor.offset;
+          arrays.emplace_back(begin, begin + tensor.size());
         }
-    return worst;
+    return arrays;
   }
 
  private:
@@ -117,49 +108,102 @@ class Trial {
     memory.copy_in(values, *queue_);
     return memory;
   }
-
-  void train(LstmState& state) {
-    const auto& [runs, batch, frames, classes, rows, counts] = group_;
-    const View<const float, 4> x = std::as_const(x_).view(runs, frames, batch, inputs_);
-    state.forward(group_, std::as_const(parameters_).view(runs, layout_.size), x, Mode::training,
-                  h_.view(runs, batch, outputs_), *queue_);
-    state.backward(group_, x, std::as_const(dh_).view(runs, batch, outputs_), gradients_.view(runs, layout_.size),
-                   *queue_);
+  std::vector<float> download(const Buffer<float>& memory) {
+    std::vector<float> values(memory.size());
+    memory.copy_out(values, *queue_);
+    queue_->synchronize();
+    return values;
   }
 
   Group group_;
   ParameterLayout layout_;
   std::size_t inputs_, outputs_;
+  std::unique_ptr<LstmState> state_;
   std::unique_ptr<Queue> queue_;
   Buffer<float> parameters_, x_, dh_;  ///< [R, P], [R, T, B, F], [R, B, H]
   Buffer<float> h_, gradients_;        ///< [R, B, H], [R, P]
+  std::unique_ptr<Recording> recording_;
 };
+
+/// What the candidate makes of a batch of every shape.
+std::vector<std::vector<float>> results_of(const LstmCandidate& candidate, const StackConfig& config,
+                                           const StackWork& work, Device& device) {
+  std::vector<std::vector<float>> all;
+  const auto add = [&](const Group& group, Mode mode) {
+    for (std::vector<float>& array : Trial(candidate, config, group, mode, device).results())
+      all.push_back(std::move(array));
+  };
+  for (const Group& group : work.training) add(group, Mode::training);
+  for (const Group& group : work.evaluation) add(group, Mode::inference);
+  return all;
+}
+
+/// The largest of the relative differences of all arrays; NaN if there is one.
+double difference(const std::vector<std::vector<float>>& a, const std::vector<std::vector<float>>& b) {
+  double worst = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    double distance = 0, largest = 0;
+    for (std::size_t e = 0; e < a[i].size(); ++e) {
+      const double difference = std::abs(double{a[i][e]} - double{b[i][e]});
+      if (std::isnan(difference)) return difference;
+      distance = std::max(distance, difference);
+      largest = std::max(largest, std::abs(double{b[i][e]}));
+    }
+    if (distance > 0) worst = std::max(worst, distance / largest);
+  }
+  return worst;
+}
+
+/// Trainings for this work side by side, no more than half of the device's memory holds.
+std::vector<std::unique_ptr<Trial>> make_trials(const LstmCandidate& candidate, const StackConfig& config,
+                                                const StackWork& work, Device& device) {
+  const auto make = [&] {
+    return std::make_unique<Trial>(candidate, config, work.training.front(), Mode::training, device);
+  };
+  const std::size_t memory = device.free_memory() / 2;
+  std::vector<std::unique_ptr<Trial>> trials;
+  trials.push_back(make());
+  const std::size_t count = std::min({work.side_by_side, most_trials, memory / trials.front()->bytes()});
+  while (trials.size() < count) trials.push_back(make());
+  return trials;
+}
+
+/// Seconds until each of the trials has done a step, the least of a few.
+double seconds_of(const std::vector<std::unique_ptr<Trial>>& trials) {
+  const auto steps = [&] {
+    for (const auto& trial : trials) trial->step();
+  };
+  const auto wait = [&] {
+    for (const auto& trial : trials) trial->wait();
+  };
+  steps(), steps(), wait();  // libraries get ready; recorded
+  double least = std::numeric_limits<double>::infinity();
+  for (int repetition = 0; repetition < 3; ++repetition) {
+    const Clock::time_point begin = Clock::now();
+    steps(), wait();
+    least = std::min(least, seconds_since(begin));
+  }
+  return least;
+}
 
 }  // namespace
 
-std::string fastest(const std::vector<LstmCandidate>& candidates, const StackConfig& config, const Group& group,
+std::string fastest(const std::vector<LstmCandidate>& candidates, const StackConfig& config, const StackWork& work,
                     double tolerance, Device& device) {
-  Trial trial(config, group, device);
   const LstmCandidate& first = candidates.front();
   std::string best = first.name;
-  double least = trial.seconds_of(*first.make());
-  const std::vector<float> expected = trial.gradients();
+  const std::vector<std::vector<float>> expected = results_of(first, config, work, device);
+  double least = seconds_of(make_trials(first, config, work, device));
   for (const LstmCandidate& candidate : std::span(candidates).subspan(1)) {
-    double seconds = 0;
     try {
-      seconds = trial.seconds_of(*candidate.make());
-    } catch (const InputError&) {
-      continue;  // it is not to be had here
+      const double off = difference(results_of(candidate, config, work, device), expected);
+      if (!(off <= tolerance))
+        fail("its results are off by {:.1e} of the largest, where {:.0e} is allowed", off, tolerance);
+      const double seconds = seconds_of(make_trials(candidate, config, work, device));
+      if (seconds < worthwhile * least) least = seconds, best = candidate.name;
+    } catch (const InputError&) {  // it is not to be had here
     } catch (const Error& error) {
       warn(fmt::format("{} is not used: {}", candidate.name, error.what()));
-      continue;
-    }
-    const double difference = trial.difference(trial.gradients(), expected);
-    if (!(difference <= tolerance)) {
-      warn(fmt::format("{} is not used: its gradients are off by {:.1e} of the largest, where {:.0e} is allowed",
-                       candidate.name, difference, tolerance));
-    } else if (seconds < least) {
-      least = seconds, best = candidate.name;
     }
   }
   return best;

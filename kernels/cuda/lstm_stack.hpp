@@ -45,21 +45,31 @@ std::unique_ptr<LstmState> make_lstm_state(const std::string& algorithm, const S
 
 // ------------------------------------------------------------------------------------------------------- the choice
 
-/// One way to train, for a trial.
+/// One way to compute a stack, for a trial.
 struct LstmCandidate {
   std::string name;
-  std::function<std::unique_ptr<LstmState>()> make;  ///< may throw InputError: then it is not to be had
+  /// The state for groups of this shape. May throw InputError: then the candidate is not to be had.
+  std::function<std::unique_ptr<LstmState>(const Group&, Mode)> make;
 };
 
-/// How far a candidate's gradients may be from the first one's: max |a - b| / max |b| of each of the stack's tensors.
-/// Sums of 10^4 to 10^5 products (rows × frames) differ by some 1e-5 in fp32 when their order does, and by about 1e-3
-/// when each product is cut to TF32's 10 bits; a wrong gate or a lost bias makes a difference of order 1.
+/// How far a candidate's numbers may be from the first one's: max |a - b| / max |b| of h and of the gradient of each of
+/// the stack's tensors. Sums of 10^4 to 10^5 products (rows × frames) differ by some 1e-5 in fp32 when their order does,
+/// and by about 1e-3 when each product is cut to TF32's 10 bits; a wrong gate or a lost bias makes a difference of order
+/// 1.
 inline constexpr double fp32_tolerance = 2e-4, tf32_tolerance = 2e-2;
 
-/// The name of the candidate whose training step, recorded and put on the GPU at once as in training, takes least time
-/// on groups of this shape, of those that are to be had and agree with the first. One that disagrees is named in a
-/// warning.
-std::string fastest(const std::vector<LstmCandidate>& candidates, const StackConfig& config, const Group& group,
+/// A candidate takes the place of the best so far if it needs less than this part of its time: so that noise does not
+/// make the processes of one experiment choose differently.
+inline constexpr double worthwhile = 0.9;
+
+/// Trainings that are timed together, at most: as many as a tree of ten genres has nodes.
+inline constexpr std::size_t most_trials = 7;
+
+/// The name of the fastest candidate among those that can do all of the work and agree with the first, which must be to
+/// be had. Timed are steps of the first training batches, as many side by side as there will be, up to most_trials and
+/// as half of the free memory holds, each recorded and put on the GPU at once, as in training. A candidate that disagrees
+/// is named in a warning.
+std::string fastest(const std::vector<LstmCandidate>& candidates, const StackConfig& config, const StackWork& work,
                     double tolerance, Device& device);
 
 }  // namespace genretree::cuda

@@ -68,6 +68,28 @@ TEST_CASE("a batch larger than the training set takes no more memory than the se
   CHECK(experiment.need().per_run == all.per_run);
 }
 
+TEST_CASE("the work of an experiment has the batches of every classifier, no larger than its sets") {
+  Experiment experiment;
+  experiment.spec.training.batch = 15;
+  const auto rows = [](const std::vector<Group>& groups) {
+    std::vector<std::size_t> result;
+    for (const Group& group : groups) {
+      CHECK((group.runs == 1 && group.frames == 200 && group.classes == 3));
+      CHECK(group.rows == std::vector{static_cast<std::uint32_t>(group.batch)});
+      result.push_back(group.batch);
+    }
+    return result;
+  };
+  const StackWork flat = stack_work(experiment.spec, experiment.data, 5);
+  CHECK(rows(flat.training) == std::vector<std::size_t>{15});
+  CHECK(rows(flat.evaluation) == std::vector<std::size_t>{6});
+  CHECK(flat.side_by_side == 5);
+  experiment.spec.tree = GenreTree({{"top", 1, {"left", "c"}}, {"left", 1, {"a", "b"}}}, {"a", "b", "c"});
+  const StackWork tree = stack_work(experiment.spec, experiment.data, 1);
+  CHECK(rows(tree.training) == std::vector<std::size_t>{15, 12});  // two of three genres of six clips each
+  CHECK(rows(tree.evaluation) == std::vector<std::size_t>{6, 4});
+}
+
 TEST_CASE("evaluation goes in batches: its memory does not grow with the clips") {
   Experiment experiment;
   experiment.data.store = test::tiny_store({.clips_per_genre = 200, .frames = 200});

@@ -150,8 +150,10 @@ std::vector<Benchmark> gpu_benchmarks(const Setup& setup) {
     all.push_back({fmt::format("mfcc/features/cuda/{}queues", queues),
                    [&setup, queues] { return mfcc(*setup.fp32().backend, queues); }});
   for (const Precision& precision : setup.precisions) {
-    const Group group{1, paper_shape.batch, paper_shape.frames, paper_classes, {35}, {paper_classes}};
-    precision.backend->choose_algorithm(paper_shape.stack, group);
+    const Group training{1, paper_shape.batch, paper_shape.frames, paper_classes, {35}, {paper_classes}};
+    const Group evaluation{
+        1, evaluation_batch, paper_shape.frames, paper_classes, {std::uint32_t{evaluation_batch}}, {paper_classes}};
+    precision.backend->choose_algorithm(paper_shape.stack, {{training}, {evaluation}, 7});
     const auto add = [&](const char* name, const Shape& shape, std::size_t runs, std::size_t workers) {
       all.push_back({fmt::format("{}/{}/cuda", name, precision.name),
                      [&precision, &shape, runs, workers] { return training_steps(precision, shape, runs, workers); }});

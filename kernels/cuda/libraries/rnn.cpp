@@ -34,8 +34,10 @@ cudnnRNNAlgo_t cudnn_algorithm(RnnAlgorithm algorithm) {
 }  // namespace
 
 void check_supported(cudnnStatus_t status, const char* call, const RnnConfig& config) {
-  if (CUDNN_STATUS_CATEGORY(status) == CUDNN_STATUS_NOT_SUPPORTED)
+  if (CUDNN_STATUS_CATEGORY(status) == CUDNN_STATUS_NOT_SUPPORTED) {
+    cudaGetLastError();  // see check()
     throw RnnRefused(config, fmt::format("{} says {}", call, cudnnGetErrorString(status)));
+  }
   check(status, call, description(config));
 }
 
@@ -43,10 +45,11 @@ RnnDescriptors::RnnDescriptors(const RnnConfig& config) {
   const auto call = [&](cudnnStatus_t status, const char* name) { check_supported(status, name, config); };
   const int inputs = as_int(config.inputs, config), units = as_int(config.units, config),
             frames = as_int(config.frames, config), batch = as_int(config.batch, config);
-  // One bias, like Keras. The default math would allow TF32. One layer has no dropout between layers, and projSize =
-  // hiddenSize means that there is no projection.
+  // A bias of the input and a recurrent one, although Keras has one only: with CUDNN_RNN_SINGLE_INP_BIAS cuDNN 9 refuses
+  // every algorithm but standard. The default math would allow TF32. One layer has no dropout between layers, and
+  // projSize = hiddenSize means that there is no projection.
   call(cudnnCreateRNNDescriptor(rnn_.out()), "cudnnCreateRNNDescriptor");
-  call(cudnnSetRNNDescriptor_v8(rnn(), cudnn_algorithm(config.algorithm), CUDNN_LSTM, CUDNN_RNN_SINGLE_INP_BIAS,
+  call(cudnnSetRNNDescriptor_v8(rnn(), cudnn_algorithm(config.algorithm), CUDNN_LSTM, CUDNN_RNN_DOUBLE_BIAS,
                                 CUDNN_UNIDIRECTIONAL, CUDNN_LINEAR_INPUT, single_precision, single_precision,
                                 config.tf32 ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH, inputs, units, units,
                                 /*numLayers=*/1, /*dropoutDesc=*/nullptr, CUDNN_RNN_PADDED_IO_ENABLED),
@@ -71,13 +74,25 @@ namespace {
 
 using TensorDescriptor = Owned<cudnnTensorDescriptor_t, cudnnDestroyTensorDescriptor>;
 
+/// With the descriptors of persist_dynamic goes the kernel that was compiled for it.
+struct DestroyDescriptors {
+  Device& device;
+  void operator()(RnnDescriptors* descriptors) const {
+    const auto lock = no_recording(device);
+    delete descriptors;
+  }
+};
+
 class CudnnRnn final : public Rnn {
  public:
-  CudnnRnn(const RnnConfig& config, Queue& queue) : config_(config), descriptors_(config) {
+  CudnnRnn(const RnnConfig& config, Queue& queue)
+      : config_(config), descriptors_(new RnnDescriptors(config), {queue.device()}) {
     const cudnnHandle_t handle = cudnn_of(queue);
-    if (config.algorithm == RnnAlgorithm::persist_dynamic)
-      call(cudnnBuildRNNDynamic(handle, descriptors_.rnn(), static_cast<int>(config.batch)), "cudnnBuildRNNDynamic");
-    call(cudnnGetRNNWeightSpaceSize(handle, descriptors_.rnn(), &weight_bytes_), "cudnnGetRNNWeightSpaceSize");
+    if (config.algorithm == RnnAlgorithm::persist_dynamic) {
+      const auto lock = no_recording(queue.device());
+      call(cudnnBuildRNNDynamic(handle, descriptors_->rnn(), as_int(config.batch, config)), "cudnnBuildRNNDynamic");
+    }
+    call(cudnnGetRNNWeightSpaceSize(handle, descriptors_->rnn(), &weight_bytes_), "cudnnGetRNNWeightSpaceSize");
     measure_spaces(handle, CUDNN_FWD_MODE_INFERENCE);
     if (config.mode == Mode::training) measure_spaces(handle, CUDNN_FWD_MODE_TRAINING);
     find_gates(handle, queue.device());
@@ -85,26 +100,26 @@ class CudnnRnn final : public Rnn {
 
   void forward(Mode mode, const float* x, float* y, const Spaces& spaces, Queue& queue) override {
     const bool training = mode == Mode::training;
-    call(cudnnRNNForward(cudnn_of(queue), descriptors_.rnn(),
+    call(cudnnRNNForward(cudnn_of(queue), descriptors_->rnn(),
                          training ? CUDNN_FWD_MODE_TRAINING : CUDNN_FWD_MODE_INFERENCE, lengths_on_device,
-                         descriptors_.x(), x, descriptors_.y(), y, descriptors_.state(), zero_state, not_wanted,
-                         descriptors_.state(), zero_state, not_wanted, weight_bytes_, spaces.weights, workspace_bytes_,
+                         descriptors_->x(), x, descriptors_->y(), y, descriptors_->state(), zero_state, not_wanted,
+                         descriptors_->state(), zero_state, not_wanted, weight_bytes_, spaces.weights, workspace_bytes_,
                          spaces.workspace, training ? reserve_bytes_ : 0, training ? spaces.reserve : nullptr),
          "cudnnRNNForward");
   }
 
   void backward_data(const float* y, const float* dy, float* dx, const Spaces& spaces, Queue& queue) override {
-    call(cudnnRNNBackwardData_v8(cudnn_of(queue), descriptors_.rnn(), lengths_on_device, descriptors_.y(), y, dy,
-                                 descriptors_.x(), dx, descriptors_.state(), zero_state, zero_state, not_wanted,
-                                 descriptors_.state(), zero_state, zero_state, not_wanted, weight_bytes_,
+    call(cudnnRNNBackwardData_v8(cudnn_of(queue), descriptors_->rnn(), lengths_on_device, descriptors_->y(), y, dy,
+                                 descriptors_->x(), dx, descriptors_->state(), zero_state, zero_state, not_wanted,
+                                 descriptors_->state(), zero_state, zero_state, not_wanted, weight_bytes_,
                                  spaces.weights, workspace_bytes_, spaces.workspace, reserve_bytes_, spaces.reserve),
          "cudnnRNNBackwardData_v8");
   }
 
   void backward_weights(const float* x, const float* y, void* weight_gradients, const Spaces& spaces,
                         Queue& queue) override {
-    call(cudnnRNNBackwardWeights_v8(cudnn_of(queue), descriptors_.rnn(), CUDNN_WGRAD_MODE_ADD, lengths_on_device,
-                                    descriptors_.x(), x, descriptors_.state(), zero_state, descriptors_.y(), y,
+    call(cudnnRNNBackwardWeights_v8(cudnn_of(queue), descriptors_->rnn(), CUDNN_WGRAD_MODE_ADD, lengths_on_device,
+                                    descriptors_->x(), x, descriptors_->state(), zero_state, descriptors_->y(), y,
                                     weight_bytes_, weight_gradients, workspace_bytes_, spaces.workspace, reserve_bytes_,
                                     spaces.reserve),
          "cudnnRNNBackwardWeights_v8");
@@ -120,7 +135,7 @@ class CudnnRnn final : public Rnn {
 
   void measure_spaces(cudnnHandle_t handle, cudnnForwardMode_t mode) {
     std::size_t workspace = 0, reserve = 0;
-    call(cudnnGetRNNTempSpaceSizes(handle, descriptors_.rnn(), mode, descriptors_.x(), &workspace, &reserve),
+    call(cudnnGetRNNTempSpaceSizes(handle, descriptors_->rnn(), mode, descriptors_->x(), &workspace, &reserve),
          "cudnnGetRNNTempSpaceSizes");
     workspace_bytes_ = std::max(workspace_bytes_, workspace);
     if (mode == CUDNN_FWD_MODE_TRAINING) reserve_bytes_ = reserve;
@@ -161,7 +176,7 @@ class CudnnRnn final : public Rnn {
       call(cudnnCreateTensorDescriptor(matrix.out()), "cudnnCreateTensorDescriptor");
       call(cudnnCreateTensorDescriptor(bias.out()), "cudnnCreateTensorDescriptor");
       void *matrix_address = nullptr, *bias_address = nullptr;
-      call(cudnnGetRNNWeightParams(handle, descriptors_.rnn(), /*pseudoLayer=*/0, weight_bytes_, space.data(),
+      call(cudnnGetRNNWeightParams(handle, descriptors_->rnn(), /*pseudoLayer=*/0, weight_bytes_, space.data(),
                                    static_cast<std::int32_t>(id), matrix.get(), &matrix_address, bias.get(),
                                    &bias_address),
            "cudnnGetRNNWeightParams");
@@ -172,15 +187,15 @@ class CudnnRnn final : public Rnn {
     for (std::size_t q = 0; q < 4; ++q) {
       const auto [kernel, bias] = find(q, config_.inputs);
       const auto [recurrent, recurrent_bias] = find(q + 4, config_.units);
-      if (!bias.found || recurrent_bias.found)
-        fail("{}: gate {} has {} bias of the input and {} recurrent one, but one and none were asked for",
+      if (!bias.found || !recurrent_bias.found)
+        fail("{}: gate {} has {} bias of the input and {} recurrent one, but one of each was asked for",
              description(config_), q, bias.found ? "a" : "no", recurrent_bias.found ? "a" : "no");
       gates_[q] = {kernel.offset, recurrent.offset, bias.offset};
     }
   }
 
   RnnConfig config_;
-  RnnDescriptors descriptors_;
+  const std::unique_ptr<RnnDescriptors, DestroyDescriptors> descriptors_;
 };
 
 }  // namespace

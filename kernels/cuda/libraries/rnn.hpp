@@ -33,6 +33,9 @@ inline std::string name_of(RnnAlgorithm algorithm) {
   fail("unknown algorithm of cuDNN");
 }
 
+/// Longer sequences cuDNN refuses.
+inline constexpr std::size_t most_rnn_frames = 65535;
+
 /// An LSTM layer and the one shape of batch that it computes.
 struct RnnConfig {
   std::size_t inputs, units;  ///< F, H of the layer
@@ -74,8 +77,9 @@ class Rnn {
   std::size_t workspace_bytes() const { return workspace_bytes_; }  ///< of any of the three calls; nothing stays there
   std::size_t reserve_bytes() const { return reserve_bytes_; }      ///< 0 for inference
 
-  /// Device memory that the calls share, each at least as large as asked for and 256-byte aligned. Gaps in the weight
-  /// space must hold zeros.
+  /// Device memory that the calls share, each at least as large as asked for and 256-byte aligned. The workspace is
+  /// never null, even if none is needed. All that is no gate's must hold zeros in the weight space: there lie the gates'
+  /// recurrent biases, too, which cuDNN adds to the others and which Keras has not got.
   struct Spaces {
     const void* weights;
     void* workspace;

@@ -1,6 +1,7 @@
 // The LSTM stack by cuDNN, with the host's twin in cuDNN's place: our kernels and the order of calls against the
 // definition, groups and partial batches, what is refused, and the choice of an algorithm.
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <utility>
 
@@ -38,6 +39,9 @@ void check_against_definition(const Problem& p, const std::string& lstm) {
   CHECK(test::relative_difference<float, float>(result.h, expected.h) <= 2e-6);
   check_gradients(p, result.gradients, expected.gradients, 5e-6);
 }
+
+/// Nothing but training on the problem's group.
+StackWork training(const Problem& p) { return {{p.group}, {}, 1}; }
 
 }  // namespace
 
@@ -108,6 +112,17 @@ TEST_CASE("cuDNN's state is for the batch and the frames that it was made for") 
                     Catch::Contains("1 runs of 6 rows and 5 frames was given 1 of 6 and 4"));
 }
 
+TEST_CASE("cuDNN's longest sequences are 65535 frames, and longer ones are refused with what can be done") {
+  const auto backend = make_cuda();
+  const StackConfig stack{.inputs = 1, .units = {1}};
+  const auto error = [&](std::size_t frames) {
+    return test::error_of([&] { backend->make_stack_state(stack, {1, 1, frames, 2, {1}, {2}}, Mode::inference); });
+  };
+  CHECK(error(65535) == "no error");
+  CHECK_THAT(error(65536), Catch::Contains("at most 65535 frames, but these have 65536") &&
+                               Catch::Contains("features.frames") && Catch::Contains("device: cpu"));
+}
+
 TEST_CASE("what cuDNN cannot compute is refused with what can") {
   const auto backend = make_cuda();
   const Problem p({.inputs = 3, .units = {4}}, 1, 2, 2, 2);
@@ -117,7 +132,7 @@ TEST_CASE("what cuDNN cannot compute is refused with what can") {
     const std::string reason = backend->refusal(stack);
     CHECK_THAT(reason, Catch::Contains(what) && Catch::Contains("device: cpu") && Catch::Contains("interleaved"));
     CHECK(test::error_of([&] { backend->make_stack_state(stack, p.group, Mode::training); }) == reason);
-    CHECK(test::error_of([&] { backend->choose_algorithm(stack, p.group); }) == reason);
+    CHECK(test::error_of([&] { backend->choose_algorithm(stack, training(p)); }) == reason);
   };
   refused({.inputs = 3, .units = {4}, .gate = Gate::hard_sigmoid}, "hard sigmoid");
   refused({.inputs = 3, .units = {4}, .gate = Gate::hard_sigmoid_keras3}, "hard sigmoid");
@@ -138,7 +153,7 @@ TEST_CASE("an algorithm that is named but that cuDNN has not got is an error tha
   const Problem p({.inputs = 3, .units = {4, 129}}, 1, 2, 2, 2);
   const auto error = [&](const std::string& lstm) {
     const auto backend = make_cuda(lstm);
-    backend->choose_algorithm(p.stack, p.group);  // there is no choice
+    backend->choose_algorithm(p.stack, training(p));  // there is no choice
     CHECK(backend->info().algorithm == lstm);
     return test::error_of([&] { backend->make_stack_state(p.stack, p.group, Mode::training); });
   };
@@ -153,59 +168,117 @@ TEST_CASE("the algorithm is chosen among those that cuDNN has got") {
   const auto backend = make_cuda();
   const Problem small({.inputs = 3, .units = {8, 4}}, 1, 5, 6, 2), wide({.inputs = 3, .units = {129}}, 1, 2, 2, 2);
   CHECK(backend->info().algorithm == "cudnn:standard");
-  backend->choose_algorithm(small.stack, small.group);
+  backend->choose_algorithm(small.stack, training(small));
   const std::string chosen = backend->info().algorithm;
   CHECK((chosen == "cudnn:standard" || chosen == "cudnn:persist_static_small_h"));  // the twin's take the same time
   check_against_definition(small, chosen);
-  backend->choose_algorithm(wide.stack, wide.group);
+  backend->choose_algorithm(wide.stack, training(wide));
   CHECK(backend->info().algorithm == "cudnn:standard");
 }
 
 namespace {
 
-/// A state that does all by another, whose gradients are then made wrong, or that takes longer.
+/// What is special about a state that leaves all work to cuDNN's standard algorithm.
+struct Traits {
+  std::size_t work = 1;  ///< times that a forward pass is done
+  bool wrong_gradients = false, wrong_h = false;
+};
+
 class Variant final : public cuda::LstmState {
  public:
-  Variant(std::unique_ptr<cuda::LstmState> state, std::size_t work, bool wrong)
-      : LstmState(Mode::training), state_(std::move(state)), work_(work), wrong_(wrong) {}
+  Variant(std::unique_ptr<cuda::LstmState> state, const Traits& traits)
+      : LstmState(state->mode()), state_(std::move(state)), traits_(traits) {}
   std::size_t bytes() const override { return state_->bytes(); }
   void forward(const Group& group, View<const float, 2> parameters, View<const float, 4> x, Mode mode, View<float, 3> h,
                Queue& queue) override {
-    for (std::size_t i = 0; i < work_; ++i) state_->forward(group, parameters, x, mode, h, queue);
+    for (std::size_t i = 0; i < traits_.work; ++i) state_->forward(group, parameters, x, mode, h, queue);
+    if (traits_.wrong_h) queue.zero(h.data, sizeof(float));
   }
   void backward(const Group& group, View<const float, 4> x, View<const float, 3> dh, View<float, 2> gradients,
                 Queue& queue) override {
     state_->backward(group, x, dh, gradients, queue);
-    if (wrong_) queue.zero(gradients.data, sizeof(float));
+    if (traits_.wrong_gradients) queue.zero(gradients.data, sizeof(float));
   }
 
  private:
   std::unique_ptr<cuda::LstmState> state_;
-  std::size_t work_;
-  bool wrong_;
+  Traits traits_;
 };
+
+/// A device on which candidates for one stack are compared.
+struct Comparison {
+  Problem p{{.inputs = 6, .units = {8}}, 1, 4, 6, 2};
+  Group few{1, 1, 6, 2, {1}, {2}}, evaluated{1, 7, 6, 2, {7}, {2}};
+  std::unique_ptr<Device> device = cuda::make_device();
+  std::unique_ptr<Queue> queue = device->make_queue();
+
+  /// traits_of: of the states for each shape and mode; may throw what make would.
+  cuda::LstmCandidate candidate(const std::string& name, std::function<Traits(const Group&, Mode)> traits_of) {
+    return {name, [this, traits_of](const Group& group, Mode mode) {
+              const Traits traits = traits_of(group, mode);
+              auto state = cuda::make_lstm_state("cudnn:standard", p.stack, group, mode, false, *queue);
+              queue->synchronize();
+              return std::make_unique<Variant>(std::move(state), traits);
+            }};
+  }
+  cuda::LstmCandidate candidate(const std::string& name, const Traits& traits) {
+    return candidate(name, [traits](const Group&, Mode) { return traits; });
+  }
+  std::string fastest(const std::vector<cuda::LstmCandidate>& candidates, std::size_t side_by_side = 1) {
+    const StackWork work{{p.group, few}, {evaluated}, side_by_side};
+    return cuda::fastest(candidates, p.stack, work, cuda::fp32_tolerance, *device);
+  }
+};
+
+constexpr Traits quick{.work = 1}, slow{.work = 30};  // far beyond what other programs disturb
 
 }  // namespace
 
 TEST_CASE("the fastest candidate is chosen, of those that are to be had and whose gradients agree with the first's") {
-  const Problem p({.inputs = 6, .units = {8}}, 1, 4, 6, 2);
-  const auto device = cuda::make_device();
-  const auto queue = device->make_queue();
-  const auto candidate = [&](const std::string& name, std::size_t work, bool wrong = false) {
-    return cuda::LstmCandidate{name, [&, work, wrong] {
-                                 auto state = cuda::make_lstm_state("cudnn:standard", p.stack, p.group, Mode::training,
-                                                                    false, *queue);
-                                 queue->synchronize();
-                                 return std::make_unique<Variant>(std::move(state), work, wrong);
-                               }};
+  Comparison c;
+  const auto refused = c.candidate("refused", [](const Group&, Mode) -> Traits { reject("there is none"); });
+  const auto broken = c.candidate("broken", [](const Group&, Mode) -> Traits { fail("it broke"); });
+  CHECK(c.fastest({c.candidate("slow", slow), c.candidate("quick", quick), refused}) == "quick");
+  CHECK(c.fastest({c.candidate("quick", quick), refused, broken, c.candidate("slow", slow)}, 2) == "quick");
+  CHECK(c.fastest({c.candidate("slow", slow), c.candidate("wrong", Traits{.wrong_gradients = true})}) == "slow");
+}
+
+TEST_CASE("a candidate is chosen only if it can do every shape of batch that will come, also of an evaluation") {
+  Comparison c;
+  const auto chosen_with = [&](const std::function<Traits(const Group&, Mode)>& traits_of) {
+    return c.fastest({c.candidate("slow", slow), c.candidate("quick", traits_of)});
   };
-  const cuda::LstmCandidate refused{"refused", []() -> std::unique_ptr<cuda::LstmState> { reject("there is none"); }};
-  const cuda::LstmCandidate broken{"broken", []() -> std::unique_ptr<cuda::LstmState> { fail("it broke"); }};
-  const auto fastest = [&](std::vector<cuda::LstmCandidate> candidates) {
-    return cuda::fastest(candidates, p.stack, p.group, cuda::fp32_tolerance, *device);
+  const auto evaluates = [](Mode mode) { return mode == Mode::inference; };
+  CHECK(chosen_with([&](const Group& group, Mode mode) -> Traits {
+          CHECK(group.batch == (evaluates(mode) ? 7 : group.batch == 1 ? 1 : 4));
+          return quick;
+        }) == "quick");
+  CHECK(chosen_with([&](const Group&, Mode mode) -> Traits {
+          if (evaluates(mode)) reject("it only trains");
+          return quick;
+        }) == "slow");
+  CHECK(chosen_with([](const Group& group, Mode) -> Traits {
+          if (group.batch == 1) reject("it is for more rows");
+          return quick;
+        }) == "slow");
+  CHECK(chosen_with([&](const Group&, Mode mode) -> Traits { return {.wrong_h = evaluates(mode)}; }) == "slow");
+  CHECK(chosen_with([](const Group& group, Mode) -> Traits { return {.wrong_gradients = group.batch == 1}; }) ==
+        "slow");
+}
+
+TEST_CASE("as many trainings are timed together as will be, up to seven") {
+  Comparison c;
+  std::size_t made = 0;
+  const auto counted = c.candidate("counted", [&](const Group& group, Mode mode) -> Traits {
+    made += mode == Mode::training && group.batch == 4;
+    return quick;
+  });
+  const auto timed = [&](std::size_t side_by_side) {
+    made = 0;
+    c.fastest({counted}, side_by_side);
+    return made - 1;  // one was compared
   };
-  constexpr std::size_t slow = 100;  // times the work, far beyond what other programs disturb
-  CHECK(fastest({candidate("slow", slow), candidate("quick", 1), refused}) == "quick");
-  CHECK(fastest({candidate("quick", 1), refused, broken, candidate("slow", slow)}) == "quick");
-  CHECK(fastest({candidate("slow", slow), candidate("wrong", 1, true)}) == "slow");
+  CHECK(timed(1) == 1);
+  CHECK(timed(5) == 5);
+  CHECK(timed(28) == 7);
 }

@@ -1,9 +1,11 @@
 // The twin of kernels/cuda/libraries/rnn.cpp: an LSTM layer from its definition, with sums in double precision.
-//   z_q = W_q x_t + R_q h_{t-1} + b_q of the gates q = i, f, c, o;  c_t = σ(z_f) c_{t-1} + σ(z_i) tanh(z_c);
+//   z_q = W_q x_t + R_q h_{t-1} + b_q + b'_q of the gates q = i, f, c, o;  c_t = σ(z_f) c_{t-1} + σ(z_i) tanh(z_c);
 //   h_t = σ(z_o) tanh(c_t)
 // It also sets cuDNN's traps: a weight space whose matrices lie in no obvious order, with gaps between them; a
-// workspace that holds nothing from call to call; a reserve space that training needs, that backward_data changes and
+// recurrent bias b'_q among them that Keras has not got; a workspace that may not be null, even where none is needed, and
+// that holds nothing from call to call; a reserve space that training needs, that backward_data changes and
 // backward_weights reads; weight gradients that are added; and an algorithm that is refused only for larger layers.
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -16,10 +18,10 @@ namespace {
 
 double sigmoid(double z) { return 1 / (1 + std::exp(-z)); }
 
-/// One of the four products of a layer, by pointers into a weight space.
+/// The weights of one gate, by pointers into a weight space.
 template <class T>
 struct GateWeights {
-  T *kernel, *recurrent, *bias;
+  T *kernel, *recurrent, *bias, *recurrent_bias;
 };
 
 /// What is submitted works on a copy of it, which may outlive it.
@@ -30,13 +32,16 @@ class HostRnn final : public Rnn {
     const auto place = [&](std::size_t size) { return std::exchange(next, next + size + gap); };
     for (Gate& gate : gates_) gate.bias = place(config.units);
     for (std::size_t q = 4; q-- > 0;) gates_[q].recurrent = place(config.units * config.units);
+    for (std::size_t& bias : recurrent_biases_) bias = place(config.units);
     for (Gate& gate : gates_) gate.kernel = place(config.units * config.inputs);
     weight_bytes_ = next * sizeof(float);
+    if (config.mode == Mode::inference) return;
     workspace_bytes_ = 4 * config.batch * config.units * sizeof(float);
-    if (config.mode == Mode::training) reserve_bytes_ = config.frames * config.batch * record() * sizeof(float);
+    reserve_bytes_ = config.frames * config.batch * record() * sizeof(float);
   }
 
   void forward(Mode mode, const float* x, float* y, const Spaces& spaces, Queue& queue) override {
+    need_workspace(spaces);
     if (mode == Mode::training) need_reserve(spaces);
     stream_of(queue)->submit([self = *this, mode, x, y, spaces] {
       self.spoil(spaces.workspace);
@@ -47,6 +52,7 @@ class HostRnn final : public Rnn {
   }
 
   void backward_data(const float* y, const float* dy, float* dx, const Spaces& spaces, Queue& queue) override {
+    need_workspace(spaces);
     need_reserve(spaces);
     stream_of(queue)->submit([self = *this, y, dy, dx, spaces] {
       (void)y;  // what is needed of it lies in the reserve, as cuDNN may have it too
@@ -58,6 +64,7 @@ class HostRnn final : public Rnn {
 
   void backward_weights(const float* x, const float* y, void* weight_gradients, const Spaces& spaces,
                         Queue& queue) override {
+    need_workspace(spaces);
     need_reserve(spaces);
     stream_of(queue)->submit([self = *this, x, y, weight_gradients, spaces] {
       self.spoil(spaces.workspace);
@@ -71,6 +78,9 @@ class HostRnn final : public Rnn {
   /// Numbers that training keeps of a row at a frame: activated gates i, f, c, o, later their dz; and the cell.
   std::size_t record() const { return 5 * config_.units; }
 
+  void need_workspace(const Spaces& spaces) const {
+    if (!spaces.workspace) fail("the workspace is null: {}", description(config_));
+  }
   void need_reserve(const Spaces& spaces) const {
     if (reserve_bytes_ == 0 || !spaces.reserve) fail("training without a reserve space: {}", description(config_));
   }
@@ -83,7 +93,8 @@ class HostRnn final : public Rnn {
 
   template <class T>
   GateWeights<T> weights_of(std::size_t q, T* space) const {
-    return {space + gates_[q].kernel, space + gates_[q].recurrent, space + gates_[q].bias};
+    return {space + gates_[q].kernel, space + gates_[q].recurrent, space + gates_[q].bias,
+            space + recurrent_biases_[q]};
   }
   /// Row b at frame t of an array of `width` numbers a row.
   std::size_t at(std::size_t t, std::size_t b, std::size_t width) const { return (t * config_.batch + b) * width; }
@@ -95,7 +106,7 @@ class HostRnn final : public Rnn {
       for (std::size_t q = 0; q < 4; ++q) {
         const auto gate = weights_of(q, static_cast<const float*>(weights));
         for (std::size_t u = 0; u < units; ++u) {
-          double z = gate.bias[u];
+          double z = double{gate.bias[u]} + gate.recurrent_bias[u];
           for (std::size_t k = 0; k < inputs; ++k) z += double{gate.kernel[u * inputs + k]} * x[at(t, b, inputs) + k];
           for (std::size_t k = 0; k < units; ++k) z += double{gate.recurrent[u * units + k]} * h[k];
           gates[q * units + u] = q == 2 ? std::tanh(z) : sigmoid(z);
@@ -161,6 +172,7 @@ class HostRnn final : public Rnn {
             for (std::size_t k = 0; k < units; ++k) recurrent[k] += d * y[at(t - 1, b, units) + k];
           }
         gate.bias[u] += static_cast<float>(bias);
+        gate.recurrent_bias[u] += static_cast<float>(bias);
         for (std::size_t k = 0; k < inputs; ++k) gate.kernel[u * inputs + k] += static_cast<float>(kernel[k]);
         for (std::size_t k = 0; k < units; ++k) gate.recurrent[u * units + k] += static_cast<float>(recurrent[k]);
       }
@@ -168,6 +180,7 @@ class HostRnn final : public Rnn {
   }
 
   RnnConfig config_;
+  std::array<std::size_t, 4> recurrent_biases_{};  ///< of each gate, in floats from the weight space's start
 };
 
 /// The widest layer that the algorithm has; cuDNN's persist_static_small_h ends there in training.
