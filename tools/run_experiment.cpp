@@ -65,6 +65,8 @@ ExitCode exit_code_of(const Outcome& outcome) { return outcome.left_out ? ExitCo
 ExitCode run(Options options) {
   const ExperimentFile file = read_experiment(options);
   if (options.explain) {
+    if (!options.trace.empty())
+      reject("--trace has no timeline to write with --explain, which trains nothing. Leave one out");
     explain(file);
     return ExitCode::ok;
   }
@@ -127,6 +129,8 @@ ExitCode run_experiment(int argc, char** argv) {
 
   if (!options.report.empty()) {
     if (!options.file.empty()) reject("--report takes folders and no experiment file, but got {}", options.file);
+    if (!options.trace.empty())
+      reject("--trace has no timeline to write with --report, which trains nothing. Leave one out");
     return exit_code_of(report_folders(options.report, options.how.allow_mixed));
   }
   if (options.file.empty())
