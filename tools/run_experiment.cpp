@@ -107,7 +107,8 @@ ExitCode run_experiment(int argc, char** argv) {
       ->allow_extra_args(false);  // one value each: the experiment file may follow
   app.add_option("--jobs", options.jobs,
                  fmt::format("runs side by side, or auto: as many as the free memory holds, on the cpu one for each "
-                             "core that the process may use, on a GPU (whose memory it is then) {} at most",
+                             "core that the process may use, on a GPU (whose memory it is then, and the "
+                             "host's for copies) {} at most",
                              most_gpu_queues))
       ->capture_default_str();
   app.add_option("--shard", options.shard,
