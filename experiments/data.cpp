@@ -59,20 +59,30 @@ fs::path path_of(const DatasetSpec& dataset) {
 
 // ---------------------------------------------------------------------------------------------------------- extraction
 
-/// The name of the store in the cache: changes with every feature parameter and with every file of the data set.
+/// What computed features: "cpu, avx3, highway 1.0.3, glibc 2.36". A target without what follows a "+", by which the
+/// LSTM alone is computed; "" for a store that does not say.
+std::string features_by(const std::string& backend, const std::string& target, const std::string& libraries) {
+  if (backend.empty()) return "";
+  return fmt::format("{}, {}, {}", backend, target.substr(0, target.find('+')), libraries);
+}
+
+/// The name of the store in the cache: changes with every feature parameter, with every file of the data set, and with
+/// all that computes the features, so that nobody trains on those of another backend because it came first.
 fs::path cache_file(const DatasetSpec& dataset, const FeatureConfig& features, const std::vector<Clip>& clips,
-                    const fs::path& cache) {
+                    const BackendInfo& backend, const fs::path& cache) {
   std::string name = dataset.name;
   std::ranges::replace_if(
       name, [](unsigned char c) { return !std::isalnum(c) && c != '-'; }, '_');
-  return cache / fmt::format("{}-{}.h5", name, hash(to_json(features) + identity_of(clips)));
+  return cache / fmt::format("{}-{}.h5", name,
+                             hash(to_json(features) + identity_of(clips) +
+                                  features_by(backend.backend, backend.target, backend.libraries)));
 }
 
 /// The features of `clips`, from the cache if they are there and none of the clips left out can be used by now.
 FeatureStore cached_features(const Spec& spec, const std::vector<Clip>& clips, const std::string& source,
                              Backend& backend, const DataOptions& options) {
   make_writable_folder(options.cache);
-  const fs::path path = cache_file(spec.dataset, spec.features, clips, options.cache);
+  const fs::path path = cache_file(spec.dataset, spec.features, clips, backend.info(), options.cache);
   const FileLock lock(path.string() + ".lock");  // another process that wants the same waits, then reads
   if (fs::exists(path)) {
     try {
@@ -227,6 +237,7 @@ Data load_features(const Spec& spec, Backend& backend, const DataOptions& option
 
   DatasetSummary& summary = data.summary;
   summary.source = data.store.source;
+  summary.features_by = features_by(data.store.backend, data.store.target, data.store.libraries);
   summary.genres = data.store.genres;
   summary.clips = data.store.clips();
   summary.left_out = data.store.left_out.size();

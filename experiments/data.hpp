@@ -34,8 +34,8 @@ struct DataOptions {
 std::filesystem::path default_cache();
 
 /// The experiment's data set, its genres in the experiment's order. Features of audio are extracted once for each set
-/// of files and feature parameters and kept in the cache; a feature store is read as it is. InputError if the data are
-/// missing, or if a store has other features than the experiment wants.
+/// of files, feature parameters and backend and kept in the cache; a feature store is read as it is, whatever computed
+/// it. InputError if the data are missing, or if a store has other features than the experiment wants.
 Data load_data(const Spec& spec, Backend& backend, const DataOptions& options);
 
 /// The same before it is divided, for what needs no split: the summary's train, validation and test stay 0, and its

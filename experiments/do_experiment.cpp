@@ -39,14 +39,30 @@ BackendChoice backend_of(const Spec& spec, const BackendConfig& config) {
   return choose_backend(config, {&spec.stack, spec.cnn ? 0u : 1u});
 }
 
-/// The backend of an experiment in `folder`. Where it has several algorithms and the experiment names none, it keeps to
-/// the one of the results that are there, so that a resumed run ends as it was begun.
-BackendChoice backend_in(const fs::path& folder, const Spec& spec) {
+/// Whether a trial chooses what computes the LSTM on this device, because there are several ways and the experiment names
+/// none.
+bool chosen_by_trial(const Spec& spec, const std::string& device) {
+  const std::vector<std::string> algorithms = backend_algorithms(device);
+  return !spec.cnn && algorithms.size() > 1 && std::ranges::find(algorithms, spec.backend.lstm) == algorithms.end();
+}
+
+/// The backend of an experiment in `folder`. Where a trial would choose the algorithm, it keeps to the one of the results
+/// that are there, so that a resumed run ends as it was begun. InputError if there are none in a shard: another one,
+/// begun at the same time, may choose otherwise, and their results could not be merged.
+BackendChoice backend_in(const fs::path& folder, const Spec& spec, const Shard& shard) {
   BackendChoice choice = backend_of(spec, spec.backend);
   const std::string device = choice.backend->info().backend;
-  const bool several = !spec.cnn && device == "cuda" && spec.backend.lstm.find(':') == std::string::npos;
-  const std::optional<BackendInfo> before = several ? computed_by(folder) : std::nullopt;
-  if (!before || before->backend != device) return choice;
+  if (!chosen_by_trial(spec, device)) return choice;
+  const std::optional<BackendInfo> before = computed_by(folder);
+  if (!before || before->backend != device) {
+    if (shard.count == 1) return choice;
+    const std::vector<std::string> algorithms = backend_algorithms(device);
+    reject(
+        "shard {}/{} would choose what computes the LSTM by a trial, and shards that choose differently cannot be "
+        "merged. Name it for all shards: --set backend.lstm={}, or another of {}. Which is fastest here, the header of "
+        "--dry-run without --shard says",
+        shard.index, shard.count, algorithms.front(), join(algorithms));
+  }
   BackendConfig begun = spec.backend;
   begun.device = device, begun.lstm = before->algorithm;
   return backend_of(spec, begun);
@@ -56,7 +72,7 @@ BackendChoice backend_in(const fs::path& folder, const Spec& spec) {
 
 /// The runs of one experiment in its folder, then its report.
 Outcome do_runs(const Spec& spec, const fs::path& out, const ExperimentOptions& options) {
-  const BackendChoice choice = backend_in(out, spec);
+  const BackendChoice choice = backend_in(out, spec, options.shard);
   Backend& backend = *choice.backend;
   Progress progress;
   DataOptions data_options;
@@ -139,7 +155,7 @@ Outcome do_experiment(const Spec& spec, const fs::path& out, const fs::path& twi
 
 /// Refuses what do_experiment would, as far as it can be known before any feature is extracted.
 void check_experiment(const Spec& spec, const fs::path& out, const fs::path& twin, const ExperimentOptions& options) {
-  backend_of(spec, spec.backend);
+  backend_in(out, spec, options.shard);
   if (options.dry_run && !options.resume) return;
   if (holds_variants(out)) reject("{} holds an experiment with variants. Choose another --out", out.string());
   if (spec.learned_tree_epochs == 0) return check_run_folder(out, spec, options.shard, options.resume);
@@ -176,6 +192,16 @@ void check_variants(const ExperimentFile& file, const fs::path& out) {
       reject("{} holds a variant '{}', which the file does not have. Choose another --out", out.string(), name);
 }
 
+/// Says that variants may be computed differently.
+void say_who_chooses(const ExperimentFile& file) {
+  const Spec& spec = file.variants.front().spec;
+  const std::string device = backend_of(spec, spec.backend).backend->info().backend;
+  if (chosen_by_trial(spec, device))
+    fmt::print(
+        "Each variant takes the fastest of {} for its LSTM; --set backend.lstm={} has all computed by the same\n",
+        join(backend_algorithms(device)), backend_algorithms(device).front());
+}
+
 Outcome do_variants(const ExperimentFile& file, const fs::path& out, const ExperimentOptions& options) {
   check_variants(file, out);
   VariantNames names{file.name, {}};
@@ -184,6 +210,7 @@ Outcome do_variants(const ExperimentFile& file, const fs::path& out, const Exper
     names.variants.emplace_back(variant.name, variant.difference);
   }
   if (!options.dry_run) write_variant_names(out, names);
+  say_who_chooses(file);
   Outcome all{true, false};
   for (const Variant& variant : file.variants) {
     fmt::print("{}variant     {} ({})\n", variant.name == file.variants.front().name ? "" : "\n", variant.name,

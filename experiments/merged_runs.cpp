@@ -24,8 +24,9 @@ DatasetSummary common_dataset(const std::vector<fs::path>& folders) {
   };
   const DatasetSummary first = dataset_of(folders.front());
   for (const fs::path& folder : folders)
-    if (dataset_of(folder).checksum != first.checksum)
-      reject("{} and {} were made from different data and cannot be merged", folders.front().string(), folder.string());
+    if (const DatasetSummary other = dataset_of(folder); other.checksum != first.checksum)
+      reject("{} and {} were made from different data and cannot be merged ({})", folders.front().string(),
+             folder.string(), differences(first, other));
   return first;
 }
 

@@ -157,7 +157,7 @@ std::string to_json(const DatasetSummary& s) {
   return nlohmann::ordered_json{{"name", s.name},         {"source", s.source},     {"genres", s.genres},
                                 {"clips", s.clips},       {"train", s.train},       {"validation", s.validation},
                                 {"test", s.test},         {"checksum", s.checksum}, {"notes", s.notes},
-                                {"left_out", s.left_out}, {"warnings", s.warnings}}
+                                {"left_out", s.left_out}, {"warnings", s.warnings}, {"features_by", s.features_by}}
              .dump(2) +
          "\n";
 }
@@ -175,13 +175,31 @@ DatasetSummary dataset_summary_from_json(const std::string& text, const std::str
             json.at("checksum"),
             json.at("notes"),
             json.at("left_out"),
-            json.value("warnings", std::vector<std::string>{})};
+            json.value("warnings", std::vector<std::string>{}),
+            json.value("features_by", "")};
   } catch (const nlohmann::json::exception& error) {
     reject(
         "{}, which describes the data of the runs, is damaged: {}. Delete it; the program writes it anew when the "
         "experiment is run again with --resume",
         source, error.what());
   }
+}
+
+std::string origin_of_features(const DatasetSummary& summary) {
+  return summary.features_by.empty() ? "it is not known what computed them" : "computed by " + summary.features_by;
+}
+
+std::string differences(const DatasetSummary& there, const DatasetSummary& here) {
+  const auto text = [](const DatasetSummary& summary) {
+    return fmt::format("{}, {} clips, checksum {}, features: {}", summary.name, summary.clips, summary.checksum,
+                       origin_of_features(summary));
+  };
+  const bool computed_apart =
+      there.name == here.name && there.clips == here.clips && there.features_by != here.features_by;
+  return fmt::format("{} there; {} here{}", text(there), text(here),
+                     computed_apart ? "; for the same features on different machines, extract them once with "
+                                      "extract_features and give that store to all with --dataset"
+                                    : "");
 }
 
 void write_report(const std::filesystem::path& folder, const Spec& spec, const DatasetSummary& dataset,

@@ -22,11 +22,19 @@ struct DatasetSummary {
   std::vector<std::string> notes;          ///< missing tracks, bad files
   std::size_t left_out = 0;                ///< clips that could not be read
   std::vector<std::string> warnings = {};  ///< what makes the figures look better than they are: shared artists, copies
+  std::string features_by = {};            ///< backend, target and libraries; "" where a store does not say
 };
 
 std::string to_json(const DatasetSummary& summary);
 /// InputError that names `source` if it is damaged.
 DatasetSummary dataset_summary_from_json(const std::string& json, const std::string& source = "dataset.json");
+
+/// "computed by cpu, avx3, …", of the features.
+std::string origin_of_features(const DatasetSummary& summary);
+
+/// What two data sets with different checksums are: "GTZAN, 600 clips, checksum …, features computed by … there; … here",
+/// and what to do if they may differ in what computed their features alone.
+std::string differences(const DatasetSummary& there, const DatasetSummary& here);
 
 /// Writes report.md, a self-contained report.html and what they are made of into `folder`, every file whole or not at
 /// all: of a grid figure9.csv, figure10.csv, figure11.svg, figure12.svg, …; of a tree table3.csv and nodes.csv (each

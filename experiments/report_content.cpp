@@ -113,7 +113,7 @@ std::vector<std::pair<std::string, std::string>> facts_of(const Spec& spec, cons
       {"split", fmt::format("{}: {} training, {} validation, {} test clips of {} (in the first trial)",
                             spec.dataset.split.name, dataset.train, dataset.validation, dataset.test, dataset.clips)},
       {"seed", std::to_string(spec.seed)},
-      {"features", describe(spec.features)},
+      {"features", fmt::format("{}; {}", describe(spec.features), origin_of_features(dataset))},
       {"model", model_text(spec, dataset.genres.size())},
       {"training", training_text(spec.training)},
       {spec.tree.empty() ? "grid" : "tree", grid_text(spec)},

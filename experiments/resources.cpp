@@ -23,11 +23,27 @@ std::size_t megabytes(std::size_t bytes) { return (bytes + 999'999) / 1'000'000;
 /// Numbers of a state for each parameter: itself and two moments.
 constexpr std::size_t state_numbers = 3;
 
-/// What a run takes of its device's memory beside its trainer. On the host: the state that a checkpoint is written from.
-/// On a GPU: what the libraries of its queue take, twice cuBLAS's workspace.
+/// For what CUDA and its libraries take for each queue, of the GPU's memory and of the host's: handles, workspaces, blocks
+/// for copies. An allowance that is not measured: CUDA has no call that says it.
+constexpr std::size_t queue_allowance = 64 << 20;
+
+/// The state on the host that a checkpoint is written from.
+std::size_t bytes_of_copy(std::size_t parameters) { return state_numbers * parameters * sizeof(float); }
+
+/// What a run takes of its device's memory beside its trainer.
 std::size_t bytes_beside_trainer(std::size_t parameters, Backend& backend) {
-  constexpr std::size_t queue_bytes = 64 << 20;
-  return is_host(backend.device()) ? state_numbers * parameters * sizeof(float) : queue_bytes;
+  return is_host(backend.device()) ? bytes_of_copy(parameters) : queue_allowance;
+}
+
+/// What a run on a GPU takes of the host's memory.
+std::size_t bytes_on_host(std::size_t parameters, Backend& backend) {
+  return is_host(backend.device()) ? 0 : bytes_of_copy(parameters) + queue_allowance;
+}
+
+/// How many times `each` goes into what `shared` leaves of the memory; at most `limit`.
+std::size_t fitting(std::size_t memory, std::size_t shared, std::size_t each, std::size_t limit) {
+  if (each == 0) return limit;
+  return std::min(limit, (memory - std::min(memory, shared)) / each);
 }
 
 /// What a run on this split holds when clips have `frames` frames, which need not be those of the data set.
@@ -86,6 +102,7 @@ MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std
   // the least that any run holds: its state and that after the last epoch, gradients, and what is beside them
   const std::size_t parameters = classifier_of(spec, genres).parameter_count();
   need.per_run = (2 * state_numbers + 1) * parameters * sizeof(float) + bytes_beside_trainer(parameters, backend);
+  need.host_per_run = bytes_on_host(parameters, backend);
   if (need.of(1) > limit) return need;
   constexpr std::size_t few = 16;
   if (!spec.cnn && frames > 2 * few) {  // what grows with the frames is in proportion to them
@@ -100,7 +117,8 @@ MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std
 Limits limits_of(Backend& backend) {
   const Device& device = backend.device();
   const bool gpu = !is_host(device);
-  return {gpu ? most_gpu_queues : available_cores(), device.free_memory() / 5 * 4, gpu};
+  const auto usable = [](const Device& place) { return place.free_memory() / 5 * 4; };
+  return {gpu ? most_gpu_queues : available_cores(), usable(device), gpu, gpu ? usable(host_device()) : 0};
 }
 
 std::size_t automatic_jobs(std::size_t runs, const MemoryNeed& need, const Limits& limits) {
@@ -114,8 +132,15 @@ std::size_t automatic_jobs(std::size_t runs, const MemoryNeed& need, const Limit
         limits.gpu ? " of the GPU's memory" : "",
         limits.gpu ? " that use the GPU, or compute on the cpu (--backend cpu)"
                    : " or raise the limit of the container or job");
-  const std::size_t fit = (limits.memory - need.shared) / std::max<std::size_t>(1, need.per_run);
-  return std::max<std::size_t>(1, std::min({limits.jobs, runs, fit}));
+  if (need.host_per_run > limits.host_memory)
+    fail(
+        "there is no room for a single run: beside the GPU's memory it needs {} MB of this machine's, for copies "
+        "of its weights, but this process may take {} MB. Close other programs or raise the limit of the container or "
+        "job; or choose smaller model.layers. --jobs 1 tries it all the same",
+        megabytes(need.host_per_run), limits.host_memory / 1'000'000);
+  const std::size_t most = std::min(limits.jobs, runs);
+  return std::max<std::size_t>(1, std::min(fitting(limits.memory, need.shared, need.per_run, most),
+                                           fitting(limits.host_memory, 0, need.host_per_run, most)));
 }
 
 StackWork stack_work(const Spec& spec, const Data& data, std::size_t side_by_side) {

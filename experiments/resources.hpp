@@ -14,6 +14,7 @@ struct MemoryNeed {
   /// Activations, batches, gradients, weights and moments, twice for the last whole epoch's; on the host also a copy of
   /// these for a checkpoint, on a GPU what its libraries take for a queue.
   std::size_t per_run = 0;
+  std::size_t host_per_run = 0;  ///< of the host's memory too, where runs are on a GPU
 
   std::size_t of(std::size_t jobs) const { return shared + jobs * per_run; }
 };
@@ -23,23 +24,24 @@ struct MemoryNeed {
 /// its weights alone if these are too many already.
 MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std::size_t limit);
 
-/// Queues of a GPU that --jobs auto begins at most: each has a thread of the host, and more than this many streams of
-/// small kernels cannot keep a GPU busier.
+/// Queues of a GPU that --jobs auto begins at most: the largest number of connections to a GPU that CUDA may be asked for
+/// (CUDA_DEVICE_MAX_CONNECTIONS). The work of more streams would wait for each other's.
 inline constexpr std::size_t most_gpu_queues = 32;
 
 /// What runs may use.
 struct Limits {
-  std::size_t jobs = 0;    ///< side by side
-  std::size_t memory = 0;  ///< bytes
-  bool gpu = false;        ///< the memory is a GPU's, not that of the host
+  std::size_t jobs = 0;         ///< side by side
+  std::size_t memory = 0;       ///< bytes
+  bool gpu = false;             ///< the memory is a GPU's, not that of the host
+  std::size_t host_memory = 0;  ///< bytes of the host, if the memory is a GPU's
 };
 
 /// Of the backend's device: as many jobs as the process may use cores, on a GPU most_gpu_queues; and four fifths of the
-/// free memory, of the host or of the GPU, which leaves room for what else is done there.
+/// free memory, of the host and of the GPU, which leaves room for what else is done there.
 Limits limits_of(Backend& backend);
 
 /// Workers for --jobs auto: as many as the limits allow, but no more than there are runs and than the memory holds.
-/// Error if it does not hold a single run.
+/// On a GPU the host's memory must hold them too. Error if a single run has no room.
 std::size_t automatic_jobs(std::size_t runs, const MemoryNeed& need, const Limits& limits);
 
 /// The batches of all the experiment's classifiers, the largest first.

@@ -115,10 +115,7 @@ void RunFolder::begin(const DatasetSummary& dataset) {
   if (const fs::path file = path_ / "dataset.json"; fs::exists(file)) {
     const DatasetSummary before = dataset_summary_from_json(read_text(file), file.string());
     if (before.checksum != dataset.checksum)
-      reject(
-          "{} was begun with other data ({}, {} clips, checksum {}; now {}, {} clips, checksum {}). Choose another "
-          "--out",
-          path_.string(), before.name, before.clips, before.checksum, dataset.name, dataset.clips, dataset.checksum);
+      reject("{} was begun with other data ({}). Choose another --out", path_.string(), differences(before, dataset));
   }
   fs::create_directories(path_ / "checkpoints");
   fs::create_directories(path_ / "models");

@@ -57,18 +57,21 @@ void print_header(const Spec& spec, const Data& data, const BackendChoice& choic
   for (const std::string& warning : summary.warnings) fmt::print("            warning: {}\n", warning);
   fmt::print("split       {}: {} to train, {} to validate, {} to test\n", split_text(spec.dataset.split), summary.train,
              summary.validation, summary.test);
-  fmt::print("features    {}\n", describe(data.store.config));
+  fmt::print("features    {}; {}\n", describe(data.store.config), origin_of_features(summary));
   fmt::print("model       {}\n", model_line(spec, summary.genres.size()));
   fmt::print("backend     {}: {} {}, {}, {} on {}; {}\n", info.backend, spec.cnn ? "CNN by" : "LSTM", info.algorithm,
              info.precision, info.target, info.device, info.libraries);
   if (!choice.why_no_gpu.empty()) fmt::print("            the GPU was not taken: {}\n", choice.why_no_gpu);
   const auto& [jobs, need, limits] = workers;
-  fmt::print(
-      "jobs        {} side by side, {} each and {} for the data: {} of the {} of {} memory that may be taken\n\n", jobs,
-      megabytes(need.per_run), megabytes(need.shared), megabytes(need.of(jobs)), megabytes(limits.memory),
-      limits.gpu ? "the GPU's" : "this machine's");
+  fmt::print("jobs        {} side by side, {} each and {} for the data: {} of the {} of {} memory that may be taken\n",
+             jobs, megabytes(need.per_run), megabytes(need.shared), megabytes(need.of(jobs)), megabytes(limits.memory),
+             limits.gpu ? "the GPU's" : "this machine's");
+  if (limits.gpu)
+    fmt::print("            and of this machine's {} each for copies: {} of the {} that may be taken\n",
+               megabytes(need.host_per_run), megabytes(jobs * need.host_per_run), megabytes(limits.host_memory));
+  fmt::print("\n");
   std::fflush(stdout);
-  if (need.of(jobs) > limits.memory)
+  if (need.of(jobs) > limits.memory || jobs * need.host_per_run > limits.host_memory)
     warn(fmt::format("{} side by side may not go into the free memory. --jobs auto begins no more than do",
                      count_of(jobs, "run")));
 }

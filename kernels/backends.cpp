@@ -29,7 +29,17 @@ std::unique_ptr<Backend> make_cpu(const BackendConfig& config) {
 
 #ifdef GENRETREE_CUDA
 std::unique_ptr<Backend> make_cuda(const BackendConfig& config) {
-  std::unique_ptr<Backend> backend = cuda::make_backend(config);
+  std::unique_ptr<Backend> backend;
+  try {
+    backend = cuda::make_backend(config);
+  } catch (const InputError&) {
+    throw;
+  } catch (const Error& error) {
+    fail(
+        "there is a GPU, but it cannot be used now: {}. If another process has it to itself, wait for that or choose "
+        "another GPU with CUDA_VISIBLE_DEVICES; or compute on the cpu: device: cpu (--backend cpu)",
+        error.what());
+  }
   if (const std::string target = backend->info().target; config.target != "auto" && config.target != target)
     reject("backend target '{}' is not what this GPU is. Use auto or {}", config.target, target);
   return backend;
@@ -89,6 +99,14 @@ std::vector<std::string> backend_targets(const std::string& device, const std::s
   return names;
 }
 
+std::vector<std::string> backend_algorithms(const std::string& device) {
+#ifdef GENRETREE_CUDA
+  if (device == "cuda") return cuda::algorithms();
+#endif
+  (void)device;
+  return {"interleaved"};
+}
+
 std::string backend_absence(const std::string& device) {
 #ifdef GENRETREE_CUDA
   if (device == "cuda") return cuda::no_device_reason();
@@ -99,7 +117,7 @@ std::string backend_absence(const std::string& device) {
 
 double device_peak_gflops(Backend& backend) {
 #ifdef GENRETREE_CUDA
-  if (backend.info().backend == "cuda") return cuda::properties_of(backend.device()).peak_gflops;
+  if (backend.info().backend == "cuda") return cuda::gpu_properties().peak_gflops;
 #endif
   (void)backend;
   return 0;
@@ -130,8 +148,7 @@ BackendChoice choose_backend(const BackendConfig& config, std::span<const StackC
 #endif
   on_device.device = "cpu";
   try {
-    const bool gpu_is_there = !why_no_gpu.empty() && !backend_targets("cuda").empty();
-    return {make_device_backend(on_device, stacks), gpu_is_there ? why_no_gpu : ""};
+    return {make_device_backend(on_device, stacks), why_no_gpu};
   } catch (const InputError& error) {
     if (why_no_gpu.empty()) throw;
     reject("{}. device: auto did not take the GPU either: {}", error.what(), why_no_gpu);

@@ -20,7 +20,7 @@ struct BackendConfig {
   std::string target = "auto";     ///< auto, or one of backend_targets(device, precision)
 };
 
-/// Names of the backends in this build, in the order in which `auto` tries them.
+/// Names of the backends in this build.
 std::vector<std::string> built_backends();
 
 /// What a built backend can compute the LSTM in: fp32; bf16 (cpu) or tf32 (cuda), the operands of products, while sums,
@@ -31,6 +31,9 @@ std::vector<std::string> backend_precisions(const std::string& device);
 /// avx3_dl, avx3, avx2, neon; for bf16, before those that emulate it, the best with "+amx_bf16" or "+avx512_bf16". cuda:
 /// the GPU's architecture, e.g. sm_90; none without a GPU.
 std::vector<std::string> backend_targets(const std::string& device, const std::string& precision = "fp32");
+
+/// What can compute the LSTM in a built backend, by the names with which `lstm:` pins it.
+std::vector<std::string> backend_algorithms(const std::string& device);
 
 /// Why a built backend cannot be used on this machine: what was looked for, and what was found; "" if it can.
 std::string backend_absence(const std::string& device);
@@ -45,12 +48,13 @@ std::vector<OperationCheck> check_instructions(Backend& backend);
 /// A backend, and what is to be said of how it was chosen.
 struct BackendChoice {
   std::unique_ptr<Backend> backend;
-  std::string why_no_gpu;  ///< why `device: auto` did not take the GPU; "" if it did, or if there is none
+  std::string why_no_gpu;  ///< why `device: auto` did not take the GPU; "" if it did, or if this build has no cuda
 };
 
 /// The backend for `config`, which can compute these stacks. `device: auto` takes cuda if this build has it, there is a
 /// GPU, and it has the precision, the algorithm and the target and can compute the stacks; else the cpu. InputError that
-/// names what is built, or what can compute a stack, if it cannot be had.
+/// names what is built, or what can compute a stack, if it cannot be had. A GPU that is there but fails is an Error, also
+/// with auto.
 BackendChoice choose_backend(const BackendConfig& config, std::span<const StackConfig> stacks);
 
 /// The same where no stack is known. One backend serves all queues of a process.

@@ -71,11 +71,12 @@ ExitCode keep(const Options& options, const FeatureStore& store) {
   return store.left_out.empty() ? ExitCode::ok : ExitCode::left_out;
 }
 
-void print_summary(const Options& options, const ExtractSummary& summary) {
+void print_summary(const Options& options, const ExtractSummary& summary, const BackendInfo& backend) {
   print_bad(summary.bad);
   for (const auto& [first, second] : summary.duplicates) fmt::print("bit-exact duplicates: {} and {}\n", first, second);
   const std::size_t made = summary.clips - summary.resumed;
-  fmt::print("{}: {}\n", options.store.string(), describe(options.config));
+  fmt::print("{}: {}; computed by {}, {}, on {}\n", options.store.string(), describe(options.config), backend.backend,
+             backend.target, backend.device);
   fmt::print("{}: {} in {} ({:.1f} clips/s){}{}\n", options.store.string(), count_of(summary.clips, "clip"),
              duration(summary.seconds), static_cast<double>(made) / summary.seconds,
              summary.resumed ? fmt::format(", {} of them taken over from a run that was cut off", summary.resumed) : "",
@@ -114,7 +115,9 @@ ExitCode extract(int argc, char** argv) {
 
   const std::vector<Clip> clips = scan_audio_folder(options.audio);
   const std::string source = source_of_folder(options.audio);
-  const std::unique_ptr<Backend> backend = make_backend({.device = options.backend});
+  const BackendChoice choice = choose_backend({.device = options.backend}, {});
+  const std::unique_ptr<Backend>& backend = choice.backend;
+  if (!choice.why_no_gpu.empty()) fmt::print(stderr, "the GPU was not taken: {}\n", choice.why_no_gpu);
   if (!options.force && fs::exists(options.store)) {
     const FeatureStore store = read_existing(options, source);
     if (is_current(store, clips, *backend)) return keep(options, store);
@@ -127,7 +130,7 @@ ExitCode extract(int argc, char** argv) {
     summary = extract_features(clips, options.config, source, *backend, options.store,
                                {jobs, options.strict, &progress, trace});
   });
-  print_summary(options, summary);
+  print_summary(options, summary, backend->info());
   return summary.bad.empty() ? ExitCode::ok : ExitCode::left_out;
 }
 

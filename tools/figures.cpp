@@ -46,7 +46,8 @@ ExitCode run(const Options& options) {
   const Spec spec = read_experiment(options);
   check_gnuplot();
   make_writable_folder(options.out);
-  const std::unique_ptr<Backend> backend = make_backend(spec.backend);
+  const BackendChoice choice = choose_backend(spec.backend, {});
+  Backend& backend = *choice.backend;
   Progress progress;
   DataOptions data_options;
   data_options.cache = options.cache.empty() ? default_cache() : options.cache;
@@ -54,11 +55,14 @@ ExitCode run(const Options& options) {
   data_options.strict = options.strict;
   data_options.progress = &progress;
 
-  const Data data = load_features(spec, *backend, data_options);
+  const Data data = load_features(spec, backend, data_options);
   fmt::print("data     {}: {} in {} ({}), from {}\n", data.summary.name, count_of(data.summary.clips, "clip"),
              count_of(data.summary.genres.size(), "genre"), join(data.summary.genres), data.summary.source);
   for (const std::string& note : data.summary.notes) fmt::print("         {}\n", note);
-  const DatasetFigures figures = draw_dataset_figures(spec, data, *backend);
+  fmt::print("features {}; {}\n", describe(data.store.config), origin_of_features(data.summary));
+  fmt::print("backend  {}, {}, on {}\n", backend.info().backend, backend.info().target, backend.info().device);
+  if (!choice.why_no_gpu.empty()) fmt::print("         the GPU was not taken: {}\n", choice.why_no_gpu);
+  const DatasetFigures figures = draw_dataset_figures(spec, data, backend);
   write_dataset_figures(options.out, spec, data, figures);
   for (const std::string& reason : figures.left_out) fmt::print("{}\n", reason);
   for (const ReportFigure& figure : figures.figures) fmt::print("{:<16} {}\n", figure.file, figure.title);

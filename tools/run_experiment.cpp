@@ -65,6 +65,8 @@ ExitCode exit_code_of(const Outcome& outcome) { return outcome.left_out ? ExitCo
 ExitCode run(Options options) {
   const ExperimentFile file = read_experiment(options);
   if (options.explain) {
+    if (!options.trace.empty())
+      reject("--trace has no timeline to write with --explain, which trains nothing. Leave one out");
     explain(file);
     return ExitCode::ok;
   }
@@ -105,7 +107,8 @@ ExitCode run_experiment(int argc, char** argv) {
       ->allow_extra_args(false);  // one value each: the experiment file may follow
   app.add_option("--jobs", options.jobs,
                  fmt::format("runs side by side, or auto: as many as the free memory holds, on the cpu one for each "
-                             "core that the process may use, on a GPU (whose memory it is then) {} at most",
+                             "core that the process may use, on a GPU (whose memory it is then, and the "
+                             "host's for copies) {} at most",
                              most_gpu_queues))
       ->capture_default_str();
   app.add_option("--shard", options.shard,
@@ -127,6 +130,8 @@ ExitCode run_experiment(int argc, char** argv) {
 
   if (!options.report.empty()) {
     if (!options.file.empty()) reject("--report takes folders and no experiment file, but got {}", options.file);
+    if (!options.trace.empty())
+      reject("--trace has no timeline to write with --report, which trains nothing. Leave one out");
     return exit_code_of(report_folders(options.report, options.how.allow_mixed));
   }
   if (options.file.empty())

@@ -129,7 +129,7 @@ class CudaBackend final : public Backend {
   }
 
   std::unique_ptr<Device> device_ = make_device();
-  DeviceProperties properties_ = properties_of(*device_);
+  DeviceProperties properties_ = gpu_properties();
   const std::string lstm_, precision_;
 
   mutable std::mutex algorithm_mutex_;
@@ -144,8 +144,10 @@ std::vector<std::string> precisions() { return {"fp32", "tf32"}; }
 
 std::vector<std::string> targets() {
   if (!no_device_reason().empty()) return {};
-  return {properties_of(*make_device()).target};
+  return {gpu_properties().target};
 }
+
+std::vector<std::string> algorithms() { return lstm_algorithms(); }
 
 std::unique_ptr<Backend> make_backend(const BackendConfig& config) {
   const std::vector<std::string> choices = lstm_choices();

@@ -15,6 +15,9 @@ std::vector<std::string> precisions();
 /// What the GPU of this machine is, e.g. sm_90; none without one.
 std::vector<std::string> targets();
 
+/// What can compute the LSTM, e.g. cudnn:standard.
+std::vector<std::string> algorithms();
+
 /// InputError for what this backend has not, or if there is no GPU.
 std::unique_ptr<Backend> make_backend(const BackendConfig& config);
 

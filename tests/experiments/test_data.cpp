@@ -115,6 +115,48 @@ TEST_CASE("a folder of music is extracted once, whatever its genres are used for
   CHECK(music.cached().size() == 3);
 }
 
+TEST_CASE("each backend has features of its own in the cache, and the summary says what computed them", "[data]") {
+  Music music;
+  const std::vector<std::string> targets = backend_targets("cpu");
+  for (const std::string& target : {targets.front(), targets.back()}) {
+    music.backend = make_backend({.device = "cpu", .target = target});
+    const DatasetSummary summary = music.load().summary;
+    CHECK(summary.features_by == fmt::format("cpu, {}, {}", target, music.backend->info().libraries));
+    CHECK(origin_of_features(summary) == "computed by " + summary.features_by);
+  }
+  CHECK(music.cached().size() == (targets.size() > 1 ? 2 : 1));
+  // in bf16 only the LSTM is computed otherwise
+  music.options.cache = music.folder / "another cache";
+  for (const char* precision : {"fp32", "bf16"}) {
+    music.backend = make_backend({.device = "cpu", .precision = precision});
+    CHECK_THAT(music.load().summary.features_by, !Contains("+"));
+  }
+  CHECK(music.cached().size() == 1);
+}
+
+TEST_CASE("of a store from elsewhere the summary says what the store does", "[data]") {
+  Music music;
+  music.load();
+  FeatureStore store = read_store(music.cached().front());
+  music.spec.dataset.path = music.folder / "store.h5";
+  store.backend = "cuda", store.target = "sm_90", store.libraries = "cuFFT 12000";
+  write_store(music.spec.dataset.path, store);
+  CHECK(music.load().summary.features_by == "cuda, sm_90, cuFFT 12000");
+  store.backend = store.target = store.libraries = "";
+  write_store(music.spec.dataset.path, store);
+  CHECK(origin_of_features(music.load().summary) == "it is not known what computed them");
+}
+
+TEST_CASE("data that differ in what computed their features say so, and what to do", "[data]") {
+  Music music;
+  DatasetSummary there = music.load().summary, here = there;
+  here.checksum = "00000000000000aa";
+  CHECK_THAT(differences(there, here), Contains(there.checksum) && Contains(here.checksum) && !Contains("--dataset"));
+  here.features_by = "cuda, sm_90, cuFFT 12000";
+  CHECK_THAT(differences(there, here),
+             Contains(there.features_by) && Contains(here.features_by) && Contains("--dataset"));
+}
+
 TEST_CASE("a damaged store in the cache is made again", "[data]") {
   const Music music;
   const std::string checksum = music.load().summary.checksum;

@@ -416,11 +416,14 @@ TEST_CASE("cells of the tables never run together, however large their values", 
 }
 
 TEST_CASE("the summary of the data survives its file, and a damaged file is named", "[report]") {
-  const DatasetSummary before = gtzan(), after = dataset_summary_from_json(to_json(before));
+  DatasetSummary before = gtzan();
+  before.features_by = "cpu, avx3, a library 1.0";
+  const DatasetSummary after = dataset_summary_from_json(to_json(before));
   CHECK(to_json(after) == to_json(before));
   CHECK(after.genres == before.genres);
   CHECK(after.checksum == before.checksum);
   CHECK(after.left_out == 3);
+  CHECK(after.features_by == before.features_by);
   CHECK_THROWS_WITH(dataset_summary_from_json("{\"name\": \"GT", "run/dataset.json"),
                     Catch::StartsWith("run/dataset.json") && Catch::Contains("Delete it"));
   CHECK_THROWS_AS(dataset_summary_from_json("{}"), InputError);

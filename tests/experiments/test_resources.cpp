@@ -112,6 +112,15 @@ TEST_CASE("--jobs auto: no more than cores or queues, runs, and what the memory 
   CHECK(automatic_jobs(100, need, {most_gpu_queues, 80'000 * megabyte, true}) == most_gpu_queues);
   CHECK_THROWS_WITH(automatic_jobs(28, need, {most_gpu_queues, 249 * megabyte, true}),
                     Catch::Contains("may take 249 MB of the GPU's memory") && Catch::Contains("--backend cpu"));
+  const MemoryNeed copied{.shared = need.shared, .per_run = need.per_run, .host_per_run = 100 * megabyte};
+  const auto jobs_on_gpu = [&](std::size_t host_memory) {
+    return automatic_jobs(100, copied, {most_gpu_queues, 80'000 * megabyte, true, host_memory * megabyte});
+  };
+  CHECK(jobs_on_gpu(10'000) == most_gpu_queues);
+  CHECK(jobs_on_gpu(799) == 7);
+  CHECK(jobs_on_gpu(100) == 1);
+  CHECK_THROWS_WITH(jobs_on_gpu(99), Catch::Contains("beside the GPU's memory it needs 100 MB") &&
+                                         Catch::Contains("may take 99 MB") && Catch::Contains("--jobs 1"));
   CHECK(jobs(0, 8, 0) == 1);  // nothing is left to do: no memory is needed
   CHECK_THROWS_WITH(jobs(28, 8, 249),
                     Catch::Contains("no room for a single run: it needs 200 MB or more and 50 MB for the "
@@ -123,6 +132,8 @@ TEST_CASE("the limits of this very process are some") {
   const Limits limits = limits_of(*make_backend({.device = "cpu"}));
   CHECK(limits.jobs <= std::thread::hardware_concurrency());
   CHECK(limits.memory > megabyte);
+  CHECK(limits.host_memory == 0);  // the memory is the host's
+  CHECK(Experiment().need().host_per_run == 0);
 }
 
 }  // namespace

@@ -23,6 +23,15 @@ TEST_CASE("a target can be pinned, in any case of letters") {
           cpu::target_name(target));
 }
 
+TEST_CASE("each algorithm of a backend pins it") {
+  for (const std::string& device : built_backends()) {
+    REQUIRE(!backend_algorithms(device).empty());
+    if (backend_targets(device).empty()) continue;
+    for (const std::string& name : backend_algorithms(device))
+      CHECK(make_backend({.device = device, .lstm = name})->info().algorithm == name);
+  }
+}
+
 TEST_CASE("bf16 says by what it multiplies, and auto takes the fastest") {
   const std::vector<std::string> targets = backend_targets("cpu", "bf16");
   CHECK(make_backend({.device = "cpu", .precision = "bf16"})->info().target == targets.front());
@@ -36,14 +45,15 @@ TEST_CASE("bf16 says by what it multiplies, and auto takes the fastest") {
   CHECK(targets.back() == cpu::target_name(cpu::supported_targets().back()));
 }
 
-TEST_CASE("auto takes the GPU if there is one, else the cpu, and refuses what neither has") {
-  const bool gpu = built_backends().size() > 1 && !backend_targets("cuda").empty();
+TEST_CASE("auto takes the GPU if there is one, else the cpu and says why, and refuses what neither has") {
+  const bool built = built_backends().size() > 1, gpu = built && !backend_targets("cuda").empty();
   const BackendChoice choice = choose_backend({}, {});
   CHECK(choice.backend->info().backend == (gpu ? "cuda" : "cpu"));
-  CHECK(choice.why_no_gpu.empty());
+  CHECK(choice.why_no_gpu.empty() == (gpu || !built));
+  if (built && !gpu) CHECK_THAT(choice.why_no_gpu, Contains(backend_absence("cuda")));
   const BackendChoice interleaved = choose_backend({.lstm = "interleaved"}, {});
   CHECK(interleaved.backend->info().backend == "cpu");
-  CHECK(interleaved.why_no_gpu.empty() == !gpu);
+  CHECK(interleaved.why_no_gpu.empty() == !built);
   CHECK_THROWS_WITH(choose_backend({.precision = "fp16"}, {}), Contains("'fp16'") && Contains("fp32, bf16"));
 }
 
@@ -53,7 +63,7 @@ TEST_CASE("what cannot be had is an error that names what can") {
     CHECK_THROWS_WITH(make_backend({.device = "cuda"}),
                       Contains("cuda") && Contains("not in this build") && Contains("cpu"));
   } else if (backend_targets("cuda").empty()) {
-    CHECK_THROWS_WITH(make_backend({.device = "cuda"}), Contains("no NVIDIA GPU was found") && Contains("device: cpu"));
+    CHECK_THROWS_WITH(make_backend({.device = "cuda"}), Contains(backend_absence("cuda")) && Contains("device: cpu"));
   }
   CHECK_THROWS_WITH(make_backend({.device = "cpus"}), Contains("'cpus'") && Contains("did you mean 'cpu'"));
   CHECK_THROWS_WITH(make_backend({.device = "cpu", .lstm = "cudnn"}), Contains("'cudnn'") && Contains("interleaved"));

@@ -35,7 +35,7 @@ TEST_CASE("extract_features makes a store, and does nothing where it is there al
   INFO(first.output);
   CHECK(first.exit_code == 0);
   CHECK_THAT(first.output, Catch::Contains("3 clips in") && Catch::Contains("MFCC 1 to 12") &&
-                               Catch::Contains("30 frames; window 2048"));
+                               Catch::Contains("computed by ") && Catch::Contains("30 frames; window 2048"));
   const FeatureStore made = read_store(store);
   CHECK(made.tracks == std::vector<std::string>{"a", "b", "c"});
   CHECK(made.view().shape == std::array<std::size_t, 3>{3, 30, 12});

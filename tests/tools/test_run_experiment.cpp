@@ -112,6 +112,8 @@ TEST_CASE("run_experiment --trace: a timeline whose phases nest, of workers that
   REQUIRE(program.run(std::string(long_runs) + " --set grid.epochs=[20] --out untraced").exit_code == 0);
   CHECK(program.metrics("untraced") == program.metrics("runs/tiny"));
   program.check_refused("tiny.yaml --out nothing --trace .", "it is a folder");
+  program.check_refused("tiny.yaml --explain --trace trace.json", "--trace has no timeline to write with --explain");
+  program.check_refused("--report untraced --trace trace.json", "--trace has no timeline to write with --report");
   CHECK_FALSE(fs::exists(program.folder / "nothing"));
 }
 

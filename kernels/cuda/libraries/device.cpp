@@ -164,12 +164,13 @@ class CudaQueue final : public Queue {
 
 // -------------------------------------------------------------------------------------------------------------- device
 
+constexpr int first_gpu = 0;  ///< CUDA_VISIBLE_DEVICES chooses; also that of a thread which chooses none
+
 int first_device() {
-  constexpr int device = 0;  // CUDA_VISIBLE_DEVICES chooses; also that of a thread which chooses none
   // a worker that waits for the GPU leaves its core to others
   check(cudaSetDeviceFlags(cudaDeviceScheduleBlockingSync), "cudaSetDeviceFlags");
-  check(cudaSetDevice(device), "cudaSetDevice");
-  return device;
+  check(cudaSetDevice(first_gpu), "cudaSetDevice");
+  return first_gpu;
 }
 
 /// One pool, which keeps what is released for what is asked for next. Memory is released on a stream of the device's
@@ -470,14 +471,25 @@ std::string no_device_reason() {
     check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), "cudaDeviceGetAttribute");
     check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0), "cudaDeviceGetAttribute");
     if (major >= 8) return "";
-    return fmt::format("the GPU has compute capability {}.{}, but this build's kernels need 8.0 or more", major, minor);
+    return fmt::format(
+        "the GPU is too old: it has compute capability {}.{}, but this build's kernels need 8.0 or more (A100, H100, "
+        "RTX 30 and later)",
+        major, minor);
   }
+  const std::string said = fmt::format("the CUDA {} runtime answered {}", version_of(CUDART_VERSION),
+                                       status == cudaSuccess ? "0 devices" : cudaGetErrorString(status));
+  if (driver_status != cudaSuccess || driver == 0)
+    return fmt::format(
+        "no NVIDIA driver was found: {}. If there is a GPU, install its driver; in a container, start that with the "
+        "GPU (docker run --gpus all)",
+        said);
+  if (status == cudaErrorInsufficientDriver)
+    return fmt::format(
+        "the NVIDIA driver is too old: it supports CUDA {}, but this build needs {}: {}. Update the driver",
+        version_of(driver), version_of(CUDART_VERSION), said);
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
-  const std::string said = status == cudaSuccess ? "0 devices" : fmt::format("'{}'", cudaGetErrorString(status));
-  return fmt::format("no NVIDIA GPU was found: the CUDA {} runtime answered {}, {}{}", version_of(CUDART_VERSION), said,
-                     driver_status != cudaSuccess || driver == 0 ? "no driver is installed"
-                                                                 : "the driver supports CUDA " + version_of(driver),
-                     visible ? fmt::format("; CUDA_VISIBLE_DEVICES is '{}'", visible) : "");
+  return fmt::format("no NVIDIA GPU was found: {}; the driver supports CUDA {}{}. Look at what nvidia-smi lists", said,
+                     version_of(driver), visible ? fmt::format("; CUDA_VISIBLE_DEVICES is '{}'", visible) : "");
 }
 
 std::unique_ptr<Device> make_device() {
@@ -485,8 +497,8 @@ std::unique_ptr<Device> make_device() {
   return std::make_unique<CudaDevice>();
 }
 
-DeviceProperties properties_of(Device& device) {
-  const int ordinal = static_cast<CudaDevice&>(device).ordinal();
+DeviceProperties gpu_properties() {
+  constexpr int ordinal = first_gpu;
   cudaDeviceProp properties{};
   check(cudaGetDeviceProperties(&properties, ordinal), "cudaGetDeviceProperties");
   int driver = 0, fft = 0;
@@ -498,12 +510,9 @@ DeviceProperties properties_of(Device& device) {
   // results of fp32 multiply-adds in a clock cycle of a multiprocessor: CUDA C++ Programming Guide, "Throughput of
   // Native Arithmetic Instructions"
   const double lanes = properties.major == 8 && properties.minor == 0 ? 64 : 128;
-  return {properties.name,
-          fmt::format("sm_{}{}", properties.major, properties.minor),
+  return {properties.name, fmt::format("sm_{}{}", properties.major, properties.minor),
           fmt::format("CUDA {}, driver for CUDA {}, cuDNN {}.{}.{}, cuFFT {}", version_of(CUDART_VERSION),
                       version_of(driver), dnn / 10000, dnn / 100 % 100, dnn % 100, fft),
-          properties.totalGlobalMem,
-          static_cast<std::size_t>(properties.multiProcessorCount),
           properties.multiProcessorCount * lanes * 2 * kilohertz / 1e6};
 }
 

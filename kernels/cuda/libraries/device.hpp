@@ -17,21 +17,21 @@ namespace genretree::cuda {
 
 /// What the GPU and its software call themselves.
 struct DeviceProperties {
-  std::string name;        ///< "NVIDIA H100 80GB HBM3"
-  std::string target;      ///< "sm_90"
-  std::string libraries;   ///< name and version of each one that computes
-  std::size_t memory = 0;  ///< bytes in all
-  std::size_t multiprocessors = 0;
+  std::string name;       ///< "NVIDIA H100 80GB HBM3"
+  std::string target;     ///< "sm_90"
+  std::string libraries;  ///< name and version of each one that computes
   /// fp32 multiply-adds, each two operations, of all lanes at the highest clock, without tensor cores.
   double peak_gflops = 0;
 };
 
-/// "" if there is a GPU that this build has code for; else what was looked for and what was found.
+/// "" if there is a GPU that this build has code for; else what is missing (a driver, a newer one, a GPU, a newer one),
+/// what was found, and what to do.
 std::string no_device_reason();
 
 /// The first GPU (CUDA_VISIBLE_DEVICES chooses). InputError with no_device_reason() if there is none.
 std::unique_ptr<Device> make_device();
-DeviceProperties properties_of(Device& device);
+/// Of the same GPU; there must be one. Takes none of its memory.
+DeviceProperties gpu_properties();
 
 /// Where kernels for a queue of such a device are launched.
 Stream stream_of(Queue& queue);

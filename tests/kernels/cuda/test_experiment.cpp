@@ -11,6 +11,7 @@
 #include "features/corpus.hpp"
 #include "features/extract.hpp"
 #include "models/checkpoint.hpp"
+#include "tests/support/cuda_libraries/device.hpp"
 #include "tests/support/support.hpp"
 #include "tests/support/timeline.hpp"
 #include "tests/support/tiny_store.hpp"
@@ -184,6 +185,62 @@ TEST_CASE("Features come from the GPU as from the CPU, to rounding, by several w
   CHECK(extraction_workers(backend->device()) >= 2);
 }
 
+TEST_CASE("The CPU never takes the GPU's features from the cache, nor a run those of the other", "[experiment]") {
+  Experiment experiment(sweep);
+  experiment.spec.dataset.name = "built-in";
+  experiment.spec.dataset.corpus = {.clips_per_genre = 10, .seconds = 1};
+  experiment.spec.dataset.genres = {"blues", "jazz"};
+  experiment.spec.features.frames = 6;
+  const auto summary_on = [&](const std::string& device, const std::string& cache) {
+    return load_data(experiment.spec, *make_backend({.device = device}), {.cache = experiment.path(cache)}).summary;
+  };
+  const DatasetSummary alone = summary_on("cpu", "own cache"), gpu = summary_on("cuda", "cache"),
+                       after = summary_on("cpu", "cache");
+  CHECK_THAT(gpu.features_by, Catch::StartsWith("cuda, emulated, host twins"));
+  CHECK_THAT(after.features_by, Catch::StartsWith("cpu, "));
+  CHECK(after.checksum == alone.checksum);
+  CHECK(gpu.checksum != after.checksum);  // rounding; if not, the check below has nothing to refuse
+  RunFolder(experiment.path("run"), experiment.spec, {}, false).begin(gpu);
+  CHECK_THROWS_WITH(RunFolder(experiment.path("run"), experiment.spec, {}, true).begin(after),
+                    Contains(gpu.features_by) && Contains(after.features_by) && Contains("--dataset"));
+}
+
+TEST_CASE("A shard on a GPU does not choose its LSTM algorithm by itself", "[experiment]") {
+  Experiment experiment(sweep);
+  ExperimentOptions options;
+  options.cache = experiment.path("cache");
+  options.shard = {1, 2};
+  const auto run = [&](const std::string& lstm) {
+    experiment.spec.backend.lstm = lstm;
+    return test::error_of([&] { do_file({"tiny", experiment.spec, {}}, experiment.path("run"), options); });
+  };
+  for (const char* choice : {"auto", "cudnn"})
+    CHECK_THAT(run(choice), Contains("--set backend.lstm=cudnn:standard") && Contains("cudnn:persist_static"));
+  CHECK_FALSE(fs::exists(experiment.path("run")));
+  CHECK(run("cudnn:persist_static_small_h") == "no error");
+  options.shard = {0, 2};
+  CHECK(run("auto") == "no error");  // that of the results which are there
+  for (const Result& result : experiment.results("run"))
+    CHECK(result.backend.algorithm == "cudnn:persist_static_small_h");
+  Experiment network(cnn);  // has one algorithm
+  options.cache = network.path("cache");
+  CHECK_NOTHROW(do_file({"tiny", network.spec, {}}, network.path("run"), options));
+}
+
+TEST_CASE("auto says why there is no GPU, and does not hide that one fails", "[experiment]") {
+  {
+    const cuda::AbsentGpu absent("the NVIDIA driver is too old");
+    const BackendChoice choice = choose_backend({}, {});
+    CHECK(choice.backend->info().backend == "cpu");
+    CHECK_THAT(choice.why_no_gpu, Contains("the NVIDIA driver is too old"));
+    CHECK(backend_targets("cuda").empty());
+  }
+  const cuda::FailingGpu failing("all CUDA-capable devices are busy");
+  for (const char* device : {"auto", "cuda"})
+    CHECK_THROWS_WITH(choose_backend({.device = device}, {}), Contains("are busy") && Contains("--backend cpu"));
+  CHECK(choose_backend({.device = "cpu"}, {}).why_no_gpu.empty());
+}
+
 TEST_CASE("auto takes the GPU for what it can do, and else says why not", "[experiment]") {
   const StackConfig able{.inputs = 4, .units = {5}};
   StackConfig unable = able;
@@ -227,7 +284,11 @@ TEST_CASE("--jobs auto on a GPU goes by its memory and a number of queues, not b
   CHECK(limits.memory == backend->device().free_memory() / 5 * 4);
   const MemoryNeed need =
       memory_need(experiment.spec, load_data(experiment.spec, *backend, {}), *backend, limits.memory);
-  CHECK(need.per_run > 64 << 20);  // with what the libraries of a queue take
+  CHECK(need.per_run > 64 << 20);  // with what the libraries of a queue may take
+  // and of the host: twice the weights and two moments
+  const std::size_t copies = 2 * 3 * sizeof(float) * classifier_of(experiment.spec, 3).parameter_count();
+  CHECK(need.host_per_run == (64 << 20) + copies);
+  CHECK(limits.host_memory > 0);
   CHECK(automatic_jobs(100, need, limits) == (limits.memory - need.shared) / need.per_run);
 }
 

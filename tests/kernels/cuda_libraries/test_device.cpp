@@ -9,8 +9,13 @@ using Catch::Contains;
 TEST_CASE("without a GPU, an error says what was looked for, what was found, and what to do") {
   const std::string reason = cuda::no_device_reason();
   if (reason.empty()) SKIP_TEST("this machine has a GPU");
-  CHECK_THAT(reason,
-             (Contains("no NVIDIA GPU was found") && Contains("runtime answered")) || Contains("compute capability"));
+  const auto missing = [](const char* what, const char* remedy) {
+    return Contains(what) && Contains("runtime answered") && Contains(remedy);
+  };
+  CHECK_THAT(reason, missing("no NVIDIA driver was found", "install its driver") ||
+                         missing("the NVIDIA driver is too old", "Update the driver") ||
+                         missing("no NVIDIA GPU was found", "nvidia-smi") ||
+                         (Contains("the GPU is too old") && Contains("compute capability")));
   CHECK_THROWS_AS(cuda::make_device(), InputError);
   CHECK_THROWS_WITH(cuda::make_device(), Contains(reason) && Contains("device: cpu"));
   CHECK(cuda::targets().empty());

@@ -15,6 +15,7 @@ using Work = std::vector<std::function<void()>>;
 
 emulator::Order order = emulator::Order::first_to_last;
 std::uint64_t seed = 0;
+std::string absence, failure;
 
 /// What a queue would have a GPU's graph do.
 struct EmulatedRecording final : Recording {
@@ -184,9 +185,18 @@ std::unique_ptr<Queue> EmulatedDevice::make_queue() { return std::make_unique<Em
 
 void emulate(emulator::Order next_order, std::uint64_t next_seed) { order = next_order, seed = next_seed; }
 
-std::string no_device_reason() { return ""; }
-std::unique_ptr<Device> make_device() { return std::make_unique<EmulatedDevice>(); }
-DeviceProperties properties_of(Device&) { return {"emulator", "emulated", "host twins", std::size_t{1} << 30, 1}; }
+AbsentGpu::AbsentGpu(const std::string& reason) { absence = reason; }
+AbsentGpu::~AbsentGpu() { absence.clear(); }
+FailingGpu::FailingGpu(const std::string& message) { failure = message; }
+FailingGpu::~FailingGpu() { failure.clear(); }
+
+std::string no_device_reason() { return absence; }
+std::unique_ptr<Device> make_device() {
+  if (!absence.empty()) reject("{}. Use device: cpu", absence);
+  if (!failure.empty()) fail("{}", failure);
+  return std::make_unique<EmulatedDevice>();
+}
+DeviceProperties gpu_properties() { return {"emulator", "emulated", "host twins"}; }
 Stream stream_of(Queue& queue) { return &static_cast<EmulatedQueue&>(queue).emulator(); }
 void* workspace_of(Queue& queue, std::size_t bytes) { return static_cast<EmulatedQueue&>(queue).workspace(bytes); }
 

@@ -10,4 +10,18 @@ namespace genretree::cuda {
 /// The next devices' queues run launches in this order.
 void emulate(emulator::Order order, std::uint64_t seed = 0);
 
+/// While it lives, there is no GPU for this reason.
+class AbsentGpu {
+ public:
+  explicit AbsentGpu(const std::string& reason);
+  ~AbsentGpu();
+};
+
+/// While it lives, there is a GPU, but what is asked of it fails with this.
+class FailingGpu {
+ public:
+  explicit FailingGpu(const std::string& message);
+  ~FailingGpu();
+};
+
 }  // namespace genretree::cuda
