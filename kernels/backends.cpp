@@ -11,6 +11,7 @@
 #include "kernels/cuda/assembly_check.hpp"
 #include "kernels/cuda/backend.hpp"
 #include "kernels/cuda/libraries/device.hpp"
+#include "kernels/cuda/lstm_stack.hpp"
 #endif
 
 namespace genretree {
@@ -73,6 +74,14 @@ std::vector<std::string> backend_precisions(const std::string& device) {
 #endif
   (void)device;
   return {"fp32", "bf16"};
+}
+
+std::vector<std::string> backend_lstms(const std::string& device) {
+#ifdef GENRETREE_CUDA
+  if (device == "cuda") return cuda::lstm_algorithms();
+#endif
+  (void)device;
+  return {"interleaved"};
 }
 
 std::vector<std::string> backend_targets(const std::string& device, const std::string& precision) {

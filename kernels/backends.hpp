@@ -27,6 +27,10 @@ std::vector<std::string> built_backends();
 /// gates and weights stay fp32.
 std::vector<std::string> backend_precisions(const std::string& device);
 
+/// What a built backend has to compute LSTMs, as BackendInfo::algorithm names it: interleaved (cpu); cudnn:standard, …
+/// (cuda), of which the first computes every stack that is not refused, and a GPU may lack the others.
+std::vector<std::string> backend_lstms(const std::string& device);
+
 /// What a built backend can compute with on this machine, best first. cpu: instruction sets by Highway's names, e.g.
 /// avx3_dl, avx3, avx2, neon; for bf16, before those that emulate it, the best with "+amx_bf16" or "+avx512_bf16". cuda:
 /// the GPU's architecture, e.g. sm_90; none without a GPU.

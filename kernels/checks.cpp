@@ -5,6 +5,7 @@
 #include <future>
 #include <optional>
 
+#include "core/error.hpp"
 #include "kernels/checks.hpp"
 #include "kernels/desk.hpp"
 #include "kernels/reference/backend.hpp"
@@ -260,6 +261,8 @@ class Training {
 };
 
 constexpr int steps_together = 4;
+const std::string repetition_name = fmt::format("{} training steps, repeated", steps_together),
+                  two_queues_name = fmt::format("{} training steps, on two queues", steps_together);
 
 /// Some steps of training, one after another on a queue of their own.
 Tensors train(Backend& backend, std::uint64_t seed) {
@@ -284,7 +287,7 @@ OperationCheck check_repetition(Backend& backend) {
         training.step();
       });
   });
-  return {.operation = fmt::format("{} training steps, repeated", steps_together),
+  return {.operation = repetition_name,
           .error = error_of(training.result(), train(backend, 1)),
           .milliseconds = desk.milliseconds(),
           .note = calls < steps_together ? "recorded as a graph" : "given one by one"};
@@ -296,7 +299,7 @@ OperationCheck check_two_queues(Backend& backend) {
   auto other = std::async(std::launch::async, [&] { return train(backend, 2); });
   const Tensors first = train(backend, 1), second = other.get();
   const double milliseconds = 1e3 * seconds_since(start);
-  return {.operation = fmt::format("{} training steps, on two queues", steps_together),
+  return {.operation = two_queues_name,
           .error = std::max(error_of(first, train(backend, 1)), error_of(second, train(backend, 2))),
           .milliseconds = milliseconds};
 }
@@ -344,10 +347,15 @@ std::vector<Operation> operations(const SpectralTables& tables, double stack) {
   };
 }
 
+OperationCheck refused(const std::string& operation, const std::string& reason) {
+  return {.operation = operation, .note = reason, .refused = true};
+}
+
 OperationCheck check(const Operation& operation, Backend& backend, const Tensors& expected) {
+  if (operation.stack)
+    if (const std::string reason = backend.refusal(*operation.stack); !reason.empty())
+      return refused(operation.name, reason);
   OperationCheck result{.operation = operation.name, .allowed = operation.allowed};
-  if (operation.stack) result.note = backend.refusal(*operation.stack);
-  if (result.refused = !result.note.empty(); result.refused) return result;
   BackendDesk first(backend), second(backend);
   const double error = error_of(operation.run(first), expected);  // the first time, libraries make what they need
   result.error = std::max(error, error_of(operation.run(second), expected));
@@ -355,11 +363,16 @@ OperationCheck check(const Operation& operation, Backend& backend, const Tensors
   return result;
 }
 
+std::string name_of(const BackendInfo& info) {
+  return fmt::format("{} {} {}", info.backend, info.target, info.precision);
+}
+
 }  // namespace
 
 std::vector<OperationCheck> check_operations(std::span<const std::unique_ptr<Backend>> backends,
-                                             const SpectralTables& tables) {
-  const std::vector<Operation> all = operations(tables, stack_tolerance(backends.front()->info().precision));
+                                             const SpectralTables& tables, const CheckScope& scope) {
+  std::vector<Operation> all = operations(tables, stack_tolerance(backends.front()->info().precision));
+  if (scope.only_lstm) std::erase_if(all, [](const Operation& operation) { return !operation.stack; });
   const std::unique_ptr<Backend> definition = reference::make_backend();
   std::vector<Tensors> expected;
   for (const Operation& operation : all) {
@@ -369,23 +382,41 @@ std::vector<OperationCheck> check_operations(std::span<const std::unique_ptr<Bac
   std::vector<OperationCheck> checks;
   for (const std::unique_ptr<Backend>& backend : backends) {
     const BackendInfo info = backend->info();
-    const auto add = [&](OperationCheck one) {
-      one.backend = fmt::format("{} {} {}", info.backend, info.target, info.precision);
-      checks.push_back(std::move(one));
+    const auto add = [&](const std::string& operation, bool of_lstm, const std::function<OperationCheck()>& run) {
+      try {
+        checks.push_back(run());
+      } catch (const InputError& error) {
+        checks.push_back(refused(operation, error.what()));
+        if (!scope.may_refuse) checks.back().error = HUGE_VAL, checks.back().refused = false;
+      }
+      checks.back().backend = name_of(info);
+      if (of_lstm) checks.back().algorithm = info.algorithm;
     };
-    for (std::size_t i = 0; i < all.size(); ++i) add(check(all[i], *backend, expected[i]));
-    add(check_repetition(*backend));
-    add(check_two_queues(*backend));
+    for (std::size_t i = 0; i < all.size(); ++i)
+      add(all[i].name, all[i].stack.has_value(), [&] { return check(all[i], *backend, expected[i]); });
+    add(repetition_name, true, [&] { return check_repetition(*backend); });
+    add(two_queues_name, true, [&] { return check_two_queues(*backend); });
   }
   return checks;
 }
 
+OperationCheck check_choice(Backend& backend) {
+  const Clock::time_point start = Clock::now();
+  backend.choose_algorithm(plain_network(), group());
+  const BackendInfo info = backend.info();
+  return {.operation = "choose_algorithm",
+          .backend = name_of(info),
+          .milliseconds = 1e3 * seconds_since(start),
+          .note = "takes " + info.algorithm};
+}
+
 std::string check_heading() {
-  return fmt::format("  {:<34}{:<26}{:>9}{:>9}{:>10}\n", "operation", "backend", "error", "allowed", "ms");
+  return fmt::format("  {:<34}{:<26} {:<30}{:>9}{:>9}{:>10}\n", "operation", "backend", "LSTM by", "error", "allowed",
+                     "ms");
 }
 
 std::string check_line(const OperationCheck& check) {
-  const std::string names = fmt::format("  {:<34}{:<26}", check.operation, check.backend);
+  const std::string names = fmt::format("  {:<34}{:<26} {:<30}", check.operation, check.backend, check.algorithm);
   if (check.refused) return fmt::format("{}refused: {}\n", names, check.note);
   return fmt::format("{}{:>9.1e}{:>9.0e}{:>10.2f}  {}{}\n", names, check.error, check.allowed, check.milliseconds,
                      check.passed() ? "ok" : "FAILED", check.note.empty() ? "" : ", " + check.note);
