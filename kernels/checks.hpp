@@ -30,10 +30,10 @@ struct CheckScope {
       false;  ///< InputError is a refusal, as of an algorithm that a GPU has not got; else it is a failure
 };
 
-/// Runs each operation twice on each of `backends`, which have one precision, with random inputs: the paper's network on
-/// a partial batch, a small CNN, and every spectral feature, by `tables`, of a clip of 22050 and of one of 5000 samples.
-/// Then some training steps by Queue::repeat, and on two queues at once, which must have the bits of the same steps given
-/// one by one, and alone.
+/// Runs each operation twice on each of `backends`, which have one precision, with random inputs: the paper's network
+/// on a partial batch, a small CNN, and every spectral feature, by `tables`, of a clip of 22050 and of one of 5000
+/// samples. Then some training steps by Queue::repeat, and on two queues at once, which must have the bits of the same
+/// steps given one by one, and alone.
 std::vector<OperationCheck> check_operations(std::span<const std::unique_ptr<Backend>> backends,
                                              const SpectralTables& tables, const CheckScope& scope = {});
 
