@@ -5,10 +5,10 @@ if(NOT CMAKE_CUDA_ARCHITECTURES)
 endif()
 if(NOT CMAKE_CUDA_COMPILER)
   execute_process(COMMAND ${CMAKE_CURRENT_LIST_DIR}/../tools/cuda_toolkit --find OUTPUT_VARIABLE nvcc
-    OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE missing)
+    ERROR_VARIABLE flaw OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE missing)
   if(missing)
-    message(FATAL_ERROR "no nvcc was found: CUDACXX and CUDA_HOME are not set, none is on the PATH or in /usr/local/cuda. "
-      "Set CUDA_HOME to a CUDA 13 toolkit, or let tools/build cuda set one up")
+    message(FATAL_ERROR "There is no usable CUDA toolkit: ${flaw}. "
+      "Set CUDA_HOME to one of CUDA 13 with cuDNN, or let tools/build cuda set one up")
   endif()
   get_filename_component(CMAKE_CUDA_COMPILER "${nvcc}" ABSOLUTE BASE_DIR ${PROJECT_SOURCE_DIR})
 endif()

@@ -85,6 +85,14 @@ std::vector<std::string> backend_precisions(const std::string& device) {
   return {"fp32", "bf16"};
 }
 
+std::vector<std::string> backend_algorithms(const std::string& device) {
+#ifdef GENRETREE_CUDA
+  if (device == "cuda") return cuda::algorithms();
+#endif
+  (void)device;
+  return {"interleaved"};
+}
+
 std::vector<std::string> backend_targets(const std::string& device, const std::string& precision) {
 #ifdef GENRETREE_CUDA
   if (device == "cuda") return cuda::targets();
@@ -97,14 +105,6 @@ std::vector<std::string> backend_targets(const std::string& device, const std::s
   }
   for (const std::int64_t target : cpu::supported_targets()) names.push_back(cpu::target_name(target));
   return names;
-}
-
-std::vector<std::string> backend_algorithms(const std::string& device) {
-#ifdef GENRETREE_CUDA
-  if (device == "cuda") return cuda::algorithms();
-#endif
-  (void)device;
-  return {"interleaved"};
 }
 
 std::string backend_absence(const std::string& device) {

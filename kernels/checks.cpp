@@ -5,8 +5,9 @@
 #include <future>
 #include <optional>
 
+#include "core/error.hpp"
+#include "kernels/checked_device.hpp"
 #include "kernels/checks.hpp"
-#include "kernels/desk.hpp"
 #include "kernels/reference/backend.hpp"
 
 namespace genretree {
@@ -15,10 +16,10 @@ namespace {
 /// Outputs of an operation, each compared by itself.
 using Tensors = std::vector<std::vector<double>>;
 
-/// A desk at a backend.
-class BackendDesk : public Desk {
+/// A backend that is checked, and a queue of its device.
+class CheckedBackend : public CheckedDevice {
  public:
-  explicit BackendDesk(Backend& backend) : Desk(backend.device()), backend_(backend) {}
+  explicit CheckedBackend(Backend& backend) : CheckedDevice(backend.device()), backend_(backend) {}
   Backend& backend() { return backend_; }
   template <class T>
   std::vector<double> numbers(const Buffer<T>& memory) {
@@ -55,54 +56,55 @@ std::vector<std::int32_t> chosen_clips() {
 
 // ------------------------------------------------------------------------------------------------------ the operations
 
-Tensors spectral_feature(BackendDesk& desk, SpectralTables tables, SpectralFeature feature) {
+Tensors spectral_feature(CheckedBackend& checked, SpectralTables tables, SpectralFeature feature) {
   tables.wanted = {feature};
   const std::vector<std::size_t> lengths{22050, 5000};
   const std::size_t rows = tables.frames(lengths[0]) + tables.frames(lengths[1]);
-  const auto state = desk.backend().make_spectral_state(tables);
-  const Buffer<float> samples = desk.upload(normal_numbers(lengths[0] + lengths[1], 2, 0.1));
-  Buffer<float> out = desk.buffer<float>(rows * tables.width());
-  desk.time([&] {
-    desk.backend().spectral_features(*state, samples.view(samples.size()), lengths, out.view(rows, tables.width()),
-                                     desk.queue());
+  const auto state = checked.backend().make_spectral_state(tables);
+  const Buffer<float> samples = checked.upload(normal_numbers(lengths[0] + lengths[1], 2, 0.1));
+  Buffer<float> out = checked.buffer<float>(rows * tables.width());
+  checked.time([&] {
+    checked.backend().spectral_features(*state, samples.view(samples.size()), lengths, out.view(rows, tables.width()),
+                                        checked.queue());
   });
-  return {desk.numbers(out)};
+  return {checked.numbers(out)};
 }
 
-Tensors dropout_masks(BackendDesk& desk) {
+Tensors dropout_masks(CheckedBackend& checked) {
   const std::vector<RandomKey> keys{{.seed = 3, .use = RandomUse::dropout}};
-  Buffer<float> masks = desk.buffer<float>(MaskLayout(network(), batch).size);
-  desk.time([&] { desk.backend().dropout_masks(network(), group(), keys, masks.view(1, masks.size()), desk.queue()); });
-  return {desk.numbers(masks)};
+  Buffer<float> masks = checked.buffer<float>(MaskLayout(network(), batch).size);
+  checked.time(
+      [&] { checked.backend().dropout_masks(network(), group(), keys, masks.view(1, masks.size()), checked.queue()); });
+  return {checked.numbers(masks)};
 }
 
 /// Forward; in training also backward. Rows that do not count are left out.
-Tensors lstm_stack(BackendDesk& desk, const StackConfig& stack, Mode mode) {
+Tensors lstm_stack(CheckedBackend& checked, const StackConfig& stack, Mode mode) {
   const std::size_t outputs = stack.outputs(), rows = group().rows[0];
-  const auto state = desk.backend().make_stack_state(stack, group(), mode);
-  const Buffer<float> weights = desk.upload(parameters()),
-                      x = desk.upload(normal_numbers(frames * batch * stack.inputs, 4, 1)),
-                      dh = desk.upload(normal_numbers(batch * outputs, 5, 1));
-  Buffer<float> h = desk.buffer<float>(batch * outputs), gradients = desk.buffer<float>(layout().size),
-                masks = desk.buffer<float>(MaskLayout(stack, batch).size);
+  const auto state = checked.backend().make_stack_state(stack, group(), mode);
+  const Buffer<float> weights = checked.upload(parameters()),
+                      x = checked.upload(normal_numbers(frames * batch * stack.inputs, 4, 1)),
+                      dh = checked.upload(normal_numbers(batch * outputs, 5, 1));
+  Buffer<float> h = checked.buffer<float>(batch * outputs), gradients = checked.buffer<float>(layout().size),
+                masks = checked.buffer<float>(MaskLayout(stack, batch).size);
   const bool masked = mode == Mode::training && stack.has_dropout();
   const std::vector<RandomKey> keys{{.seed = 3, .use = RandomUse::dropout}};
-  if (masked) desk.backend().dropout_masks(stack, group(), keys, masks.view(1, masks.size()), desk.queue());
+  if (masked) checked.backend().dropout_masks(stack, group(), keys, masks.view(1, masks.size()), checked.queue());
   const View<const float, 2> parameter_view = weights.view(1, weights.size());
   const View<const float, 4> x_view = x.view(1, frames, batch, stack.inputs);
   const View<const float, 2> mask_view = masked ? std::as_const(masks).view(1, masks.size()) : View<const float, 2>{};
-  desk.time([&] {
-    desk.backend().stack_forward(stack, group(), parameter_view, x_view, mask_view, mode, *state,
-                                 h.view(1, batch, outputs), desk.queue());
+  checked.time([&] {
+    checked.backend().stack_forward(stack, group(), parameter_view, x_view, mask_view, mode, *state,
+                                    h.view(1, batch, outputs), checked.queue());
     if (mode == Mode::training)
-      desk.backend().stack_backward(stack, group(), parameter_view, x_view, mask_view, dh.view(1, batch, outputs),
-                                    *state, gradients.view(1, gradients.size()), desk.queue());
+      checked.backend().stack_backward(stack, group(), parameter_view, x_view, mask_view, dh.view(1, batch, outputs),
+                                       *state, gradients.view(1, gradients.size()), checked.queue());
   });
-  std::vector<double> output = desk.numbers(h);
+  std::vector<double> output = checked.numbers(h);
   output.resize(rows * outputs);
   if (mode == Mode::inference) return {output};
 
-  const std::vector<double> all = desk.numbers(gradients);
+  const std::vector<double> all = checked.numbers(gradients);
   Tensors tensors{output};
   for (const ParameterLayout::Layer& layer : layout().layers)
     for (const ParameterLayout::Tensor& tensor : {layer.kernel, layer.recurrent, layer.bias})
@@ -111,83 +113,84 @@ Tensors lstm_stack(BackendDesk& desk, const StackConfig& stack, Mode mode) {
   return tensors;
 }
 
-Tensors classify_loss(BackendDesk& desk) {
+Tensors classify_loss(CheckedBackend& checked) {
   const std::size_t outputs = network().outputs();
-  const Buffer<float> weights = desk.upload(parameters()), h = desk.upload(normal_numbers(batch * outputs, 6, 1));
-  const Buffer<std::int32_t> y = desk.upload(labels(batch));
-  Buffer<float> probabilities = desk.buffer<float>(batch * classes), dh = desk.buffer<float>(batch * outputs),
-                gradients = desk.buffer<float>(layout().size);
-  Buffer<double> loss = desk.buffer<double>(1);
-  Buffer<std::int32_t> correct = desk.buffer<std::int32_t>(1);
-  desk.time([&] {
-    desk.backend().classify_loss(network(), group(), Loss::clipped, weights.view(1, weights.size()),
-                                 h.view(1, batch, outputs), y.view(1, batch), probabilities.view(1, batch, classes),
-                                 loss.view(1), correct.view(1), dh.view(1, batch, outputs),
-                                 gradients.view(1, gradients.size()), desk.queue());
+  const Buffer<float> weights = checked.upload(parameters()), h = checked.upload(normal_numbers(batch * outputs, 6, 1));
+  const Buffer<std::int32_t> y = checked.upload(labels(batch));
+  Buffer<float> probabilities = checked.buffer<float>(batch * classes), dh = checked.buffer<float>(batch * outputs),
+                gradients = checked.buffer<float>(layout().size);
+  Buffer<double> loss = checked.buffer<double>(1);
+  Buffer<std::int32_t> correct = checked.buffer<std::int32_t>(1);
+  checked.time([&] {
+    checked.backend().classify_loss(network(), group(), Loss::clipped, weights.view(1, weights.size()),
+                                    h.view(1, batch, outputs), y.view(1, batch), probabilities.view(1, batch, classes),
+                                    loss.view(1), correct.view(1), dh.view(1, batch, outputs),
+                                    gradients.view(1, gradients.size()), checked.queue());
   });
-  std::vector<double> p = desk.numbers(probabilities), d = desk.numbers(dh);
+  std::vector<double> p = checked.numbers(probabilities), d = checked.numbers(dh);
   p.resize(group().rows[0] * classes), d.resize(group().rows[0] * outputs);
-  return {p, d, desk.numbers(gradients), desk.numbers(loss), desk.numbers(correct)};
+  return {p, d, checked.numbers(gradients), checked.numbers(loss), checked.numbers(correct)};
 }
 
 /// A small CNN of odd sizes, with dropout in its step.
-Tensors cnn(BackendDesk& desk, Mode mode) {
+Tensors cnn(CheckedBackend& checked, Mode mode) {
   constexpr std::size_t rows = 19;  // more than go through the network together on the cpu
   const CnnConfig config{
       .frames = 21, .bands = 13, .channels = 2, .stages = {{20, 4}, {9, 2}}, .units = 24, .dropout = 0.25};
   const Group few{1, rows, config.feature_frames(), classes, {rows}, {classes}};
-  const auto state = desk.backend().make_cnn_state(config, few, mode);
-  const Buffer<float> weights = desk.upload(normal_numbers(CnnLayout(config, classes).size, 9, 0.2)),
-                      x = desk.upload(normal_numbers(few.frames * rows * config.bands, 10, 1));
-  const Buffer<std::int32_t> y = desk.upload(labels(rows));
-  Buffer<float> probabilities = desk.buffer<float>(rows * classes), gradients = desk.buffer<float>(weights.size());
-  Buffer<double> loss = desk.buffer<double>(1);
-  Buffer<std::int32_t> correct = desk.buffer<std::int32_t>(1);
+  const auto state = checked.backend().make_cnn_state(config, few, mode);
+  const Buffer<float> weights = checked.upload(normal_numbers(CnnLayout(config, classes).size, 9, 0.2)),
+                      x = checked.upload(normal_numbers(few.frames * rows * config.bands, 10, 1));
+  const Buffer<std::int32_t> y = checked.upload(labels(rows));
+  Buffer<float> probabilities = checked.buffer<float>(rows * classes),
+                gradients = checked.buffer<float>(weights.size());
+  Buffer<double> loss = checked.buffer<double>(1);
+  Buffer<std::int32_t> correct = checked.buffer<std::int32_t>(1);
   const std::vector<RandomKey> keys{{.seed = 3, .use = RandomUse::dropout}};
   const auto parameters = weights.view(1, weights.size());
   const auto images = x.view(1, few.frames, rows, config.bands);
   const auto p = probabilities.view(1, rows, classes);
   if (mode == Mode::inference) {
-    desk.time([&] {
-      desk.backend().cnn_evaluate(config, few, Loss::clipped, parameters, images, y.view(1, rows), *state, p,
-                                  loss.view(1), correct.view(1), desk.queue());
+    checked.time([&] {
+      checked.backend().cnn_evaluate(config, few, Loss::clipped, parameters, images, y.view(1, rows), *state, p,
+                                     loss.view(1), correct.view(1), checked.queue());
     });
-    return {desk.numbers(probabilities), desk.numbers(loss), desk.numbers(correct)};
+    return {checked.numbers(probabilities), checked.numbers(loss), checked.numbers(correct)};
   }
-  desk.time([&] {
-    desk.backend().cnn_step(config, few, Loss::clipped, parameters, images, y.view(1, rows), keys, *state, p,
-                            loss.view(1), correct.view(1), gradients.view(1, gradients.size()), desk.queue());
+  checked.time([&] {
+    checked.backend().cnn_step(config, few, Loss::clipped, parameters, images, y.view(1, rows), keys, *state, p,
+                               loss.view(1), correct.view(1), gradients.view(1, gradients.size()), checked.queue());
   });
-  return {desk.numbers(probabilities), desk.numbers(loss), desk.numbers(correct), desk.numbers(gradients)};
+  return {checked.numbers(probabilities), checked.numbers(loss), checked.numbers(correct), checked.numbers(gradients)};
 }
 
-Tensors update(BackendDesk& desk, Optimiser::Kind kind) {
-  Buffer<float> weights = desk.upload(parameters()), moments = desk.buffer<float>(2 * layout().size);
-  Buffer<std::int64_t> steps = desk.buffer<std::int64_t>(1);
-  const Buffer<float> gradients = desk.upload(normal_numbers(layout().size, 7, 0.1));
-  desk.time([&] {
+Tensors update(CheckedBackend& checked, Optimiser::Kind kind) {
+  Buffer<float> weights = checked.upload(parameters()), moments = checked.buffer<float>(2 * layout().size);
+  Buffer<std::int64_t> steps = checked.buffer<std::int64_t>(1);
+  const Buffer<float> gradients = checked.upload(normal_numbers(layout().size, 7, 0.1));
+  checked.time([&] {
     for (int step = 1; step <= 3; ++step)
-      desk.backend().update({.kind = kind, .learning_rate = 0.01}, group(), steps.view(1),
-                            weights.view(1, weights.size()), gradients.view(1, gradients.size()),
-                            moments.view(1, 2, layout().size), desk.queue());
+      checked.backend().update({.kind = kind, .learning_rate = 0.01}, group(), steps.view(1),
+                               weights.view(1, weights.size()), gradients.view(1, gradients.size()),
+                               moments.view(1, 2, layout().size), checked.queue());
   });
-  return {desk.numbers(weights), desk.numbers(moments), desk.numbers(steps)};
+  return {checked.numbers(weights), checked.numbers(moments), checked.numbers(steps)};
 }
 
-Tensors gather(BackendDesk& desk) {
+Tensors gather(CheckedBackend& checked) {
   const std::size_t inputs = network().inputs;
-  const Buffer<float> features = desk.upload(normal_numbers(clips * frames * inputs, 8, 1));
-  const Buffer<std::int32_t> all_labels = desk.upload(labels(clips));
-  const Buffer<std::int32_t> rows = desk.upload(chosen_clips());
-  Buffer<float> x = desk.buffer<float>(frames * batch * inputs);
-  Buffer<std::int32_t> y = desk.buffer<std::int32_t>(batch);
-  desk.time([&] {
-    desk.backend().gather(group(), features.view(clips, frames, inputs), all_labels.view(clips), rows.view(1, batch),
-                          x.view(1, frames, batch, inputs), y.view(1, batch), desk.queue());
+  const Buffer<float> features = checked.upload(normal_numbers(clips * frames * inputs, 8, 1));
+  const Buffer<std::int32_t> all_labels = checked.upload(labels(clips));
+  const Buffer<std::int32_t> rows = checked.upload(chosen_clips());
+  Buffer<float> x = checked.buffer<float>(frames * batch * inputs);
+  Buffer<std::int32_t> y = checked.buffer<std::int32_t>(batch);
+  checked.time([&] {
+    checked.backend().gather(group(), features.view(clips, frames, inputs), all_labels.view(clips), rows.view(1, batch),
+                             x.view(1, frames, batch, inputs), y.view(1, batch), checked.queue());
   });
-  std::vector<double> counted = desk.numbers(y);
+  std::vector<double> counted = checked.numbers(y);
   counted.resize(group().rows[0]);
-  return {desk.numbers(x), counted};
+  return {checked.numbers(x), counted};
 }
 
 // ------------------------------------------------------------------------------------------------------ the comparison
@@ -212,13 +215,13 @@ double error_of(const Tensors& tensors, const Tensors& expected) {
 /// A network on a batch of a data set, trained from the data set on: what a trainer gives to a queue, without dropout.
 class Training {
  public:
-  Training(BackendDesk& desk, std::uint64_t seed)
-      : desk_(desk),
-        features_(desk.upload(normal_numbers(clips * frames * inputs, seed, 1))),
-        all_labels_(desk.upload(labels(clips))),
-        rows_(desk.upload(chosen_clips())),
-        parameters_(desk.upload(genretree::parameters())),
-        state_(desk.backend().make_stack_state(plain_network(), group(), Mode::training)) {}
+  Training(CheckedBackend& checked, std::uint64_t seed)
+      : desk_(checked),
+        features_(checked.upload(normal_numbers(clips * frames * inputs, seed, 1))),
+        all_labels_(checked.upload(labels(clips))),
+        rows_(checked.upload(chosen_clips())),
+        parameters_(checked.upload(genretree::parameters())),
+        state_(checked.backend().make_stack_state(plain_network(), group(), Mode::training)) {}
 
   void step() {
     Backend& backend = desk_.backend();
@@ -246,7 +249,7 @@ class Training {
  private:
   static constexpr std::size_t inputs = 13, outputs = 32;
 
-  BackendDesk& desk_;
+  CheckedBackend& desk_;
   Buffer<float> features_;
   Buffer<std::int32_t> all_labels_, rows_;
   Buffer<float> parameters_,
@@ -260,12 +263,14 @@ class Training {
 };
 
 constexpr int steps_together = 4;
+const std::string repetition_name = fmt::format("{} training steps, repeated", steps_together),
+                  two_queues_name = fmt::format("{} training steps, on two queues", steps_together);
 
 /// Some steps of training, one after another on a queue of their own.
 Tensors train(Backend& backend, std::uint64_t seed) {
-  BackendDesk desk(backend);
-  Training training(desk, seed);
-  desk.time([&] {
+  CheckedBackend checked(backend);
+  Training training(checked, seed);
+  checked.time([&] {
     for (int step = 0; step < steps_together; ++step) training.step();
   });
   return training.result();
@@ -273,20 +278,20 @@ Tensors train(Backend& backend, std::uint64_t seed) {
 
 /// The same by Queue::repeat: a GPU calls `step` twice, if it can record it, and each time if it cannot.
 OperationCheck check_repetition(Backend& backend) {
-  BackendDesk desk(backend);
-  Training training(desk, 1);
+  CheckedBackend checked(backend);
+  Training training(checked, 1);
   std::unique_ptr<Recording> recording;
   int calls = 0;
-  desk.time([&] {
+  checked.time([&] {
     for (int step = 0; step < steps_together; ++step)
-      desk.queue().repeat(recording, [&] {
+      checked.queue().repeat(recording, [&] {
         ++calls;
         training.step();
       });
   });
-  return {.operation = fmt::format("{} training steps, repeated", steps_together),
+  return {.operation = repetition_name,
           .error = error_of(training.result(), train(backend, 1)),
-          .milliseconds = desk.milliseconds(),
+          .milliseconds = checked.milliseconds(),
           .note = calls < steps_together ? "recorded as a graph" : "given one by one"};
 }
 
@@ -296,7 +301,7 @@ OperationCheck check_two_queues(Backend& backend) {
   auto other = std::async(std::launch::async, [&] { return train(backend, 2); });
   const Tensors first = train(backend, 1), second = other.get();
   const double milliseconds = 1e3 * seconds_since(start);
-  return {.operation = fmt::format("{} training steps, on two queues", steps_together),
+  return {.operation = two_queues_name,
           .error = std::max(error_of(first, train(backend, 1)), error_of(second, train(backend, 2))),
           .milliseconds = milliseconds};
 }
@@ -306,7 +311,7 @@ OperationCheck check_two_queues(Backend& backend) {
 struct Operation {
   std::string name;
   double allowed;
-  std::function<Tensors(BackendDesk&)> run;
+  std::function<Tensors(CheckedBackend&)> run;
   std::optional<StackConfig> stack = {};  ///< which a backend may refuse
 };
 
@@ -318,10 +323,11 @@ double stack_tolerance(const std::string& precision) {
 std::vector<Operation> operations(const SpectralTables& tables, double stack) {
   const auto feature = [&](const char* name, SpectralFeature kind) {
     return Operation{fmt::format("spectral_features, {}", name), 2e-5,
-                     [&tables, kind](BackendDesk& desk) { return spectral_feature(desk, tables, kind); }};
+                     [&tables, kind](CheckedBackend& checked) { return spectral_feature(checked, tables, kind); }};
   };
   const auto lstm = [&](const char* name, const StackConfig& config, Mode mode) {
-    return Operation{name, stack, [config, mode](BackendDesk& desk) { return lstm_stack(desk, config, mode); }, config};
+    return Operation{name, stack, [config, mode](CheckedBackend& checked) { return lstm_stack(checked, config, mode); },
+                     config};
   };
   return {
       feature("mel", SpectralFeature::mel),
@@ -336,56 +342,84 @@ std::vector<Operation> operations(const SpectralTables& tables, double stack) {
       lstm("stack_forward and _backward", plain_network(), Mode::training),
       lstm("the same, hard sigmoid, dropout", network(), Mode::training),
       {"classify_loss", 1e-6, classify_loss},
-      {"cnn_step", 1e-5, [](BackendDesk& desk) { return cnn(desk, Mode::training); }},
-      {"cnn_evaluate", 1e-5, [](BackendDesk& desk) { return cnn(desk, Mode::inference); }},
-      {"update, adam", 1e-6, [](BackendDesk& desk) { return update(desk, Optimiser::Kind::adam); }},
-      {"update, rmsprop", 1e-6, [](BackendDesk& desk) { return update(desk, Optimiser::Kind::rmsprop); }},
-      {"update, sgd", 1e-6, [](BackendDesk& desk) { return update(desk, Optimiser::Kind::sgd); }},
+      {"cnn_step", 1e-5, [](CheckedBackend& checked) { return cnn(checked, Mode::training); }},
+      {"cnn_evaluate", 1e-5, [](CheckedBackend& checked) { return cnn(checked, Mode::inference); }},
+      {"update, adam", 1e-6, [](CheckedBackend& checked) { return update(checked, Optimiser::Kind::adam); }},
+      {"update, rmsprop", 1e-6, [](CheckedBackend& checked) { return update(checked, Optimiser::Kind::rmsprop); }},
+      {"update, sgd", 1e-6, [](CheckedBackend& checked) { return update(checked, Optimiser::Kind::sgd); }},
   };
 }
 
+OperationCheck refused(const std::string& operation, const std::string& reason) {
+  return {.operation = operation, .note = reason, .refused = true};
+}
+
 OperationCheck check(const Operation& operation, Backend& backend, const Tensors& expected) {
+  if (operation.stack)
+    if (const std::string reason = backend.refusal(*operation.stack); !reason.empty())
+      return refused(operation.name, reason);
   OperationCheck result{.operation = operation.name, .allowed = operation.allowed};
-  if (operation.stack) result.note = backend.refusal(*operation.stack);
-  if (result.refused = !result.note.empty(); result.refused) return result;
-  BackendDesk first(backend), second(backend);
+  CheckedBackend first(backend), second(backend);
   const double error = error_of(operation.run(first), expected);  // the first time, libraries make what they need
   result.error = std::max(error, error_of(operation.run(second), expected));
   result.milliseconds = std::min(first.milliseconds(), second.milliseconds());
   return result;
 }
 
+std::string name_of(const BackendInfo& info) {
+  return fmt::format("{} {} {}", info.backend, info.target, info.precision);
+}
+
 }  // namespace
 
 std::vector<OperationCheck> check_operations(std::span<const std::unique_ptr<Backend>> backends,
-                                             const SpectralTables& tables) {
-  const std::vector<Operation> all = operations(tables, stack_tolerance(backends.front()->info().precision));
+                                             const SpectralTables& tables, const CheckScope& scope) {
+  std::vector<Operation> all = operations(tables, stack_tolerance(backends.front()->info().precision));
+  if (scope.only_lstm) std::erase_if(all, [](const Operation& operation) { return !operation.stack; });
   const std::unique_ptr<Backend> definition = reference::make_backend();
   std::vector<Tensors> expected;
   for (const Operation& operation : all) {
-    BackendDesk exact(*definition);
+    CheckedBackend exact(*definition);
     expected.push_back(operation.run(exact));
   }
   std::vector<OperationCheck> checks;
   for (const std::unique_ptr<Backend>& backend : backends) {
     const BackendInfo info = backend->info();
-    const auto add = [&](OperationCheck one) {
-      one.backend = fmt::format("{} {} {}", info.backend, info.target, info.precision);
-      checks.push_back(std::move(one));
+    const auto add = [&](const std::string& operation, bool of_lstm, const std::function<OperationCheck()>& run) {
+      try {
+        checks.push_back(run());
+      } catch (const InputError& error) {
+        checks.push_back(refused(operation, error.what()));
+        if (!scope.may_refuse) checks.back().error = HUGE_VAL, checks.back().refused = false;
+      }
+      checks.back().backend = name_of(info);
+      if (of_lstm) checks.back().algorithm = info.algorithm;
     };
-    for (std::size_t i = 0; i < all.size(); ++i) add(check(all[i], *backend, expected[i]));
-    add(check_repetition(*backend));
-    add(check_two_queues(*backend));
+    for (std::size_t i = 0; i < all.size(); ++i)
+      add(all[i].name, all[i].stack.has_value(), [&] { return check(all[i], *backend, expected[i]); });
+    add(repetition_name, true, [&] { return check_repetition(*backend); });
+    add(two_queues_name, true, [&] { return check_two_queues(*backend); });
   }
   return checks;
 }
 
+OperationCheck check_choice(Backend& backend) {
+  const Clock::time_point start = Clock::now();
+  backend.choose_algorithm(plain_network(), {.training = {group()}, .evaluation = {}, .side_by_side = 1});
+  const BackendInfo info = backend.info();
+  return {.operation = "choose_algorithm",
+          .backend = name_of(info),
+          .milliseconds = 1e3 * seconds_since(start),
+          .note = "takes " + info.algorithm};
+}
+
 std::string check_heading() {
-  return fmt::format("  {:<34}{:<26}{:>9}{:>9}{:>10}\n", "operation", "backend", "error", "allowed", "ms");
+  return fmt::format("  {:<34}{:<26} {:<30}{:>9}{:>9}{:>10}\n", "operation", "backend", "LSTM by", "error", "allowed",
+                     "ms");
 }
 
 std::string check_line(const OperationCheck& check) {
-  const std::string names = fmt::format("  {:<34}{:<26}", check.operation, check.backend);
+  const std::string names = fmt::format("  {:<34}{:<26} {:<30}", check.operation, check.backend, check.algorithm);
   if (check.refused) return fmt::format("{}refused: {}\n", names, check.note);
   return fmt::format("{}{:>9.1e}{:>9.0e}{:>10.2f}  {}{}\n", names, check.error, check.allowed, check.milliseconds,
                      check.passed() ? "ok" : "FAILED", check.note.empty() ? "" : ", " + check.note);

@@ -1,8 +1,8 @@
 # The CUDA backend without a GPU: its kernels, and the tests of every operation on it, compiled for the emulator
 # (test_cuda_emulated) and for its race check (test_cuda_races). support/cuda_emulator.hpp says what each of them finds;
-# support/cuda_libraries takes the place of NVIDIA's. In a build with the backend itself (preset cuda) nvcc must take the
-# tests' kernels too, and test_cuda_libraries tries what NVIDIA's own libraries do without a GPU, and the frame on one.
-file(GLOB cuda_backend CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cu ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cpp)
+# support/cuda_libraries takes the place of NVIDIA's. In a build with the backend itself (preset cuda) nvcc must take
+# the tests' kernels too, and test_cuda_libraries tries what NVIDIA's own libraries do without a GPU, and the frame on
+# one.
 file(GLOB cuda_examples CONFIGURE_DEPENDS kernels/cuda/*.cu)
 
 if(GENRETREE_CUDA)
@@ -19,7 +19,8 @@ endif()
 find_package(Boost 1.74 QUIET COMPONENTS context)
 find_path(GENRETREE_THRUST_INCLUDE_DIR thrust/version.h)  # not the toolkit's own, which brings CUDA's types with it
 if(NOT Boost_FOUND OR NOT GENRETREE_THRUST_INCLUDE_DIR)
-  message(WARNING "Boost.Context or Thrust was not found: the CUDA emulator is not built. Debian 12 has libboost-context-dev and libthrust-dev")
+  message(WARNING "Boost.Context or Thrust was not found: the CUDA emulator is not built. "
+    "Debian 12 has libboost-context-dev and libthrust-dev")
 elseif(NOT GENRETREE_SANITIZE MATCHES thread)  # the race check takes the place of ThreadSanitizer's library
   file(GLOB cuda_emulator CONFIGURE_DEPENDS support/cuda_*.cpp support/cuda_libraries/*.cpp)
   file(GLOB cuda_tests CONFIGURE_DEPENDS kernels/cuda/*.cpp)

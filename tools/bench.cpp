@@ -69,8 +69,8 @@ std::vector<std::string> names_of(const std::vector<Benchmark>& benchmarks) {
 }
 
 /// Those whose names the regular expression finds; InputError if there are none.
-/// The CNN's, which take a minute and gigabytes, only if the expression itself says "cnn".
-std::vector<Benchmark> selected(std::vector<Benchmark> benchmarks, const std::string& only) {
+/// The CNN's, which take a cpu a minute and gigabytes, there only if the expression itself says "cnn".
+std::vector<Benchmark> selected(std::vector<Benchmark> benchmarks, const std::string& only, bool gpu) {
   std::regex wanted;
   try {
     wanted = std::regex(only);
@@ -78,7 +78,7 @@ std::vector<Benchmark> selected(std::vector<Benchmark> benchmarks, const std::st
     reject("--only '{}' is no regular expression: {}", only, error.what());
   }
   const std::vector<std::string> names = names_of(benchmarks);
-  const bool with_cnn = only.find("cnn") != std::string::npos;
+  const bool with_cnn = gpu || only.find("cnn") != std::string::npos;
   std::erase_if(benchmarks, [&](const Benchmark& benchmark) {
     return !std::regex_search(benchmark.name, wanted) || (!with_cnn && benchmark.name.starts_with("cnn_"));
   });
@@ -97,7 +97,7 @@ ExitCode run(int argc, char** argv) {
       ->needs("--json");
   app.add_option(
       "--only", options.only,
-      "measure only what this regular expression finds, e.g. train_step; cnn_step is measured only if it is named");
+      "measure only what this regular expression finds, e.g. train_step; without --gpu, cnn_step only if it is named");
   app.add_flag("--list", options.list, "measure nothing, list the names");
   app.add_option("--target", options.target, "instruction set, e.g. avx2, or with bf16's unit, e.g. avx3+amx_bf16")
       ->capture_default_str();
@@ -111,7 +111,7 @@ ExitCode run(int argc, char** argv) {
   const Setup setup = options.gpu ? make_gpu_setup(options) : make_setup(options);
   std::vector<Benchmark> all = options.gpu ? gpu_benchmarks(setup) : all_benchmarks(setup);
   const std::vector<std::string> all_names = names_of(all);
-  const std::vector<Benchmark> benchmarks = selected(std::move(all), options.only);
+  const std::vector<Benchmark> benchmarks = selected(std::move(all), options.only, options.gpu);
   const std::vector<std::string> names = names_of(benchmarks);
   if (options.list) {
     fmt::print("{}\n", join(names, "\n"));

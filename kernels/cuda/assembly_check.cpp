@@ -3,9 +3,9 @@
 #include <bit>
 
 #include "core/random.hpp"
+#include "kernels/checked_device.hpp"
 #include "kernels/cuda/assembly_check.hpp"
 #include "kernels/cuda/libraries/device.hpp"
-#include "kernels/desk.hpp"
 
 namespace genretree::cuda {
 namespace {
@@ -55,36 +55,37 @@ double relative_error(const std::vector<float>& results, const Expected& expecte
 }
 
 std::vector<OperationCheck> check_scalars(Device& device, const Formulas& formulas) {
-  Desk desk(device);
+  CheckedDevice checked(device);
   const Numbers numbers = made_up_numbers();
   const auto& [x, y] = numbers;
   const std::size_t size = x.size();
-  const Buffer<float> device_x = desk.upload(x), device_y = desk.upload(y);
+  const Buffer<float> device_x = checked.upload(x), device_y = checked.upload(y);
   std::array<Buffer<float>, 5> floats;
   std::array<Buffer<std::uint32_t>, 2> bits;
-  for (auto& one : floats) one = desk.buffer<float>(size);
-  for (auto& one : bits) one = desk.buffer<std::uint32_t>(size);
-  desk.time([&] {
+  for (auto& one : floats) one = checked.buffer<float>(size);
+  for (auto& one : bits) one = checked.buffer<std::uint32_t>(size);
+  checked.time([&] {
     compute_scalars(device_x.data(), device_y.data(), static_cast<int>(size),
                     {floats[0].data(), floats[1].data(), floats[2].data(), floats[3].data(), floats[4].data(),
                      bits[0].data(), bits[1].data()},
-                    stream_of(desk.queue()));
+                    stream_of(checked.queue()));
   });
   std::vector<OperationCheck> checks;
   const auto add = [&](const char* wrapper, double error, double allowed) {
-    checks.push_back({.operation = wrapper, .error = error, .allowed = allowed, .milliseconds = desk.milliseconds()});
+    checks.push_back(
+        {.operation = wrapper, .error = error, .allowed = allowed, .milliseconds = checked.milliseconds()});
   };
-  const std::vector<float> rounded = desk.download(floats[0]), tanh = desk.download(floats[1]),
-                           exp = desk.download(floats[2]), log = desk.download(floats[3]),
-                           quotient = desk.download(floats[4]);
+  const std::vector<float> rounded = checked.download(floats[0]), tanh = checked.download(floats[1]),
+                           exp = checked.download(floats[2]), log = checked.download(floats[3]),
+                           quotient = checked.download(floats[4]);
   std::vector<std::uint32_t> rounded_bits;
   for (const float one : rounded) rounded_bits.push_back(std::bit_cast<std::uint32_t>(one));
   add("to_bf16", part_of_wrong_bits(rounded_bits, [&](std::size_t i) { return formulas.bf16_bits(x[i]) << 16; }), 0);
   add("bf16_pair",
-      part_of_wrong_bits(desk.download(bits[0]),
+      part_of_wrong_bits(checked.download(bits[0]),
                          [&](std::size_t i) { return formulas.bf16_bits(x[i]) | formulas.bf16_bits(y[i]) << 16; }),
       0);
-  add("to_tf32", part_of_wrong_bits(desk.download(bits[1]), [&](std::size_t i) { return formulas.tf32_bits(x[i]); }),
+  add("to_tf32", part_of_wrong_bits(checked.download(bits[1]), [&](std::size_t i) { return formulas.tf32_bits(x[i]); }),
       0);
 
   // as assembly.hpp and platform.hpp give them; a unit in the last place is at most 2^-23 of a number
@@ -116,7 +117,7 @@ std::vector<OperationCheck> check_scalars(Device& device, const Formulas& formul
 /// falls below 24 or more bits, some terms at a time; so each may lose 2^-24 of the largest. Source: Fasi, Higham,
 /// Mikaitis, Pranesh, "Numerical behavior of NVIDIA tensor cores", 2021.
 OperationCheck check_mma(Device& device, const Formulas& formulas, const char* name, Mma kind) {
-  Desk desk(device);
+  CheckedDevice checked(device);
   const int inner = inner_of(kind);
   const auto round = [&](float value) {
     return std::bit_cast<float>(kind == Mma::tf32_k8 ? formulas.tf32_bits(value) : formulas.bf16_bits(value) << 16);
@@ -129,14 +130,14 @@ OperationCheck check_mma(Device& device, const Formulas& formulas, const char* n
   };
   const std::vector<float> a = numbers(mma_rows * inner), b = numbers(inner * mma_columns),
                            c = numbers(mma_rows * mma_columns);
-  const Buffer<float> device_a = desk.upload(a), device_b = desk.upload(b), device_c = desk.upload(c);
-  Buffer<float> device_d = desk.buffer<float>(c.size());
+  const Buffer<float> device_a = checked.upload(a), device_b = checked.upload(b), device_c = checked.upload(c);
+  Buffer<float> device_d = checked.buffer<float>(c.size());
   OperationCheck check{.operation = name, .allowed = std::ldexp(1, -22)};
-  desk.time([&] {
-    compute_mma(kind, device_a.data(), device_b.data(), device_c.data(), device_d.data(), stream_of(desk.queue()));
+  checked.time([&] {
+    compute_mma(kind, device_a.data(), device_b.data(), device_c.data(), device_d.data(), stream_of(checked.queue()));
   });
-  check.milliseconds = desk.milliseconds();
-  const std::vector<float> d = desk.download(device_d);
+  check.milliseconds = checked.milliseconds();
+  const std::vector<float> d = checked.download(device_d);
   for (int row = 0; row < mma_rows; ++row)
     for (int column = 0; column < mma_columns; ++column) {
       double sum = c[row * mma_columns + column], magnitudes = std::abs(sum);

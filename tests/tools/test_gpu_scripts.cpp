@@ -11,7 +11,14 @@ namespace {
 using Catch::Contains;
 
 test::CommandResult tool(const std::string& command) {
-  return test::run_command("cd " + std::string(GENRETREE_SOURCE) + " && " + command);
+  return test::run_command("cd '" + std::string(GENRETREE_SOURCE) + "' && " + command);
+}
+
+/// A program of the shell's, there to be found or run in place of another.
+void write_program(const std::filesystem::path& file, const std::string& text) {
+  std::filesystem::create_directories(file.parent_path());
+  write_whole_text(file, "#!/bin/sh\n" + text);
+  std::filesystem::permissions(file, std::filesystem::perms::owner_all);
 }
 
 TEST_CASE("bench --gpu and check_device --backend cuda: without a GPU an error that says so") {
@@ -24,6 +31,7 @@ TEST_CASE("bench --gpu and check_device --backend cuda: without a GPU an error t
     INFO(result.output);
     CHECK(result.exit_code == 65);
     CHECK_THAT(result.output, Contains("error: ") && Contains("cuda", Catch::CaseSensitive::No));
+    if (built.size() == 1) CHECK_THAT(result.output, Contains("preset cuda"));
   }
   CHECK(test::run_command(test::program("bench").string() + " --gpu --target avx2").exit_code == 65);
 }
@@ -43,42 +51,92 @@ TEST_CASE("gpu_session, pack_libraries and cuda_toolkit: what they do not know i
   CHECK_THAT(help.output, Contains("--libraries") && Contains("racecheck") && !Contains("set -uo"));
 }
 
-TEST_CASE(
-    "gpu_session: a stage that fails or lacks something does not keep the others from running, and each has a row") {
+TEST_CASE("gpu_session: each stage has a row, also after one that failed, and a later call adds its own") {
   const test::TemporaryFolder out;
-  const std::string session = "OUT=" + out.path().string() + " CUDACXX= CUDA_HOME= PATH=/usr/bin:/bin ";
+  const bool had_build = std::filesystem::exists(std::string(GENRETREE_SOURCE) + "/build-cuda");
+  // neither stage touches a GPU: one lacks PyTorch, the other a compiler
+  const std::string session = "OUT='" + (out / "a session").string() +
+                              "' CUDA_HOME= CUDACXX=/nowhere/nvcc tools/gpu_session --python /nowhere --limit 60";
+  const test::CommandResult both = tool(session + " --stage configure --stage peers");
+  INFO(both.output);
+  CHECK(both.exit_code == 1);
+  const test::CommandResult later = tool(session + " --stage peers");
+  CHECK(later.exit_code == 0);
+  const std::string table = read_text(out / "a session/session.md"), log = read_text(out / "a session/session.log");
+  const auto count = [](const std::string& text, const std::string& part) {
+    int found = 0;
+    for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
+    return found;
+  };
+  CHECK(count(table, "- commit: ") == 1);
+  CHECK(count(table, "- GPU and driver: ") == 1);
+  CHECK(count(table, "| configure    | refused: error: CUDACXX is '/nowhere/nvcc'") == 1);
+  CHECK(count(table, "| peers        | left out: /nowhere has no torch") == 2);
+  CHECK(count(log, "=== configure") == 1);
+  CHECK(count(log, "=== peers") == 2);
+  CHECK(std::filesystem::exists(std::string(GENRETREE_SOURCE) + "/build-cuda") == had_build);
+}
+
+TEST_CASE("gpu_session: peers without what bench measured are left out") {
+  const test::TemporaryFolder folder;
+  write_program(folder / "python", "exit 0\n");  // it imports torch
   const test::CommandResult result =
-      tool(session + "tools/gpu_session --python /nowhere --stage peers --stage memcheck --limit 60");
+      test::run_command("cd '" + folder.path().string() + "' && OUT=out '" + GENRETREE_SOURCE +
+                        "/tools/gpu_session' --python ./python " + "--stage peers");
   INFO(result.output);
-  const std::string table = read_text(out / "session.md");
-  CHECK_THAT(table, Contains("commit: ") && Contains("GPU and driver: "));
-  CHECK_THAT(table, Contains("| peers        | left out: /nowhere has no torch") && Contains("| memcheck "));
-  CHECK_THAT(read_text(out / "session.log"), Contains("=== peers") && Contains("=== memcheck"));
+  CHECK(result.exit_code == 0);
+  CHECK_THAT(read_text(folder / "out/session.md"), Contains("left out: there is no bench.json"));
+}
+
+TEST_CASE("cuda_toolkit --find: what is set must do; what is found and will not do is passed over aloud") {
+  const test::TemporaryFolder folder;
+  const auto nvcc = [&](const std::string& name, const std::string& release) {
+    write_program(folder / (name + "/bin/nvcc"), "echo 'Cuda compilation tools, release " + release + ", V0'\n");
+    return (folder / name).string();
+  };
+  const std::string old = nvcc("old", "12.4"), right = nvcc("right", "13.1");
+  std::filesystem::create_directories(folder / "right/include");
+  write_whole_text(folder / "right/include/cudnn.h", "");
+  const auto find = [&](const std::string& environment) {
+    return tool("CUDACXX= CUDA_HOME= && unset CUDACXX CUDA_HOME && " + environment + " tools/cuda_toolkit --find");
+  };
+  for (const std::string& wrong : {"CUDACXX='" + old + "/bin/nvcc'", "CUDA_HOME='" + old + "'"}) {
+    const test::CommandResult result = find(wrong);
+    INFO(result.output);
+    CHECK(result.exit_code == 65);
+    CHECK_THAT(result.output, Contains("error: CUDA") && Contains("it is of CUDA 12.4"));
+  }
+  CHECK_THAT(find("CUDA_HOME=/nowhere").output, Contains("error: CUDA_HOME") && Contains("no such program"));
+  CHECK(find("CUDA_HOME='" + right + "'").output == right + "/bin/nvcc\n");
+  CHECK(find("CUDACXX=nvcc PATH='" + right + "/bin':$PATH").output == right + "/bin/nvcc\n");
+  CHECK(find("PATH='" + right + "/bin':$PATH").output == right + "/bin/nvcc\n");
+  CHECK_THAT(find("PATH='" + old + "/bin':$PATH").output, Contains("passed over " + old + "/bin/nvcc: it is of CUDA"));
 }
 
 TEST_CASE("kernel_resources: a table of what ptxas said of our kernels; a spill is an error") {
   const test::TemporaryFolder folder;
   const auto log = [&](const std::string& spills) {
     std::string text;
-    for (const char* name : {"_ZN9genretree4cuda12_GLOBAL__N_111scan_kernelEPf", "_ZN5other6kernelEv"})
+    for (const char* name : {"_ZN9genretree4cuda12_GLOBAL__N_113chroma_kernelEPf", "_ZN5other6kernelEv"})
       text += std::string("ptxas info    : Compiling entry function '") + name +
               "' for 'sm_90'\nptxas info    : Function properties for x\n    8 bytes stack frame, " + spills +
               " bytes spill stores, 0 bytes spill loads\n"
-              "ptxas info    : Used 65 registers, used 1 barriers, 512 bytes smem\n";
+              "ptxas info    : Used 65 registers, used 1 barriers\n";
     const std::filesystem::path cuda = folder / "kernels/CMakeFiles/kernels.dir/cuda";
     std::filesystem::create_directories(cuda);
-    write_whole_text(cuda / "scan.cu.o.log", text);
-    return tool("tools/kernel_resources " + folder.path().string());
+    write_whole_text(cuda / "descriptors.cu.o.log", text);
+    return tool("tools/kernel_resources '" + folder.path().string() + "'");
   };
   const test::CommandResult right = log("0");
   INFO(right.output);
   CHECK(right.exit_code == 0);
-  // 65 registers are given out as 72: 65536 / (72 · 32) warps
-  CHECK_THAT(right.output, Contains("scan_kernel") && Contains("sm_90") && Contains("512") && Contains("28\n"));
+  // a warp takes 72 · 32 registers, each of the four partitions has 16384: 7 warps, 28 in all, 7 blocks of 4
+  CHECK_THAT(right.output, Contains("chroma_kernel") && Contains("sm_90") && Contains(" 192 "));
+  CHECK_THAT(right.output, Contains("       128        28\n"));
   CHECK_THAT(right.output, !Contains("other"));
   const test::CommandResult spilt = log("4");
   CHECK(spilt.exit_code == 1);
-  CHECK_THAT(spilt.output, Contains("error: ") && Contains("scan_kernel"));
+  CHECK_THAT(spilt.output, Contains("error: ") && Contains("chroma_kernel"));
 }
 
 TEST_CASE(
@@ -92,7 +150,7 @@ print(compare({"name": "a", "value": 2}, {"peer": "p", "unit": "s", "values": [3
 print(compare({"name": "a", "value": 200}, {"peer": "p", "unit": "clips/s", "values": [50]})["ratio"])
 )");
   const test::CommandResult result =
-      tool("cd tools/peers && PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=. python3 " + (folder / "check.py").string());
+      tool("cd tools/peers && PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=. python3 '" + (folder / "check.py").string() + "'");
   CHECK(result.output ==
         "['torch_gpu.py', 'train_step/paper', 'tf32'] ['torch_gpu.py', 'runs28/together', 'fp32']\n"
         "['torchaudio_mfcc_gpu.py'] None None\n2.0\n4.0\n");

@@ -5,12 +5,16 @@
 #include "core/error.hpp"
 #include "kernels/reference/backend.hpp"
 #include "tools/bench/benchmarks.hpp"
+#include "tools/bench/cnn.hpp"
 #include "tools/bench/training.hpp"
 
 namespace genretree::bench {
+
 namespace {
 
-constexpr std::size_t genres = 10, batch = 64;
+constexpr std::size_t genres = 10;
+
+}  // namespace
 
 CnnConfig mel_variant() {
   return {.frames = 599,
@@ -24,9 +28,7 @@ CnnConfig mfcc_variant() {
   return {.frames = 599, .bands = 13, .channels = 5, .stages = {{149, 4}, {73, 2}}, .units = 1024, .dropout = 0.25};
 }
 
-/// Multiplications and additions of a step: forward, and for the gradients of the weights and of every layer's input
-/// but the first.
-double operations_of_step(const CnnConfig& cnn, std::size_t rows) {
+double cnn_operations(const CnnConfig& cnn, std::size_t rows) {
   const CnnLayout layout(cnn, genres);
   double sum = 0;
   for (std::size_t s = 0; s < cnn.stages.size(); ++s) {
@@ -37,76 +39,83 @@ double operations_of_step(const CnnConfig& cnn, std::size_t rows) {
   return 2 * sum * static_cast<double>(rows);
 }
 
-/// A network, a batch, and all that a step needs.
-class CnnTraining {
- public:
-  CnnTraining(Backend& backend, const CnnConfig& cnn, std::size_t rows)
-      : backend_(backend),
-        queue_(backend.device().make_queue()),
-        cnn_(cnn),
-        group_{1, rows, cnn.feature_frames(), genres, {static_cast<std::uint32_t>(rows)}, {genres}},
-        parameters_(initial_parameters({.classes = genres, .cnn = cnn}, {})),
-        gradients_(parameters_.size()),
-        moments_(2 * parameters_.size()),
-        x_(made_up(group_.frames * rows * cnn.bands)),
-        probabilities_(rows * genres),
-        labels_(rows, 1),
-        state_(backend.make_cnn_state(cnn, group_, Mode::training)) {}
+CnnTraining::CnnTraining(Backend& backend, const CnnConfig& cnn, std::size_t rows)
+    : backend_(backend),
+      queue_(backend.device().make_queue()),
+      cnn_(cnn),
+      group_{1, rows, cnn.feature_frames(), genres, {static_cast<std::uint32_t>(rows)}, {genres}},
+      probabilities_(zeros(rows * genres)),
+      labels_(backend.device(), rows),
+      correct_(backend.device(), 1),
+      loss_(backend.device(), 1),
+      steps_(backend.device(), 1),
+      state_(backend.make_cnn_state(cnn, group_, Mode::training)) {
+  const std::vector<float> weights = initial_parameters({.classes = genres, .cnn = cnn}, {}),
+                           x = made_up(group_.frames * rows * cnn.bands);
+  gradients_ = zeros(weights.size()), moments_ = zeros(2 * weights.size());
+  parameters_ = zeros(weights.size()), x_ = zeros(x.size());
+  parameters_.copy_in(weights, *queue_), x_.copy_in(x, *queue_);
+  labels_.copy_in(std::vector<std::int32_t>(rows, 1), *queue_);
+  steps_.zero(*queue_);
+  queue_->synchronize();
+}
 
-  /// Forward, loss, backward.
-  void gradients() {
-    double loss = 0;
-    std::int32_t correct = 0;
-    const RandomKey key{.use = RandomUse::dropout};
-    backend_.cnn_step(cnn_, group_, Loss::logits, view_of<const float>(parameters_.data(), 1, parameters_.size()),
-                      view_of<const float>(x_.data(), 1, group_.frames, group_.batch, cnn_.bands),
-                      view_of<const std::int32_t>(labels_.data(), 1, group_.batch), {&key, 1}, *state_,
-                      view_of(probabilities_.data(), 1, group_.batch, genres), view_of(&loss, 1), view_of(&correct, 1),
-                      view_of(gradients_.data(), 1, gradients_.size()), *queue_);
-  }
-  /// The same, and Adam.
-  void step() {
+Buffer<float> CnnTraining::zeros(std::size_t size) {
+  Buffer<float> memory(backend_.device(), size);
+  memory.zero(*queue_);
+  return memory;
+}
+
+void CnnTraining::gradients() {
+  const RandomKey key{.use = RandomUse::dropout};
+  backend_.cnn_step(cnn_, group_, Loss::logits, row_view(parameters_),
+                    std::as_const(x_).view(1, group_.frames, group_.batch, cnn_.bands),
+                    std::as_const(labels_).view(1, group_.batch), {&key, 1}, *state_,
+                    probabilities_.view(1, group_.batch, genres), loss_.view(1), correct_.view(1), row_view(gradients_),
+                    *queue_);
+}
+
+void CnnTraining::repeat_step() {
+  queue_->repeat(recording_, [this] {
     gradients();
-    backend_.update({}, group_, view_of(&steps_, 1), view_of(parameters_.data(), 1, parameters_.size()),
-                    view_of<const float>(gradients_.data(), 1, gradients_.size()),
-                    view_of(moments_.data(), 1, 2, parameters_.size()), *queue_);
-    queue_->synchronize();
-  }
-  const std::vector<float>& last_gradients() const { return gradients_; }
-  double megabytes() const {
-    return static_cast<double>(state_->bytes() + (2 * gradients_.size() + moments_.size()) * sizeof(float)) / 1e6;
-  }
+    backend_.update({}, group_, steps_.view(1), row_view(parameters_), row_view(gradients_),
+                    moments_.view(1, 2, parameters_.size()), *queue_);
+  });
+}
 
- private:
-  Backend& backend_;
-  std::unique_ptr<Queue> queue_;
-  CnnConfig cnn_;
-  Group group_;
-  std::vector<float> parameters_, gradients_, moments_, x_, probabilities_;
-  std::vector<std::int32_t> labels_;
-  std::unique_ptr<CnnState> state_;
-  std::int64_t steps_ = 0;
-};
+std::vector<float> CnnTraining::last_gradients() {
+  std::vector<float> values(gradients_.size());
+  gradients_.copy_out(values, *queue_);
+  queue_->synchronize();
+  return values;
+}
 
-/// fail() unless the gradients of a small image through a few filters are the definition's.
+double CnnTraining::megabytes() const {
+  return static_cast<double>(state_->bytes() + (2 * gradients_.size() + moments_.size()) * sizeof(float)) / 1e6;
+}
+
 void check_cnn(Backend& backend, CnnConfig cnn) {
   cnn.frames = 21, cnn.bands = std::min<std::size_t>(cnn.bands, 16), cnn.units = 20;
   for (CnnConfig::Stage& stage : cnn.stages) stage.filters /= 8;
   const auto definition = reference::make_backend();
   CnnTraining ours(backend, cnn, 19), exact(*definition, cnn, 19);
   ours.gradients(), exact.gradients();
-  const std::vector<float> zeros(exact.last_gradients().size());
-  const double difference =
-      max_difference(ours.last_gradients(), exact.last_gradients()) / max_difference(exact.last_gradients(), zeros);
+  const std::vector<float> expected = exact.last_gradients(), zeros(expected.size());
+  const double difference = max_difference(ours.last_gradients(), expected) / max_difference(expected, zeros);
   if (!(difference <= 1e-5))
     fail("the CNN's gradients are off by {:.1e} of the largest: its time means nothing", difference);
 }
 
+namespace {
+
 Record cnn_step(const Setup& setup, const CnnConfig& cnn) {
   Backend& backend = *setup.fp32().backend;
   check_cnn(backend, cnn);
-  CnnTraining training(backend, cnn, batch);
-  Record record = time_work(setup, 1, {2}, operations_of_step(cnn, batch), [&] { training.step(); });
+  CnnTraining training(backend, cnn, cnn_batch);
+  Record record = time_work(setup, 1, {2}, cnn_operations(cnn, cnn_batch), [&] {
+    training.repeat_step();
+    training.wait();
+  });
   record.megabytes = training.megabytes();
   return record;
 }

@@ -3,7 +3,7 @@
   compare_gpu.py --bench FILE --json FILE
 
 Prints a table and writes one JSON record for each of our records that PyTorch has a counterpart for. Each peer runs in
-a process of its own; one that fails is named and left out. Called by tools/gpu_session.
+a process of its own; one that fails is named and left out; exit code 1 if none is left. Called by tools/gpu_session.
 """
 import argparse
 import json
@@ -74,6 +74,8 @@ def main():
         if measured[key]:
             records.append(compare(record, measured[key]))
             print(line(records[-1]), flush=True)
+    if not records:
+        sys.exit(f"error: nothing was measured: {len(measured)} peers failed, of {len(ours)} records. See above")
     options.json.write_text(json.dumps(records, indent=1) + "\n")
 
 

@@ -1,7 +1,7 @@
-"""torch_gpu.py TASK PRECISION: training steps with PyTorch's nn.LSTM (cuDNN) and Adam on a GPU, as bench --gpu takes them.
+"""torch_gpu.py TASK PRECISION: training steps with PyTorch's nn.LSTM (cuDNN) and Adam on a GPU, as of bench --gpu.
 
-TASK: train_step/paper, train_step/short, epoch/paper, nodes7/… or runs28/… (in_turn, together: each run on a stream and a
-thread of its own). PRECISION: fp32 or tf32.
+TASK: train_step/paper, train_step/short, epoch/paper, nodes7/… or runs28/… (in_turn, together: each run on a stream and
+a thread of its own). PRECISION: fp32 or tf32.
 """
 import sys
 import threading

@@ -1,4 +1,4 @@
-"""torchaudio_mfcc_gpu.py: MFCCs of 1,000 clips of 30 s in the host's memory with torchaudio on a GPU, copies included."""
+"""torchaudio_mfcc_gpu.py: MFCCs of 1,000 clips of 30 s in the host's memory by torchaudio on a GPU, with copies."""
 import torch
 import torchaudio
 

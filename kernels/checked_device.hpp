@@ -10,9 +10,9 @@
 
 namespace genretree {
 
-class Desk {
+class CheckedDevice {
  public:
-  explicit Desk(Device& device) : queue_(device.make_queue()) {}
+  explicit CheckedDevice(Device& device) : queue_(device.make_queue()) {}
 
   Queue& queue() { return *queue_; }
   /// Zeros.
