@@ -99,8 +99,8 @@ class CpuBackend : public Backend {
     const FlushDenormals flush;
     cpu::cnn_step(group, kind, parameters, x, labels, {}, state, probabilities, loss, correct, {});
   }
-  void update(const Optimiser& optimiser, const Group& group, View<std::int64_t, 1> steps,
-              View<float, 2> parameters, View<const float, 2> gradients, View<float, 3> moments, Queue&) override {
+  void update(const Optimiser& optimiser, const Group& group, View<std::int64_t, 1> steps, View<float, 2> parameters,
+              View<const float, 2> gradients, View<float, 3> moments, Queue&) override {
     const FlushDenormals flush;
     cpu::update(target_, optimiser, group, steps, parameters, gradients, moments);
   }

@@ -213,8 +213,8 @@ class ReferenceBackend final : public Backend {
     cnn_step(config, group, kind, parameters, x, labels, {}, state, probabilities, loss, correct, {}, queue);
   }
 
-  void update(const Optimiser& optimiser, const Group& group, View<std::int64_t, 1> steps,
-              View<float, 2> parameters, View<const float, 2> gradients, View<float, 3> moments, Queue&) override {
+  void update(const Optimiser& optimiser, const Group& group, View<std::int64_t, 1> steps, View<float, 2> parameters,
+              View<const float, 2> gradients, View<float, 3> moments, Queue&) override {
     for (std::size_t r = 0; r < group.runs; ++r) {
       if (group.rows[r] == 0) continue;
       std::vector<double> p = widen(parameters[r].flat()), m = widen(moments[r][0].flat()),
