@@ -33,8 +33,8 @@ Interval percentile_interval(std::size_t tracks, std::uint64_t seed, std::size_t
   return {values[beyond], values[resamples - 1 - beyond]};
 }
 
-/// Wilson's 95 % score interval, of tracks that are all right; none right is its mirror image. With p = 1 its centre and
-/// half width, (p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n), leave the ends n / (n + z²) and 1.
+/// Wilson's 95 % score interval, of tracks that are all right; none right is its mirror image. With p = 1 its centre
+/// and half width, (p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n), leave the ends n / (n + z²) and 1.
 Interval all_right_interval(std::size_t tracks) {
   constexpr double z = 1.959963984540054;  // the normal distribution's 97.5 % quantile
   const double n = static_cast<double>(tracks);

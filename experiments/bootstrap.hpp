@@ -1,6 +1,6 @@
 // How sure an accuracy is, as far as the choice of the test clips goes: bootstrap percentile intervals. Efron and
-// Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13; tracks as clusters: Field and Welsh, "Bootstrapping
-// clustered data" (2007).
+// Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13; tracks as clusters: Field and Welsh,
+// "Bootstrapping clustered data" (2007).
 #pragma once
 
 #include <cstdint>
@@ -31,10 +31,11 @@ inline constexpr std::size_t bootstrap_resamples = 10'000;
 std::vector<TrackCount> merged(std::vector<TrackCount> counts);
 
 /// The 95 % interval of the accuracy, right answers / answers: the middle 95 % of its values on so many draws, with
-/// repetition, of as many tracks as there are. Where all answers are right, or none is, every draw says the same and such
-/// an interval would have no width: it is Wilson's score interval for so many tracks then (Wilson, "Probable inference,
-/// the law of succession, and statistical inference", 1927; Brown, Cai and DasGupta, "Interval estimation for a binomial
-/// proportion", 2001). A pure function of its arguments, whatever the order of the counts. NaN without any answer.
+/// repetition, of as many tracks as there are. Where all answers are right, or none is, every draw says the same and
+/// such an interval would have no width: it is Wilson's score interval for so many tracks then (Wilson, "Probable
+/// inference, the law of succession, and statistical inference", 1927; Brown, Cai and DasGupta, "Interval estimation
+/// for a binomial proportion", 2001). A pure function of its arguments, whatever the order of the counts. NaN without
+/// any answer.
 Interval accuracy_interval(const std::vector<TrackCount>& counts, std::uint64_t seed,
                            std::size_t resamples = bootstrap_resamples);
 

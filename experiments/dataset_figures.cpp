@@ -144,7 +144,7 @@ ReportFigure figure8(const Data& data, Backend& backend) {
           draw_spectra(images, of_kind(store.config, FeatureKind::mfcc), heading_of(data))};
 }
 
-// ---------------------------------------------------------------------------------------------------- the whole data set
+// -------------------------------------------------------------------------------------------------- the whole data set
 
 std::string statistics_text(const FeatureConfig& config) {
   const std::string numbers = config.kind == FeatureKind::mfcc

@@ -39,16 +39,16 @@ BackendChoice backend_of(const Spec& spec, const BackendConfig& config) {
   return choose_backend(config, {&spec.stack, spec.cnn ? 0u : 1u});
 }
 
-/// Whether a trial chooses what computes the LSTM on this device, because there are several ways and the experiment names
-/// none.
+/// Whether a trial chooses what computes the LSTM on this device, because there are several ways and the experiment
+/// names none.
 bool chosen_by_trial(const Spec& spec, const std::string& device) {
   const std::vector<std::string> algorithms = backend_algorithms(device);
   return !spec.cnn && algorithms.size() > 1 && std::ranges::find(algorithms, spec.backend.lstm) == algorithms.end();
 }
 
-/// The backend of an experiment in `folder`. Where a trial would choose the algorithm, it keeps to the one of the results
-/// that are there, so that a resumed run ends as it was begun. InputError if there are none in a shard: another one,
-/// begun at the same time, may choose otherwise, and their results could not be merged.
+/// The backend of an experiment in `folder`. Where a trial would choose the algorithm, it keeps to the one of the
+/// results that are there, so that a resumed run ends as it was begun. InputError if there are none in a shard: another
+/// one, begun at the same time, may choose otherwise, and their results could not be merged.
 BackendChoice backend_in(const fs::path& folder, const Spec& spec, const Shard& shard) {
   BackendChoice choice = backend_of(spec, spec.backend);
   const std::string device = choice.backend->info().backend;

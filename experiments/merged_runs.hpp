@@ -1,5 +1,5 @@
-// What lies in the folders of an experiment's runs, put together: the parts that shards have done, or grids of which one
-// went on from the other.
+// What lies in the folders of an experiment's runs, put together: the parts that shards have done, or grids of which
+// one went on from the other.
 #pragma once
 
 #include <filesystem>

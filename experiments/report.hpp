@@ -32,8 +32,8 @@ DatasetSummary dataset_summary_from_json(const std::string& json, const std::str
 /// "computed by cpu, avx3, …", of the features.
 std::string origin_of_features(const DatasetSummary& summary);
 
-/// What two data sets with different checksums are: "GTZAN, 600 clips, checksum …, features computed by … there; … here",
-/// and what to do if they may differ in what computed their features alone.
+/// What two data sets with different checksums are: "GTZAN, 600 clips, checksum …, features computed by … there; …
+/// here", and what to do if they may differ in what computed their features alone.
 std::string differences(const DatasetSummary& there, const DatasetSummary& here);
 
 /// Writes report.md, a self-contained report.html and what they are made of into `folder`, every file whole or not at

@@ -23,8 +23,8 @@ std::size_t megabytes(std::size_t bytes) { return (bytes + 999'999) / 1'000'000;
 /// Numbers of a state for each parameter: itself and two moments.
 constexpr std::size_t state_numbers = 3;
 
-/// For what CUDA and its libraries take for each queue, of the GPU's memory and of the host's: handles, workspaces, blocks
-/// for copies. An allowance that is not measured: CUDA has no call that says it.
+/// For what CUDA and its libraries take for each queue, of the GPU's memory and of the host's: handles, workspaces,
+/// blocks for copies. An allowance that is not measured: CUDA has no call that says it.
 constexpr std::size_t queue_allowance = 64 << 20;
 
 /// The state on the host that a checkpoint is written from.

@@ -24,8 +24,8 @@ struct MemoryNeed {
 /// its weights alone if these are too many already.
 MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std::size_t limit);
 
-/// Queues of a GPU that --jobs auto begins at most: the largest number of connections to a GPU that CUDA may be asked for
-/// (CUDA_DEVICE_MAX_CONNECTIONS). The work of more streams would wait for each other's.
+/// Queues of a GPU that --jobs auto begins at most: the largest number of connections to a GPU that CUDA may be asked
+/// for (CUDA_DEVICE_MAX_CONNECTIONS). The work of more streams would wait for each other's.
 inline constexpr std::size_t most_gpu_queues = 32;
 
 /// What runs may use.

@@ -80,10 +80,10 @@ bool change_key(YamlValue& document, const std::string& key, const YamlValue& va
 std::string to_yaml(const Spec& spec, bool documented);
 
 /// 16 hex digits over everything in the file that changes a result: seed, genres, recipe of the built-in corpus, split
-/// (with the content of list files, without the list of artists, which only warns), features, model, training, grid mode. Not over the grid's points, trials or
-/// backend, so that a wider grid can go on from a narrower one's runs; but over the largest grid point of `snapshots`,
-/// whose random numbers depend on it. Not over the data set's name and path, so that it is the same on every machine:
-/// the data themselves are compared by DatasetSummary::checksum.
+/// (with the content of list files, without the list of artists, which only warns), features, model, training, grid
+/// mode. Not over the grid's points, trials or backend, so that a wider grid can go on from a narrower one's runs; but
+/// over the largest grid point of `snapshots`, whose random numbers depend on it. Not over the data set's name and
+/// path, so that it is the same on every machine: the data themselves are compared by DatasetSummary::checksum.
 std::string spec_hash(const Spec& spec);
 
 }  // namespace genretree

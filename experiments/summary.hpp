@@ -63,8 +63,8 @@ struct GridPoint {
 };
 
 /// What one classifier says of its test clips in some trials, track by track: for intervals. Clips of genres that a
-/// tree's node is not asked for are left out. An answer is right by the rule of all accuracies: the most probable class,
-/// of equals the first.
+/// tree's node is not asked for are left out. An answer is right by the rule of all accuracies: the most probable
+/// class, of equals the first.
 std::vector<TrackCount> track_counts(const Spec& spec, const std::vector<Result>& trials);
 
 /// The results that belong to the spec's grid or tree, in the order of its points or nodes; those without any result

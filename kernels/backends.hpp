@@ -27,20 +27,21 @@ std::vector<std::string> built_backends();
 /// gates and weights stay fp32.
 std::vector<std::string> backend_precisions(const std::string& device);
 
-/// What a built backend has to compute LSTMs, as BackendInfo::algorithm names it and `lstm:` pins it: interleaved (cpu);
-/// cudnn:standard, … (cuda), of which the first computes every stack that is not refused, and a GPU may lack the others.
+/// What a built backend has to compute LSTMs, as BackendInfo::algorithm names it and `lstm:` pins it: interleaved
+/// (cpu); cudnn:standard, … (cuda), of which the first computes every stack that is not refused, and a GPU may lack the
+/// others.
 std::vector<std::string> backend_algorithms(const std::string& device);
 
 /// What a built backend can compute with on this machine, best first. cpu: instruction sets by Highway's names, e.g.
-/// avx3_dl, avx3, avx2, neon; for bf16, before those that emulate it, the best with "+amx_bf16" or "+avx512_bf16". cuda:
-/// the GPU's architecture, e.g. sm_90; none without a GPU.
+/// avx3_dl, avx3, avx2, neon; for bf16, before those that emulate it, the best with "+amx_bf16" or "+avx512_bf16".
+/// cuda: the GPU's architecture, e.g. sm_90; none without a GPU.
 std::vector<std::string> backend_targets(const std::string& device, const std::string& precision = "fp32");
 
 /// Why a built backend cannot be used on this machine: what was looked for, and what was found; "" if it can.
 std::string backend_absence(const std::string& device);
 
-/// The most fp32 operations in a second on a backend's device, GFLOP/s, by the maker's numbers; 0 where that is measured
-/// instead (cpu).
+/// The most fp32 operations in a second on a backend's device, GFLOP/s, by the maker's numbers; 0 where that is
+/// measured instead (cpu).
 double device_peak_gflops(Backend& backend);
 
 /// Instructions of a GPU whose results are taken on trust elsewhere, against what they should compute; none for cpu.
@@ -53,9 +54,9 @@ struct BackendChoice {
 };
 
 /// The backend for `config`, which can compute these stacks. `device: auto` takes cuda if this build has it, there is a
-/// GPU, and it has the precision, the algorithm and the target and can compute the stacks; else the cpu. InputError that
-/// names what is built, or what can compute a stack, if it cannot be had. A GPU that is there but fails is an Error, also
-/// with auto.
+/// GPU, and it has the precision, the algorithm and the target and can compute the stacks; else the cpu. InputError
+/// that names what is built, or what can compute a stack, if it cannot be had. A GPU that is there but fails is an
+/// Error, also with auto.
 BackendChoice choose_backend(const BackendConfig& config, std::span<const StackConfig> stacks);
 
 /// The same where no stack is known. One backend serves all queues of a process.

@@ -307,8 +307,8 @@ class Backend {
 
   /// Why this backend cannot compute such a stack, and what can; or "". make_stack_state throws it as InputError.
   virtual std::string refusal(const StackConfig&) const { return ""; }
-  /// Where there are several ways to compute the stack, keeps to the fastest of those that can do all of this work, which
-  /// info() then names. Before the first make_stack_state.
+  /// Where there are several ways to compute the stack, keeps to the fastest of those that can do all of this work,
+  /// which info() then names. Before the first make_stack_state.
   virtual void choose_algorithm(const StackConfig&, const StackWork&) {}
 
   // -- spectral features

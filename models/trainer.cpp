@@ -251,8 +251,8 @@ struct Trainer::Implementation {
                    weights.moments.view(1, 2, gradients.size()), queue);
   }
 
-  /// Does `work` with batch `index` of `list` in `memory`; its loss and hits go into the list. `repeats`: if the work is
-  /// the same for all batches with as many rows.
+  /// Does `work` with batch `index` of `list` in `memory`; its loss and hits go into the list. `repeats`: if the work
+  /// is the same for all batches with as many rows.
   void with_batch(ClipList& list, std::size_t index, BatchMemory& memory, bool repeats,
                   const std::function<void(const Batch&)>& work) {
     const Group& group = memory.group;

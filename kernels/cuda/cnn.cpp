@@ -11,9 +11,9 @@
 namespace genretree::cuda {
 namespace {
 
-/// Rows of a batch that go through the network together: a whole batch of the paper's, because each part reads all of the
-/// hidden layer's kernel again and adds to all of its gradient, 349 MB each at the size of its baseline. The largest
-/// activation there, 599 × 128 × 149, is 2.9 GB for so many rows, and the rest 0.7 GB.
+/// Rows of a batch that go through the network together: a whole batch of the paper's, because each part reads all of
+/// the hidden layer's kernel again and adds to all of its gradient, 349 MB each at the size of its baseline. The
+/// largest activation there, 599 × 128 × 149, is 2.9 GB for so many rows, and the rest 0.7 GB.
 constexpr std::size_t most_rows = 64;
 
 /// One batch of one run.

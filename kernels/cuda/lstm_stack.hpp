@@ -53,8 +53,9 @@ struct LstmCandidate {
 };
 
 /// How far a candidate's numbers may be from the first one's: max |a - b| / max |b| of h and of the gradient of each of
-/// the stack's tensors. Sums of 10^4 to 10^5 products (rows × frames) differ by some 1e-5 in fp32 when their order does,
-/// and by about 1e-3 when each product is cut to TF32's 10 bits; a wrong gate or a lost bias makes a difference of order
+/// the stack's tensors. Sums of 10^4 to 10^5 products (rows × frames) differ by some 1e-5 in fp32 when their order
+/// does, and by about 1e-3 when each product is cut to TF32's 10 bits; a wrong gate or a lost bias makes a difference
+/// of order
 /// 1.
 inline constexpr double fp32_tolerance = 2e-4, tf32_tolerance = 2e-2;
 
@@ -67,8 +68,8 @@ inline constexpr std::size_t most_trials = 7;
 
 /// The name of the fastest candidate among those that can do all of the work and agree with the first, which must be to
 /// be had. Timed are steps of the first training batches, as many side by side as there will be, up to most_trials and
-/// as half of the free memory holds, each recorded and put on the GPU at once, as in training. A candidate that disagrees
-/// is named in a warning.
+/// as half of the free memory holds, each recorded and put on the GPU at once, as in training. A candidate that
+/// disagrees is named in a warning.
 std::string fastest(const std::vector<LstmCandidate>& candidates, const StackConfig& config, const StackWork& work,
                     double tolerance, Device& device);
 

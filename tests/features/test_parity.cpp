@@ -1,6 +1,6 @@
 // From audio files to features: against librosa's fixtures, and against the published statistics of GTZAN. These need
-// music and fixtures that are not part of the project; tests/kernels/test_spectral_features.cpp does the same with golden
-// data of the project's own.
+// music and fixtures that are not part of the project; tests/kernels/test_spectral_features.cpp does the same with
+// golden data of the project's own.
 #include <fstream>
 #include <map>
 #include <sstream>

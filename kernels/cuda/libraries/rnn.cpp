@@ -45,9 +45,9 @@ RnnDescriptors::RnnDescriptors(const RnnConfig& config) {
   const auto call = [&](cudnnStatus_t status, const char* name) { check_supported(status, name, config); };
   const int inputs = as_int(config.inputs, config), units = as_int(config.units, config),
             frames = as_int(config.frames, config), batch = as_int(config.batch, config);
-  // A bias of the input and a recurrent one, although Keras has one only: with CUDNN_RNN_SINGLE_INP_BIAS cuDNN 9 refuses
-  // every algorithm but standard. The default math would allow TF32. One layer has no dropout between layers, and
-  // projSize = hiddenSize means that there is no projection.
+  // A bias of the input and a recurrent one, although Keras has one only: with CUDNN_RNN_SINGLE_INP_BIAS cuDNN 9
+  // refuses every algorithm but standard. The default math would allow TF32. One layer has no dropout between layers,
+  // and projSize = hiddenSize means that there is no projection.
   call(cudnnCreateRNNDescriptor(rnn_.out()), "cudnnCreateRNNDescriptor");
   call(cudnnSetRNNDescriptor_v8(rnn(), cudnn_algorithm(config.algorithm), CUDNN_LSTM, CUDNN_RNN_DOUBLE_BIAS,
                                 CUDNN_UNIDIRECTIONAL, CUDNN_LINEAR_INPUT, single_precision, single_precision,

@@ -78,8 +78,8 @@ class Rnn {
   std::size_t reserve_bytes() const { return reserve_bytes_; }      ///< 0 for inference
 
   /// Device memory that the calls share, each at least as large as asked for and 256-byte aligned. The workspace is
-  /// never null, even if none is needed. All that is no gate's must hold zeros in the weight space: there lie the gates'
-  /// recurrent biases, too, which cuDNN adds to the others and which Keras has not got.
+  /// never null, even if none is needed. All that is no gate's must hold zeros in the weight space: there lie the
+  /// gates' recurrent biases, too, which cuDNN adds to the others and which Keras has not got.
   struct Spaces {
     const void* weights;
     void* workspace;

@@ -24,7 +24,8 @@ TEST_CASE("check_operations: every algorithm that an LSTM may be computed by has
       CHECK(check.algorithm == lstm);
       computed += !check.refused;
     }
-    // inference, training, repeated, on two queues; the hard sigmoid is refused, and all of what the library has not got
+    // inference, training, repeated, on two queues; the hard sigmoid is refused, and all of what the library has not
+    // got
     CHECK((computed == 4 || (computed == 0 && lstm != lstms.front())));
   }
 }

@@ -2,8 +2,8 @@
 //   z_q = W_q x_t + R_q h_{t-1} + b_q + b'_q of the gates q = i, f, c, o;  c_t = σ(z_f) c_{t-1} + σ(z_i) tanh(z_c);
 //   h_t = σ(z_o) tanh(c_t)
 // It also sets cuDNN's traps: a weight space whose matrices lie in no obvious order, with gaps between them; a
-// recurrent bias b'_q among them that Keras has not got; a workspace that may not be null, even where none is needed, and
-// that holds nothing from call to call; a reserve space that training needs, that backward_data changes and
+// recurrent bias b'_q among them that Keras has not got; a workspace that may not be null, even where none is needed,
+// and that holds nothing from call to call; a reserve space that training needs, that backward_data changes and
 // backward_weights reads; weight gradients that are added; and an algorithm that is refused only for larger layers.
 #include <array>
 #include <cmath>
