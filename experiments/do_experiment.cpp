@@ -194,12 +194,16 @@ void check_variants(const ExperimentFile& file, const fs::path& out) {
 
 /// Says that variants may be computed differently.
 void say_who_chooses(const ExperimentFile& file) {
-  const Spec& spec = file.variants.front().spec;
-  const std::string device = backend_of(spec, spec.backend).backend->info().backend;
-  if (chosen_by_trial(spec, device))
+  for (const Variant& variant : file.variants) {
+    const Spec& spec = variant.spec;
+    const std::string device = backend_of(spec, spec.backend).backend->info().backend;
+    if (!chosen_by_trial(spec, device)) continue;
     fmt::print(
-        "Each variant takes the fastest of {} for its LSTM; --set backend.lstm={} has all computed by the same\n",
+        "A variant that names none takes the fastest of {} for its LSTM; --set backend.lstm={} has all computed by the "
+        "same\n",
         join(backend_algorithms(device)), backend_algorithms(device).front());
+    return;
+  }
 }
 
 Outcome do_variants(const ExperimentFile& file, const fs::path& out, const ExperimentOptions& options) {

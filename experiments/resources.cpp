@@ -106,8 +106,11 @@ MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std
   if (need.of(1) > limit) return need;
   constexpr std::size_t few = 16;
   if (!spec.cnn && frames > 2 * few) {  // what grows with the frames is in proportion to them
-    const std::size_t first = bytes(few), slope = (bytes(2 * few) - first) / few;
-    need.per_run = first + slope * (frames - few);
+    try {
+      const std::size_t first = bytes(few), slope = (bytes(2 * few) - first) / few;
+      need.per_run = first + slope * (frames - few);
+    } catch (const InputError&) {  // a library that refuses few frames may take all of them
+    }
     if (need.of(1) > limit) return need;
   }
   need.per_run = bytes(frames);

@@ -391,6 +391,8 @@ std::vector<OperationCheck> check_operations(std::span<const std::unique_ptr<Bac
       } catch (const InputError& error) {
         checks.push_back(refused(operation, error.what()));
         if (!scope.may_refuse) checks.back().error = HUGE_VAL, checks.back().refused = false;
+      } catch (const Error& error) {  // one that fails must not hide what the others say
+        checks.push_back({.operation = operation, .error = HUGE_VAL, .note = error.what()});
       }
       checks.back().backend = name_of(info);
       if (of_lstm) checks.back().algorithm = info.algorithm;
@@ -405,7 +407,12 @@ std::vector<OperationCheck> check_operations(std::span<const std::unique_ptr<Bac
 
 OperationCheck check_choice(Backend& backend) {
   const Clock::time_point start = Clock::now();
-  backend.choose_algorithm(plain_network(), {.training = {group()}, .evaluation = {}, .side_by_side = 1});
+  try {
+    backend.choose_algorithm(plain_network(), {.training = {group()}, .evaluation = {}, .side_by_side = 1});
+  } catch (const Error& error) {
+    return {
+        .operation = "choose_algorithm", .backend = name_of(backend.info()), .error = HUGE_VAL, .note = error.what()};
+  }
   const BackendInfo info = backend.info();
   return {.operation = "choose_algorithm",
           .backend = name_of(info),

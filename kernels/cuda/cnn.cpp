@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <climits>
 
 #include "core/error.hpp"
 #include "kernels/cuda/classify_loss.hpp"
@@ -43,12 +44,23 @@ ConvolutionShape shape_of(const ImageLayout& input, std::size_t filters) {
   return {input.clips, input.channels, input.height(), input.width(), filters, CnnConfig::kernel};
 }
 
+/// As many as go into a tensor of cuDNN, whose indices are ints.
+std::size_t most_rows_of_cudnn(const CnnConfig& config) {
+  std::size_t largest = 1;
+  for (std::size_t s = 0; s < config.stages.size(); ++s) {
+    const CnnConfig::Image image = config.image(s);
+    const std::size_t border = CnnConfig::kernel - 1, channels = std::max(image.channels, config.stages[s].filters);
+    largest = std::max(largest, (image.rows + border) * (image.columns + border) * channels);
+  }
+  return std::max<std::size_t>(1, INT_MAX / largest);
+}
+
 class CudaCnnState final : public CnnState {
  public:
   CudaCnnState(const CnnConfig& config, const Group& largest, Mode mode, Device& device)
       : config_(config),
         layout_(config, largest.classes),
-        rows_(std::min(most_rows, largest.batch)),
+        rows_(std::min({most_rows, largest.batch, most_rows_of_cudnn(config)})),
         trains_(mode == Mode::training) {
     const std::size_t stages = config.stages.size();
     std::size_t largest_image = 0, largest_gradient = 0, largest_convolved = 0;

@@ -10,6 +10,7 @@
 #include "kernels/cuda/libraries/rnn.hpp"
 #include "kernels/cuda/lstm_cudnn.hpp"
 #include "kernels/cuda/lstm_stack.hpp"
+#include "kernels/normal_numbers.hpp"
 
 namespace genretree::cuda {
 namespace {
@@ -43,13 +44,6 @@ std::unique_ptr<LstmState> make_lstm_state(const std::string& algorithm, const S
 // ------------------------------------------------------------------------------------------------------- the choice
 
 namespace {
-
-std::vector<float> normal_numbers(std::size_t size, std::uint64_t seed, double deviation) {
-  Random random({.seed = seed});
-  std::vector<float> numbers(size);
-  for (float& number : numbers) number = static_cast<float>(deviation * random.normal());
-  return numbers;
-}
 
 /// Batches of random numbers on the device, a state for them, and a queue of its own that it works on.
 class Trial {
@@ -168,7 +162,7 @@ std::vector<std::unique_ptr<Trial>> make_trials(const LstmCandidate& candidate, 
   return trials;
 }
 
-/// Seconds until each of the trials has done a step, the least of a few.
+/// Seconds until each of the trials has done a step, the least of a few, over their number: that depends on memory.
 double seconds_of(const std::vector<std::unique_ptr<Trial>>& trials) {
   const auto steps = [&] {
     for (const auto& trial : trials) trial->step();
@@ -183,7 +177,7 @@ double seconds_of(const std::vector<std::unique_ptr<Trial>>& trials) {
     steps(), wait();
     least = std::min(least, seconds_since(begin));
   }
-  return least;
+  return least / static_cast<double>(trials.size());
 }
 
 }  // namespace

@@ -188,7 +188,6 @@ std::vector<Benchmark> gpu_benchmarks(const Setup& setup) {
                      [&precision, &shape, runs, workers] { return training_steps(precision, shape, runs, workers); }});
     };
     add("train_step/paper", paper_shape, 1, 1);
-    add("train_step/short", short_shape, 1, 1);
     all.push_back({fmt::format("epoch/paper/{}/cuda", precision.name), [&precision] { return epoch(precision); }});
     add("nodes7/in_turn", paper_shape, 7, 1);
     add("nodes7/together", paper_shape, 7, 7);

@@ -460,8 +460,10 @@ std::string version_of(int number) { return fmt::format("{}.{}", number / 1000, 
 
 std::string no_device_reason() {
   // as many hardware queues as there are: with the usual eight, one stream's work may wait for another's
-  static const int set = setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", /*overwrite=*/0);
-  (void)set;
+  static const int connections = setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", /*overwrite=*/0);
+  // cuBLAS's documentation, "Results Reproducibility": workspaces of fixed size, also where cuDNN calls it, on any stream
+  static const int workspaces = setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  (void)connections, (void)workspaces;
   int driver = 0, count = 0;
   const cudaError_t driver_status = cudaDriverGetVersion(&driver);
   const cudaError_t status = cudaGetDeviceCount(&count);
