@@ -399,6 +399,7 @@ std::vector<OperationCheck> check_operations(std::span<const std::unique_ptr<Bac
     };
     for (std::size_t i = 0; i < all.size(); ++i)
       add(all[i].name, all[i].stack.has_value(), [&] { return check(all[i], *backend, expected[i]); });
+    if (scope.queues_of_first_only && backend != backends.front()) continue;
     add(repetition_name, true, [&] { return check_repetition(*backend); });
     add(two_queues_name, true, [&] { return check_two_queues(*backend); });
   }

@@ -26,8 +26,10 @@ struct OperationCheck {
 /// What is asked of a backend.
 struct CheckScope {
   bool only_lstm = false;  ///< nothing but the operations that an LSTM takes part in
-  bool may_refuse =
-      false;  ///< InputError is a refusal, as of an algorithm that a GPU has not got; else it is a failure
+  /// InputError is a refusal, as of an algorithm that a GPU has not got; else it is a failure.
+  bool may_refuse = false;
+  /// Backends that are targets of one share its queues: these are checked with the first alone.
+  bool queues_of_first_only = true;
 };
 
 /// Runs each operation twice on each of `backends`, which have one precision, with random inputs: the paper's network

@@ -9,13 +9,13 @@ using Catch::Contains;
 TEST_CASE("without a GPU, an error says what was looked for, what was found, and what to do") {
   const std::string reason = cuda::no_device_reason();
   if (reason.empty()) SKIP_TEST("this machine has a GPU");
-  const auto missing = [](const char* what, const char* remedy) {
-    return Contains(what) && Contains("runtime answered") && Contains(remedy);
+  const auto says = [&](const char* what, const char* remedy) {
+    return reason.find(what) != std::string::npos && reason.find(remedy) != std::string::npos;
   };
-  CHECK_THAT(reason, missing("no NVIDIA driver was found", "install its driver") ||
-                         missing("the NVIDIA driver is too old", "Update the driver") ||
-                         missing("no NVIDIA GPU was found", "nvidia-smi") ||
-                         (Contains("the GPU is too old") && Contains("compute capability")));
+  INFO(reason);
+  CHECK((says("no NVIDIA driver was found", "install its driver") ||
+         says("the NVIDIA driver is too old", "Update the driver") || says("no NVIDIA GPU was found", "nvidia-smi") ||
+         says("the GPU is too old", "compute capability")));
   CHECK_THROWS_AS(cuda::make_device(), InputError);
   CHECK_THROWS_WITH(cuda::make_device(), Contains(reason) && Contains("device: cpu"));
   CHECK(cuda::targets().empty());
