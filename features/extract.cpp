@@ -9,6 +9,7 @@
 
 #include "core/clock.hpp"
 #include "core/error.hpp"
+#include "core/grow.hpp"
 #include "core/io/files.hpp"
 #include "core/text.hpp"
 #include "core/worker_pool.hpp"
@@ -34,19 +35,13 @@ struct Workspace {
   Buffer<float> features;  ///< likewise, of all frames of a clip
 };
 
-/// The buffer, with room for `size` numbers.
-Buffer<float>& with_room(Buffer<float>& buffer, std::size_t size, Device& device) {
-  if (buffer.size() < size) buffer = Buffer<float>(device, size);
-  return buffer;
-}
-
 /// The samples where the backend can read them: where they are, or copied to its device.
 View<const float, 1> on_device(const std::vector<float>& samples, Backend& backend, Workspace& work, Queue& queue) {
   if (is_host(backend.device())) return view_of(samples.data(), samples.size());
-  Buffer<float>& copy = with_room(work.samples, samples.size(), backend.device());
+  grow(work.samples, backend.device(), samples.size());
   const Phase phase(queue, "copy to the device");
-  copy.copy_in(samples, queue);
-  return std::as_const(copy).view(samples.size());
+  work.samples.copy_in(samples, queue);
+  return std::as_const(work.samples).view(samples.size());
 }
 
 /// The features [frames, width] of all frames of a clip. InputError if it cannot be used.
@@ -63,12 +58,13 @@ std::vector<float> features_of(const Audio& audio, const std::string& track, con
   std::vector<float> features(frames * config.width());
   if (!work.state) work.state = backend.make_spectral_state(tables);
   const View<const float, 1> input = on_device(audio.samples, backend, work, queue);
-  Buffer<float>& output = with_room(work.features, features.size(), backend.device());
+  grow(work.features, backend.device(), features.size());
   {
     const Phase phase(queue, "features");
-    backend.spectral_features(*work.state, input, std::span(&samples, 1), output.view(frames, config.width()), queue);
+    backend.spectral_features(*work.state, input, std::span(&samples, 1), work.features.view(frames, config.width()),
+                              queue);
   }
-  queue.copy_out(features.data(), output.data(), std::span(features).size_bytes());
+  queue.copy_out(features.data(), work.features.data(), std::span(features).size_bytes());
   queue.synchronize();
   return features;
 }

@@ -55,8 +55,7 @@ struct LstmCandidate {
 /// How far a candidate's numbers may be from the first one's: max |a - b| / max |b| of h and of the gradient of each of
 /// the stack's tensors. Sums of 10^4 to 10^5 products (rows × frames) differ by some 1e-5 in fp32 when their order
 /// does, and by about 1e-3 when each product is cut to TF32's 10 bits; a wrong gate or a lost bias makes a difference
-/// of order
-/// 1.
+/// of order 1.
 inline constexpr double fp32_tolerance = 2e-4, tf32_tolerance = 2e-2;
 
 /// A candidate takes the place of the best so far if it needs less than this part of its time: so that noise does not

@@ -7,6 +7,7 @@
 #include "core/io/files.hpp"
 #include "experiments/runner.hpp"
 #include "models/checkpoint.hpp"
+#include "tests/support/results.hpp"
 #include "tests/support/support.hpp"
 #include "tests/support/tiny_store.hpp"
 
@@ -34,16 +35,6 @@ struct Experiment {
   }
   std::vector<Result> results(const std::string& name) const { return read_results({path(name)}, false); }
 };
-
-/// Everything of results that must be the same bit for bit, as text: all but the times.
-std::vector<std::string> metrics(std::vector<Result> results) {
-  std::vector<std::string> lines;
-  for (Result& result : results) {
-    result.seconds = 0;
-    lines.push_back(to_json_line(result));
-  }
-  return lines;
-}
 
 std::vector<std::string> lines_of(const fs::path& file) {
   std::ifstream stream(file);
@@ -100,7 +91,7 @@ TEST_CASE("results do not depend on the number of workers: the same ledger, tabl
   const std::vector<Result> one = experiment.results("jobs1");
   REQUIRE(one.size() == 6);
   for (const std::string name : {"jobs2", "jobs3"}) {
-    CHECK(metrics(experiment.results(name)) == metrics(one));
+    CHECK(test::metrics(experiment.results(name)) == test::metrics(one));
     for (const char* table : {"figure9.csv", "figure10.csv"})
       CHECK(read_text(experiment.path(name) / table) == read_text(experiment.path("jobs1") / table));
     for (const Result& result : one) {
@@ -127,9 +118,9 @@ TEST_CASE("shards, in one folder or in several, merge to the same results") {
     experiment.run("shared", false, {index, 2});
     experiment.run(fmt::format("own{}", index), false, {index, 2});
   }
-  const std::vector<std::string> expected = metrics(experiment.results("whole"));
-  CHECK(metrics(experiment.results("shared")) == expected);
-  CHECK(metrics(read_results({experiment.path("own0"), experiment.path("own1")}, false)) == expected);
+  const std::vector<std::string> expected = test::metrics(experiment.results("whole"));
+  CHECK(test::metrics(experiment.results("shared")) == expected);
+  CHECK(test::metrics(read_results({experiment.path("own0"), experiment.path("own1")}, false)) == expected);
   CHECK(missing_cells(experiment.spec, experiment.results("own0")).size() == 3);
   CHECK_THROWS_WITH(experiment.run("shared", false, {1, 3}), Catch::Contains("holds this experiment already"));
   CHECK_THROWS_WITH(experiment.run("shared", false, {2, 3}),
@@ -150,7 +141,7 @@ TEST_CASE("a run that another process works on is passed over, and missing until
   }
   CHECK(experiment.run("run", true).finished == 1);
   experiment.run("whole");
-  CHECK(metrics(experiment.results("run")) == metrics(experiment.results("whole")));
+  CHECK(test::metrics(experiment.results("run")) == test::metrics(experiment.results("whole")));
 }
 
 TEST_CASE("two divisions into shards at work in one folder at the same time do each run once") {
@@ -167,7 +158,7 @@ TEST_CASE("two divisions into shards at work in one folder at the same time do e
             lines_of(ledger_path(experiment.path("run"), 1)).size() ==
         6);
   experiment.run("whole");
-  CHECK(metrics(experiment.results("run")) == metrics(experiment.results("whole")));
+  CHECK(test::metrics(experiment.results("run")) == test::metrics(experiment.results("whole")));
 }
 
 TEST_CASE("what killed processes left of checkpoints is removed, if it belongs to a run that is done now") {
@@ -207,7 +198,7 @@ TEST_CASE("a resumed run has the results of one made in one go, whatever was los
   if (lines.size() == 4) fs::resize_file(ledger, fs::file_size(ledger) - 1);  // cut within the line: no newline
   experiment.run("run", true);
   CHECK(lines_of(ledger).size() == 6);
-  CHECK(metrics(experiment.results("run")) == metrics(experiment.results("whole")));
+  CHECK(test::metrics(experiment.results("run")) == test::metrics(experiment.results("whole")));
 }
 
 TEST_CASE("a run goes on from a checkpoint in its middle, bit for bit") {
@@ -233,13 +224,13 @@ TEST_CASE("a run goes on from a checkpoint in its middle, bit for bit") {
 
   SECTION("the same program") {
     experiment.run("run", true);
-    CHECK(metrics(experiment.results("run")) == metrics(experiment.results("whole")));
+    CHECK(test::metrics(experiment.results("run")) == test::metrics(experiment.results("whole")));
     CHECK(experiment.results("run").back().seconds > 1000);  // it did go on from there
   }
   SECTION("cut off: trained anew, and the other runs too") {
     fs::resize_file(file, fs::file_size(file) / 2);
     experiment.run("run", true);
-    CHECK(metrics(experiment.results("run")) == metrics(experiment.results("whole")));
+    CHECK(test::metrics(experiment.results("run")) == test::metrics(experiment.results("whole")));
     CHECK(experiment.results("run").back().seconds < 1000);
     CHECK_NOTHROW(read_checkpoint(file, model));
   }
@@ -317,7 +308,7 @@ TEST_CASE("snapshots resume: only the missing lines are appended") {
   const std::vector<std::string> now = lines_of(ledger);
   REQUIRE(now.size() == 6);
   CHECK(std::equal(kept.begin(), kept.end(), now.begin()));
-  CHECK(metrics(experiment.results("run")) == metrics(experiment.results("whole")));
+  CHECK(test::metrics(experiment.results("run")) == test::metrics(experiment.results("whole")));
 }
 
 TEST_CASE("a model file that was removed is made again from a checkpoint at just this point; else it is named") {

@@ -15,6 +15,7 @@
 #include "experiments/tree_figure.hpp"
 #include "experiments/tree_summary.hpp"
 #include "models/tree_file.hpp"
+#include "tests/support/results.hpp"
 #include "tests/support/support.hpp"
 #include "tests/support/tiny_store.hpp"
 
@@ -209,16 +210,6 @@ grid: {{trials: 2}}
   void report(const std::string& name) const { write_report(path(name), spec, data().summary, results(name)); }
 };
 
-/// Everything of results that must be the same bit for bit, as text: all but the times.
-std::vector<std::string> metrics_of(std::vector<Result> results) {
-  std::vector<std::string> lines;
-  for (Result& result : results) {
-    result.seconds = 0;
-    lines.push_back(to_json_line(result));
-  }
-  return lines;
-}
-
 constexpr const char* tables[] = {"table3.csv", "nodes.csv", "table4.csv", "confusion.csv", "decoded.csv"};
 
 TEST_CASE("all nodes of a trial share its split: no clip is for training in one and for testing in another", "[tree]") {
@@ -280,7 +271,7 @@ TEST_CASE("a tree does not depend on the number of workers: ledger and tables bi
     experiment.run(fmt::format("jobs{}", jobs), false, {}, jobs);
     experiment.report(fmt::format("jobs{}", jobs));
   }
-  CHECK(metrics_of(experiment.results("jobs3")) == metrics_of(experiment.results("jobs1")));
+  CHECK(test::metrics(experiment.results("jobs3")) == test::metrics(experiment.results("jobs1")));
   for (const char* table : tables)
     CHECK(read_text(experiment.path("jobs3") / table) == read_text(experiment.path("jobs1") / table));
 }
@@ -288,7 +279,7 @@ TEST_CASE("a tree does not depend on the number of workers: ledger and tables bi
 TEST_CASE("a tree resumes and merges from shards to the same results", "[tree]") {
   const Experiment experiment;
   experiment.run("whole");
-  const std::vector<std::string> expected = metrics_of(experiment.results("whole"));
+  const std::vector<std::string> expected = test::metrics(experiment.results("whole"));
   SECTION("lines lost, their checkpoints there") {
     experiment.run("run");
     const std::string ledger = read_text(ledger_path(experiment.path("run"), 0));
@@ -296,12 +287,12 @@ TEST_CASE("a tree resumes and merges from shards to the same results", "[tree]")
     const RunSummary summary = experiment.run("run", true);
     CHECK(summary.before == 1);
     CHECK(summary.finished == 5);
-    CHECK(metrics_of(experiment.results("run")) == expected);
+    CHECK(test::metrics(experiment.results("run")) == expected);
   }
   SECTION("shards in folders of their own") {
     for (std::size_t index = 0; index < 2; ++index) experiment.run(fmt::format("own{}", index), false, {index, 2});
     CHECK(missing_cells(experiment.spec, experiment.results("own0")).size() == 3);
-    CHECK(metrics_of(read_results({experiment.path("own0"), experiment.path("own1")}, false)) == expected);
+    CHECK(test::metrics(read_results({experiment.path("own0"), experiment.path("own1")}, false)) == expected);
   }
 }
 

@@ -105,4 +105,14 @@ std::vector<Emulator> all_orders(std::uint64_t seeds = 3);
 /// True in programs whose kernels are compiled for the race check.
 bool checks_races();
 
+/// True in programs that check every access to memory, for races or by AddressSanitizer, and take some ten times as
+/// long: there, tests leave out what other tests do too.
+inline bool checks_accesses() {
+#ifdef __SANITIZE_ADDRESS__
+  return true;
+#else
+  return checks_races();
+#endif
+}
+
 }  // namespace genretree::emulator

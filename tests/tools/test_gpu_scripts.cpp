@@ -124,7 +124,7 @@ TEST_CASE("kernel_resources: a table of what ptxas said of our kernels; a spill 
               "ptxas info    : Used 65 registers, used 1 barriers\n";
     const std::filesystem::path cuda = folder / "kernels/CMakeFiles/kernels.dir/cuda";
     std::filesystem::create_directories(cuda);
-    write_whole_text(cuda / "descriptors.cu.o.log", text);
+    write_whole_text(cuda / "descriptor_kernels.cu.o.log", text);
     return tool("tools/kernel_resources '" + folder.path().string() + "'");
   };
   const test::CommandResult right = log("0");

@@ -14,6 +14,7 @@
 #include "core/error.hpp"
 #include "core/progress.hpp"
 #include "kernels/cuda/libraries/queue.hpp"
+#include "kernels/cuda/libraries/workspace.hpp"
 
 namespace genretree::cuda {
 namespace {
@@ -144,9 +145,7 @@ class CudaQueue final : public Queue {
   std::vector<CopyOut> copies_out_;
   std::size_t results_used_ = 0;
 
-  Buffer<std::byte> workspace_;
-  bool workspace_recorded_ = false;
-  std::vector<Buffer<std::byte>> recorded_workspaces_;  ///< outgrown, but graphs work in them
+  Workspace workspace_;
   OwnedCudnn cudnn_;
   Buffer<std::byte> cublas_workspace_;
   OwnedCublas cublas_;
@@ -366,14 +365,8 @@ cudaError_t CudaQueue::end_recording(OwnedGraph& graph) {
 }
 
 void* CudaQueue::workspace(std::size_t bytes) {
-  if (bytes > workspace_.size()) {
-    refuse_in_recording("a larger workspace");
-    Buffer<std::byte> larger(device(), bytes);
-    std::swap(workspace_, larger);
-    if (std::exchange(workspace_recorded_, false)) recorded_workspaces_.push_back(std::move(larger));
-  }
-  workspace_recorded_ |= recording_;
-  return workspace_.data();
+  if (!workspace_.holds(bytes)) refuse_in_recording("a larger workspace");
+  return workspace_.reserve(bytes, device(), recording_);
 }
 
 void CudaQueue::trace_to(Trace& trace, const std::string& lane) {

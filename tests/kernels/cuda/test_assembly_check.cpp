@@ -81,7 +81,7 @@ TEST_CASE("The backend's instructions are checked; the cpu has none that are tak
 
 TEST_CASE(
     "What check_device asks of a GPU, the emulated one passes: its training step is recorded, a stack refused aloud") {
-  if (emulator::checks_races()) return;  // the operations' own tests run there
+  if (emulator::checks_accesses()) return;  // the operations' own tests run there
   std::vector<std::unique_ptr<Backend>> backends;
   backends.push_back(make_backend({.device = "cuda"}));
   bool refused = false, recorded = false;

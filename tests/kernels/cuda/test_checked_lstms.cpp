@@ -9,7 +9,7 @@ namespace genretree {
 namespace {
 
 TEST_CASE("check_operations: every algorithm that an LSTM may be computed by has lines of its own, named after it") {
-  if (emulator::checks_races()) return;  // the operations' own tests run there
+  if (emulator::checks_accesses()) return;  // the operations' own tests run there
   const SpectralTables tables = make_spectral_tables({.kind = FeatureKind::mfcc});
   const std::vector<std::string> lstms = backend_algorithms("cuda");
   REQUIRE(lstms.size() > 1);
@@ -31,7 +31,7 @@ TEST_CASE("check_operations: every algorithm that an LSTM may be computed by has
 }
 
 TEST_CASE("check_choice: says which algorithm lstm: auto takes") {
-  if (emulator::checks_races()) return;
+  if (emulator::checks_accesses()) return;
   const OperationCheck check = check_choice(*make_backend({.device = "cuda"}));
   CHECK(check.passed());
   CHECK_THAT(check.note, Catch::StartsWith("takes cudnn:"));

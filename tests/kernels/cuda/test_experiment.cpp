@@ -12,6 +12,7 @@
 #include "features/extract.hpp"
 #include "models/checkpoint.hpp"
 #include "tests/support/cuda_libraries/device.hpp"
+#include "tests/support/results.hpp"
 #include "tests/support/support.hpp"
 #include "tests/support/timeline.hpp"
 #include "tests/support/tiny_store.hpp"
@@ -66,16 +67,6 @@ training: {{batch: 7, learning_rate: 0.02}}
   }
 };
 
-/// Everything of results that must be the same bit for bit, as text: all but the times.
-std::vector<std::string> metrics(std::vector<Result> results) {
-  std::vector<std::string> lines;
-  for (Result& result : results) {
-    result.seconds = 0;
-    lines.push_back(to_json_line(result));
-  }
-  return lines;
-}
-
 TEST_CASE("An experiment on the GPU has the results of the CPU, to rounding", "[experiment]") {
   Experiment experiment(GENERATE(sweep, cnn, tree));
   const std::vector<Result> gpu = experiment.run("gpu");
@@ -105,9 +96,9 @@ TEST_CASE("On the GPU too, results do not depend on the number of workers, and t
   Experiment experiment(GENERATE(sweep, tree));
   const bool is_tree = !experiment.spec.tree.empty();
   if (!is_tree) experiment.spec.grid.epochs = {2, 20};  // long enough for all workers to be there
-  const std::vector<std::string> one = metrics(experiment.run("one"));
+  const std::vector<std::string> one = test::metrics(experiment.run("one"));
   Trace trace;
-  CHECK(metrics(experiment.run("three", {.jobs = 3, .trace = &trace})) == one);
+  CHECK(test::metrics(experiment.run("three", {.jobs = 3, .trace = &trace})) == one);
   const test::Timeline timeline = test::parse_timeline(to_chrome_json(trace, "test"));
   CHECK(timeline.lanes.size() == 3);
   CHECK(timeline.crossing().empty());
@@ -133,7 +124,7 @@ TEST_CASE("On the GPU too, a run goes on from a checkpoint in its middle, bit fo
                    {"e003-t1", whole[0].spec_hash, whole[0].commit, whole[0].backend, 1000, trainer.state()});
 
   const std::vector<Result> resumed = experiment.run("run", {}, true);
-  CHECK(metrics(resumed) == metrics(whole));
+  CHECK(test::metrics(resumed) == test::metrics(whole));
   CHECK(resumed.back().seconds > 1000);  // it did go on from there
 }
 

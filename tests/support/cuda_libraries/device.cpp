@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "kernels/cuda/libraries/workspace.hpp"
 #include "tests/support/cuda_libraries/device.hpp"
 
 namespace genretree::cuda {
@@ -140,14 +141,8 @@ class EmulatedQueue final : public Queue {
   }
 
   void* workspace(std::size_t bytes) {
-    if (bytes > workspace_.size()) {
-      refuse_in_recording("a larger workspace");
-      Buffer<std::byte> larger(device(), bytes);
-      std::swap(workspace_, larger);
-      if (std::exchange(workspace_recorded_, false)) recorded_workspaces_.push_back(std::move(larger));
-    }
-    workspace_recorded_ |= recording_;
-    return workspace_.data();
+    if (!workspace_.holds(bytes)) refuse_in_recording("a larger workspace");
+    return workspace_.reserve(bytes, device(), recording_);
   }
 
  private:
@@ -171,9 +166,7 @@ class EmulatedQueue final : public Queue {
   emulator::Emulator emulator_;
   Work pending_;  ///< given, not done
   bool recording_ = false;
-  Buffer<std::byte> workspace_;
-  bool workspace_recorded_ = false;
-  std::vector<Buffer<std::byte>> recorded_workspaces_;
+  Workspace workspace_;
   Trace* trace_ = nullptr;
   std::size_t lane_ = 0;
   std::vector<std::pair<std::string, Clock::time_point>> phases_;
