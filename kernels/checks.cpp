@@ -39,8 +39,10 @@ StackConfig network() {
 /// What every backend can compute.
 StackConfig plain_network() { return {.inputs = 13, .units = {128, 32}}; }
 Group group() { return {1, batch, frames, classes, {batch - 3}, {classes}}; }
+/// For what computes all runs together: one has fewer rows and classes, one has ended.
+Group three_runs() { return {3, batch, frames, classes, {batch - 3, 7, 0}, {classes, classes - 2, classes}}; }
 ParameterLayout layout() { return {network(), classes}; }
-std::vector<float> parameters() { return normal_numbers(layout().size, 1, 0.2); }
+std::vector<float> parameters(std::size_t runs = 1) { return normal_numbers(runs * layout().size, 1, 0.2); }
 
 std::vector<std::int32_t> labels(std::size_t count) {
   std::vector<std::int32_t> values;
@@ -48,9 +50,30 @@ std::vector<std::int32_t> labels(std::size_t count) {
   return values;
 }
 
-std::vector<std::int32_t> chosen_clips() {
+/// Of each of three_runs(), classes that it has.
+std::vector<std::int32_t> group_labels(std::size_t per_run) {
+  const Group runs = three_runs();
+  std::vector<std::int32_t> values = labels(runs.runs * per_run);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] %= static_cast<std::int32_t>(runs.class_counts[i / per_run]);
+  return values;
+}
+
+/// The rows of three_runs() that count.
+std::vector<double> counted_rows(const std::vector<double>& values) {
+  const Group runs = three_runs();
+  const std::size_t run = values.size() / runs.runs, row = run / batch;
+  std::vector<double> counted;
+  for (std::size_t r = 0; r < runs.runs; ++r) {
+    const auto first = values.begin() + static_cast<std::ptrdiff_t>(r * run);
+    counted.insert(counted.end(), first, first + static_cast<std::ptrdiff_t>(runs.rows[r] * row));
+  }
+  return counted;
+}
+
+std::vector<std::int32_t> chosen_clips(std::size_t runs = 1) {
   std::vector<std::int32_t> values;
-  for (std::size_t row = 0; row < batch; ++row) values.push_back(static_cast<std::int32_t>(row * 11 % clips));
+  for (std::size_t row = 0; row < runs * batch; ++row) values.push_back(static_cast<std::int32_t>(row * 11 % clips));
   return values;
 }
 
@@ -71,10 +94,14 @@ Tensors spectral_feature(CheckedBackend& checked, SpectralTables tables, Spectra
 }
 
 Tensors dropout_masks(CheckedBackend& checked) {
-  const std::vector<RandomKey> keys{{.seed = 3, .use = RandomUse::dropout}};
-  Buffer<float> masks = checked.buffer<float>(MaskLayout(network(), batch).size);
-  checked.time(
-      [&] { checked.backend().dropout_masks(network(), group(), keys, masks.view(1, masks.size()), checked.queue()); });
+  const std::vector<RandomKey> keys{{.seed = 3, .use = RandomUse::dropout},
+                                    {.seed = 3, .node = 1, .use = RandomUse::dropout},
+                                    {.seed = 4, .epoch = 2, .use = RandomUse::dropout}};
+  const std::size_t size = MaskLayout(network(), batch).size;
+  Buffer<float> masks = checked.buffer<float>(keys.size() * size);
+  checked.time([&] {
+    checked.backend().dropout_masks(network(), three_runs(), keys, masks.view(keys.size(), size), checked.queue());
+  });
   return {checked.numbers(masks)};
 }
 
@@ -114,22 +141,22 @@ Tensors lstm_stack(CheckedBackend& checked, const StackConfig& stack, Mode mode)
 }
 
 Tensors classify_loss(CheckedBackend& checked) {
-  const std::size_t outputs = network().outputs();
-  const Buffer<float> weights = checked.upload(parameters()), h = checked.upload(normal_numbers(batch * outputs, 6, 1));
-  const Buffer<std::int32_t> y = checked.upload(labels(batch));
-  Buffer<float> probabilities = checked.buffer<float>(batch * classes), dh = checked.buffer<float>(batch * outputs),
-                gradients = checked.buffer<float>(layout().size);
-  Buffer<double> loss = checked.buffer<double>(1);
-  Buffer<std::int32_t> correct = checked.buffer<std::int32_t>(1);
+  const std::size_t outputs = network().outputs(), runs = three_runs().runs, size = layout().size;
+  const Buffer<float> weights = checked.upload(parameters(runs)),
+                      h = checked.upload(normal_numbers(runs * batch * outputs, 6, 1));
+  const Buffer<std::int32_t> y = checked.upload(group_labels(batch));
+  Buffer<float> probabilities = checked.buffer<float>(runs * batch * classes),
+                dh = checked.buffer<float>(runs * batch * outputs), gradients = checked.buffer<float>(runs * size);
+  Buffer<double> loss = checked.buffer<double>(runs);
+  Buffer<std::int32_t> correct = checked.buffer<std::int32_t>(runs);
   checked.time([&] {
-    checked.backend().classify_loss(network(), group(), Loss::clipped, weights.view(1, weights.size()),
-                                    h.view(1, batch, outputs), y.view(1, batch), probabilities.view(1, batch, classes),
-                                    loss.view(1), correct.view(1), dh.view(1, batch, outputs),
-                                    gradients.view(1, gradients.size()), checked.queue());
+    checked.backend().classify_loss(network(), three_runs(), Loss::clipped, weights.view(runs, size),
+                                    h.view(runs, batch, outputs), y.view(runs, batch),
+                                    probabilities.view(runs, batch, classes), loss.view(runs), correct.view(runs),
+                                    dh.view(runs, batch, outputs), gradients.view(runs, size), checked.queue());
   });
-  std::vector<double> p = checked.numbers(probabilities), d = checked.numbers(dh);
-  p.resize(group().rows[0] * classes), d.resize(group().rows[0] * outputs);
-  return {p, d, checked.numbers(gradients), checked.numbers(loss), checked.numbers(correct)};
+  return {counted_rows(checked.numbers(probabilities)), counted_rows(checked.numbers(dh)), checked.numbers(gradients),
+          checked.numbers(loss), checked.numbers(correct)};
 }
 
 /// A small CNN of odd sizes, with dropout in its step.
@@ -165,32 +192,32 @@ Tensors cnn(CheckedBackend& checked, Mode mode) {
 }
 
 Tensors update(CheckedBackend& checked, Optimiser::Kind kind) {
-  Buffer<float> weights = checked.upload(parameters()), moments = checked.buffer<float>(2 * layout().size);
-  Buffer<std::int64_t> steps = checked.buffer<std::int64_t>(1);
-  const Buffer<float> gradients = checked.upload(normal_numbers(layout().size, 7, 0.1));
+  const std::size_t runs = three_runs().runs, size = layout().size;
+  Buffer<float> weights = checked.upload(parameters(runs)), moments = checked.buffer<float>(runs * 2 * size);
+  Buffer<std::int64_t> steps = checked.buffer<std::int64_t>(runs);
+  const Buffer<float> gradients = checked.upload(normal_numbers(runs * size, 7, 0.1));
   checked.time([&] {
     for (int step = 1; step <= 3; ++step)
-      checked.backend().update({.kind = kind, .learning_rate = 0.01}, group(), steps.view(1),
-                               weights.view(1, weights.size()), gradients.view(1, gradients.size()),
-                               moments.view(1, 2, layout().size), checked.queue());
+      checked.backend().update({.kind = kind, .learning_rate = 0.01}, three_runs(), steps.view(runs),
+                               weights.view(runs, size), gradients.view(runs, size), moments.view(runs, 2, size),
+                               checked.queue());
   });
   return {checked.numbers(weights), checked.numbers(moments), checked.numbers(steps)};
 }
 
 Tensors gather(CheckedBackend& checked) {
-  const std::size_t inputs = network().inputs;
+  const std::size_t inputs = network().inputs, runs = three_runs().runs;
   const Buffer<float> features = checked.upload(normal_numbers(clips * frames * inputs, 8, 1));
-  const Buffer<std::int32_t> all_labels = checked.upload(labels(clips));
-  const Buffer<std::int32_t> rows = checked.upload(chosen_clips());
-  Buffer<float> x = checked.buffer<float>(frames * batch * inputs);
-  Buffer<std::int32_t> y = checked.buffer<std::int32_t>(batch);
+  const Buffer<std::int32_t> all_labels = checked.upload(group_labels(clips));
+  const Buffer<std::int32_t> rows = checked.upload(chosen_clips(runs));
+  Buffer<float> x = checked.buffer<float>(runs * frames * batch * inputs);
+  Buffer<std::int32_t> y = checked.buffer<std::int32_t>(runs * batch);
   checked.time([&] {
-    checked.backend().gather(group(), features.view(clips, frames, inputs), all_labels.view(clips), rows.view(1, batch),
-                             x.view(1, frames, batch, inputs), y.view(1, batch), checked.queue());
+    checked.backend().gather(three_runs(), features.view(clips, frames, inputs), all_labels.view(runs, clips),
+                             rows.view(runs, batch), x.view(runs, frames, batch, inputs), y.view(runs, batch),
+                             checked.queue());
   });
-  std::vector<double> counted = checked.numbers(y);
-  counted.resize(group().rows[0]);
-  return {checked.numbers(x), counted};
+  return {checked.numbers(x), counted_rows(checked.numbers(y))};
 }
 
 // ------------------------------------------------------------------------------------------------------ the comparison
@@ -232,7 +259,7 @@ class Training {
     const auto h = h_.view(1, batch, outputs), dh = dh_.view(1, batch, outputs);
     const auto gradients = gradients_.view(1, gradients_.size());
     backend.gather(group(), std::as_const(features_).view(clips, frames, inputs),
-                   std::as_const(all_labels_).view(clips), std::as_const(rows_).view(1, batch), x, y_.view(1, batch),
+                   std::as_const(all_labels_).view(1, clips), std::as_const(rows_).view(1, batch), x, y_.view(1, batch),
                    queue);
     backend.stack_forward(stack, group(), parameters, x, {}, Mode::training, *state_, h, queue);
     backend.classify_loss(stack, group(), Loss::logits, parameters, h, std::as_const(y_).view(1, batch),

@@ -328,7 +328,8 @@ class Backend {
   /// Memory for groups of at most this shape. Mode::inference makes a smaller state that only Mode::inference can use.
   virtual std::unique_ptr<StackState> make_stack_state(const StackConfig& config, const Group& largest, Mode mode) = 0;
 
-  /// Draws the dropout masks of one batch; element e of run r is kept iff Random(keys[r]).uniform_at(e) ≥ rate.
+  /// Draws the dropout masks of one batch; element e of run r is kept iff Random(keys[r]).uniform_at(e) ≥ rate. Those
+  /// of a run without rows are left alone.
   ///   keys   [R] on the host, use = dropout
   ///   masks  [R, D] in MaskLayout
   virtual void dropout_masks(const StackConfig& config, const Group& group, std::span<const RandomKey> keys,
@@ -398,10 +399,11 @@ class Backend {
                       View<float, 2> parameters, View<const float, 2> gradients, View<float, 3> moments,
                       Queue& queue) = 0;
 
-  /// Makes a batch where the data are: x[r, t, b, :] = features[clips[r, b], t, :] and y[r, b] = labels[clips[r, b]].
-  ///   features  [N, T, F];  labels [N]
+  /// Makes a batch where the data are: x[r, t, b, :] = features[clips[r, b], t, :] and y[r, b] = labels[r, clips[r, b]].
+  ///   features  [N, T, F]
+  ///   labels    [R, N] each run its own: the nodes of a tree ask different questions of the same clips
   ///   clips     [R, B] on the device; entries beyond group.rows[r] are ignored, and those rows of x become 0
-  virtual void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 1> labels,
+  virtual void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 2> labels,
                       View<const std::int32_t, 2> clips, View<float, 4> x, View<std::int32_t, 2> y, Queue& queue) = 0;
 };
 

@@ -55,7 +55,7 @@ std::vector<float> predict(const ClassifierConfig& classifier, std::span<const f
     const std::size_t rows = std::min(batch.size, count - first);
     batch.group.rows[0] = static_cast<std::uint32_t>(rows);
     batch.features.copy_in(windows.flat().subspan(first * frames * inputs, rows * frames * inputs), queue);
-    backend.gather(batch.group, batch.features.view(batch.size, frames, inputs), batch.labels.view(batch.size),
+    backend.gather(batch.group, batch.features.view(batch.size, frames, inputs), batch.labels.view(1, batch.size),
                    batch.clips.view(1, batch.size), x, batch.y.view(1, batch.size), queue);
     batch.network->evaluate(
         {batch.group, weight_view, x, batch.y.view(1, batch.size),

@@ -241,8 +241,9 @@ struct Trainer::Implementation {
   void gather(BatchMemory& memory) {
     const Phase phase(queue, "gather");
     const std::size_t rows = memory.group.batch;
-    backend.gather(memory.group, dataset.features(), dataset.labels(), memory.clips.view(1, rows), x_view(memory),
-                   memory.y.view(1, rows), queue);
+    const View<const std::int32_t, 1> labels = dataset.labels();
+    backend.gather(memory.group, dataset.features(), view_of(labels.data, 1, labels.shape[0]),
+                   memory.clips.view(1, rows), x_view(memory), memory.y.view(1, rows), queue);
   }
 
   void update(const Group& group, View<const float, 2> gradient_view) {

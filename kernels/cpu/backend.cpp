@@ -104,7 +104,7 @@ class CpuBackend : public Backend {
     const FlushDenormals flush;
     cpu::update(target_, optimiser, group, steps, parameters, gradients, moments);
   }
-  void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 1> labels,
+  void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 2> labels,
               View<const std::int32_t, 2> clips, View<float, 4> x, View<std::int32_t, 2> y, Queue&) override {
     cpu::gather(group, features, labels, clips, x, y);
   }

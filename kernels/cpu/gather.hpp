@@ -6,7 +6,7 @@
 namespace genretree::cpu {
 
 /// Backend::gather.
-void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 1> labels,
+void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 2> labels,
             View<const std::int32_t, 2> clips, View<float, 4> x, View<std::int32_t, 2> y);
 
 }  // namespace genretree::cpu

@@ -107,7 +107,7 @@ class CudaBackend final : public Backend {
               View<const float, 2> gradients, View<float, 3> moments, Queue& queue) override {
     cuda::update(optimiser, group, steps, parameters, gradients, moments, queue);
   }
-  void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 1> labels,
+  void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 2> labels,
               View<const std::int32_t, 2> clips, View<float, 4> x, View<std::int32_t, 2> y, Queue& queue) override {
     cuda::gather(group, features, labels, clips, x, y, queue);
   }

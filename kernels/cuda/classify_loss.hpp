@@ -5,27 +5,30 @@
 
 namespace genretree::cuda {
 
-/// The softmax layer of one run, and its gradients: null in an evaluation.
+/// The softmax layers of a group, and their gradients: null in an evaluation. Run 0's; those of the next run lie `stride`
+/// numbers after them.
 struct DenseSoftmax {
-  const float* kernel;                  ///< [H, C]
-  const float* bias;                    ///< [C]
-  float* dkernel;                       ///< [H, C]
-  float* dbias;                         ///< [C]
-  std::size_t units, columns, classes;  ///< H, C, and how many of C the run has
+  const float* kernel;     ///< [H, C]
+  const float* bias;       ///< [C]
+  float* dkernel;          ///< [H, C]
+  float* dbias;            ///< [C]
+  std::size_t units;       ///< H
+  std::size_t stride = 0;  ///< e.g. P
 };
 
-/// Some rows of a run's batch, on the device.
+/// Rows `first` … `first + rows - 1` of each run's batch, on the device. Those that do not count are left alone.
 struct ClassifiedRows {
-  std::size_t rows, batch_rows;  ///< here, and in the whole batch, whose mean loss the gradients are of
-  const float* h;                ///< [rows, H]
-  const std::int32_t* labels;    ///< [rows]
-  float* probabilities;          ///< [rows, C]
-  float* dh;                     ///< [rows, H], or null in an evaluation
+  std::size_t first, rows;
+  const float* h;              ///< [R, rows, H]
+  const std::int32_t* labels;  ///< [R, rows]
+  float* probabilities;        ///< [R, rows, C]
+  float* dh;                   ///< [R, rows, H], or null in an evaluation
 };
 
-/// Writes the rows' probabilities and dh; adds to the run's loss, its count of correct rows, and the layer's gradients.
-/// Uses the queue's workspace.
-void classify_rows(const DenseSoftmax& layer, Loss kind, const ClassifiedRows& batch, double* loss,
+/// Writes the rows' probabilities and dh; adds to each run's loss [R] and its count of correct rows [R]. Gradients are of
+/// the mean loss over all of the run's rows: those of the layers are overwritten if `first` is 0, else added to. A run
+/// without rows is left alone. Uses the queue's workspace. At most most_grouped_runs runs.
+void classify_rows(const Group& group, const DenseSoftmax& layer, Loss kind, const ClassifiedRows& batch, double* loss,
                    std::int32_t* correct, Queue& queue);
 
 /// Backend::classify_loss.

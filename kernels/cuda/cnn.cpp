@@ -19,7 +19,7 @@ constexpr std::size_t most_rows = 64;
 
 /// One batch of one run.
 struct CnnBatch {
-  std::size_t rows, classes;
+  std::uint32_t rows, classes;
   Loss kind;
   const float* parameters;
   View<const float, 3> x;  ///< [T, B, F]
@@ -163,22 +163,17 @@ class CudaCnnState final : public CnnState {
   }
 
   void classify(const CnnBatch& batch, std::size_t first, Queue& queue) {
-    const std::size_t classes = batch.probabilities.shape[1], count = std::min(rows_, batch.rows - first);
-    DenseSoftmax layer{batch.parameters + layout_.output.kernel.offset,
-                       batch.parameters + layout_.output.bias.offset,
-                       nullptr,
-                       nullptr,
-                       config_.units,
-                       classes,
-                       batch.classes};
+    const Group run{1, batch.x.shape[1], config_.frames, batch.probabilities.shape[1], {batch.rows}, {batch.classes}};
+    DenseSoftmax layer{batch.parameters + layout_.output.kernel.offset, batch.parameters + layout_.output.bias.offset,
+                       nullptr, nullptr, config_.units};
     if (batch.gradients) {
       layer.dkernel = batch.gradients + layout_.output.kernel.offset;
       layer.dbias = batch.gradients + layout_.output.bias.offset;
       dhidden_.zero(queue);  // of the rows that do not count
     }
-    classify_rows(layer, batch.kind,
-                  {count, batch.rows, hidden_.data(), batch.labels + first, batch.probabilities[first].data,
-                   batch.gradients ? dhidden_.data() : nullptr},
+    classify_rows(run, layer, batch.kind,
+                  {first, std::min<std::size_t>(rows_, batch.rows - first), hidden_.data(), batch.labels + first,
+                   batch.probabilities[first].data, batch.gradients ? dhidden_.data() : nullptr},
                   batch.loss, batch.correct, queue);
   }
 

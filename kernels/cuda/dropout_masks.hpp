@@ -4,7 +4,7 @@
 
 namespace genretree::cuda {
 
-/// Backend::dropout_masks: two launches for each layer of each run.
+/// Backend::dropout_masks: two launches for each layer. At most most_grouped_runs runs.
 void dropout_masks(const StackConfig& config, const Group& group, std::span<const RandomKey> keys, View<float, 2> masks,
                    Queue& queue);
 

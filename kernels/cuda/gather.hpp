@@ -4,8 +4,8 @@
 
 namespace genretree::cuda {
 
-/// Backend::gather: one launch for each run.
-void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 1> labels,
+/// Backend::gather: one launch. At most most_grouped_runs runs.
+void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 2> labels,
             View<const std::int32_t, 2> clips, View<float, 4> x, View<std::int32_t, 2> y, Queue& queue);
 
 }  // namespace genretree::cuda

@@ -3,26 +3,22 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <thrust/execution_policy.h>
 #include <thrust/for_each.h>
 #include <thrust/iterator/counting_iterator.h>
 
+#include "kernels/cuda/element_count.hpp"
 #include "kernels/cuda/platform.hpp"
 
 namespace genretree::cuda {
-
-/// Throws Error. In a file of its own, for nvcc does not take the library that formats messages.
-[[noreturn]] void too_many_elements(std::size_t size);
 
 /// function(0), …, function(size - 1) in no order, as one launch on the stream. Neither takes memory nor waits, so that
 /// it can be recorded. The function has a `__device__ void operator()(std::uint32_t) const`, and what it refers to by
 /// pointer lies on the device.
 template <class Function>
 void for_each_index(std::size_t size, Function function, Stream stream) {
-  if (size > std::numeric_limits<std::uint32_t>::max()) too_many_elements(size);
   const thrust::counting_iterator<std::uint32_t> first(0);
-  const std::uint32_t count = static_cast<std::uint32_t>(size);
+  const std::uint32_t count = element_count(size);
 #ifdef GENRETREE_CUDA_EMULATED
   stream->submit([=] { thrust::for_each_n(thrust::device, first, count, function); });
 #else

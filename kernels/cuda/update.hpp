@@ -4,7 +4,7 @@
 
 namespace genretree::cuda {
 
-/// Backend::update: two launches for each run that has rows.
+/// Backend::update: two launches. At most most_grouped_runs runs. Uses the queue's workspace.
 void update(const Optimiser& optimiser, const Group& group, View<std::int64_t, 1> steps, View<float, 2> parameters,
             View<const float, 2> gradients, View<float, 3> moments, Queue& queue);
 

@@ -105,6 +105,7 @@ class ReferenceBackend final : public Backend {
   void dropout_masks(const StackConfig& config, const Group& group, std::span<const RandomKey> keys,
                      View<float, 2> masks, Queue&) override {
     for (std::size_t r = 0; r < group.runs; ++r) {
+      if (group.rows[r] == 0) continue;
       std::vector<double> values(masks.shape[1]);
       reference::dropout_masks(config, group.batch, keys[r], values);
       narrow(values, masks[r].flat());
@@ -224,10 +225,10 @@ class ReferenceBackend final : public Backend {
     }
   }
 
-  void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 1> labels,
+  void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 2> labels,
               View<const std::int32_t, 2> clips, View<float, 4> x, View<std::int32_t, 2> y, Queue&) override {
     for (std::size_t r = 0; r < group.runs; ++r)
-      reference::gather(group.rows[r], features, labels, clips[r], x[r], y[r]);
+      reference::gather(group.rows[r], features, labels[r], clips[r], x[r], y[r]);
   }
 };
 

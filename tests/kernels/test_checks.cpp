@@ -77,7 +77,7 @@ class WrongBackend final : public Backend {
     right_->update(optimiser, group, steps, parameters, gradients, moments, queue);
     spoil("update", parameters.data);
   }
-  void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 1> labels,
+  void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 2> labels,
               View<const std::int32_t, 2> clips, View<float, 4> x, View<std::int32_t, 2> y, Queue& queue) override {
     right_->gather(group, features, labels, clips, x, y, queue);
     spoil("gather", x.data);

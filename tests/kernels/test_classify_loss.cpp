@@ -81,6 +81,33 @@ TEST_CASE("every backend classifies as the definition does, also runs with fewer
   }
 }
 
+TEST_CASE("a run in a group is classified as it is alone, bit for bit") {
+  constexpr std::size_t runs = 4, batch = 9, units = 11;
+  Problem p({.inputs = 1, .units = {units}}, runs, batch, 1, 5);
+  p.group.rows = {9, 0, 4, 1};
+  p.group.class_counts = {5, 3, 2, 4};
+  for (std::size_t row = 0; row < runs * batch; ++row)
+    p.labels[row] %= static_cast<std::int32_t>(p.group.class_counts[row / batch]);
+  const std::vector<float> h = test::normal_numbers(runs * batch * units, 5, 3);
+  test::for_each_backend([&](Backend& backend) {
+    for (const Loss kind : {Loss::logits, Loss::clipped}) {
+      const Result together = classify(backend, p, h, kind);
+      for (std::size_t r = 0; r < runs; ++r) {
+        const auto is_part = [&](const auto& own, const auto& all) {
+          return std::equal(own.begin(), own.end(), all.begin() + r * own.size());
+        };
+        const std::vector<float> own_h(h.begin() + r * batch * units, h.begin() + (r + 1) * batch * units);
+        const Result alone = classify(backend, p.alone(r), own_h, kind);
+        CHECK(is_part(alone.probabilities, together.probabilities));
+        CHECK(is_part(alone.dh, together.dh));
+        CHECK(is_part(alone.gradients, together.gradients));
+        CHECK(is_part(alone.loss, together.loss));
+        CHECK(is_part(alone.correct, together.correct));
+      }
+    }
+  });
+}
+
 TEST_CASE("the definition's gradient is the slope of its loss") {
   const std::vector<double> h{0.3, -0.8, 0.5, 0.1}, bias{0.2, -0.1, 0};
   std::vector<double> kernel{0.5, -0.3, 0.8, 0.1, 0.9, -0.7};

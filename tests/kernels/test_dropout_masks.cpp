@@ -1,4 +1,5 @@
 // Dropout masks: the same numbers on every backend.
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/reference/backend.hpp"
@@ -10,9 +11,9 @@ using namespace genretree;
 namespace {
 
 std::vector<float> masks_of(Backend& backend, const StackConfig& stack, std::size_t batch,
-                            std::span<const RandomKey> keys) {
+                            std::span<const RandomKey> keys, const std::vector<std::uint32_t>& rows) {
   const auto queue = backend.device().make_queue();
-  const Group group{keys.size(), batch, 1, 2, std::vector<std::uint32_t>(keys.size(), 1), {}};
+  const Group group{keys.size(), batch, 1, 2, rows, {}};
   const std::size_t size = MaskLayout(stack, batch).size;
   test::OnDevice<float> masks(*queue, keys.size() * size, test::untouched);
   backend.dropout_masks(stack, group, keys, masks.view(keys.size(), size), *queue);
@@ -27,7 +28,7 @@ TEST_CASE("every backend draws the definition's masks, at the rates asked for") 
                                     {.seed = 2, .use = RandomUse::dropout}};
   constexpr std::size_t batch = 10;
   const auto definition = reference::make_backend();
-  const std::vector<float> expected = masks_of(*definition, stack, batch, keys);
+  const std::vector<float> expected = masks_of(*definition, stack, batch, keys, {1, 1});
   const MaskLayout layout(stack, batch);
   for (std::size_t l = 0; l < 2; ++l) {
     const auto check_rate = [&](std::size_t offset, std::size_t size, double rate) {
@@ -42,14 +43,37 @@ TEST_CASE("every backend draws the definition's masks, at the rates asked for") 
     check_rate(layout.layers[l].input_offset, 4 * batch * stack.layer_inputs(l), 0.05);
     check_rate(layout.layers[l].recurrent_offset, 4 * batch * stack.units[l], 0.35);
   }
-  test::for_each_backend([&](Backend& backend) { CHECK(masks_of(backend, stack, batch, keys) == expected); });
+  test::for_each_backend([&](Backend& backend) { CHECK(masks_of(backend, stack, batch, keys, {1, 1}) == expected); });
+}
+
+TEST_CASE("a run's masks are the same in a group and alone, and those of a run without rows are left alone") {
+  const StackConfig stack{.inputs = 13, .units = {20, 7}, .dropout = 0.25, .recurrent_dropout = 0.5};
+  const std::vector<RandomKey> keys{{.seed = 1, .epoch = 7, .use = RandomUse::dropout},
+                                    {.seed = 1, .trial = 2, .epoch = 7, .use = RandomUse::dropout},
+                                    {.seed = 3, .node = 4, .batch = 9, .use = RandomUse::dropout}};
+  constexpr std::size_t batch = 5;
+  const std::vector<std::uint32_t> rows{5, 0, 2};
+  const auto check = [&](Backend& backend) {
+    const std::vector<float> together = masks_of(backend, stack, batch, keys, rows);
+    std::vector<float> apart;
+    for (std::size_t r = 0; r < keys.size(); ++r) {
+      const std::vector<float> masks = masks_of(backend, stack, batch, {&keys[r], 1}, {rows[r]});
+      apart.insert(apart.end(), masks.begin(), masks.end());
+    }
+    CHECK(together == apart);
+    const auto ended = together.begin() + static_cast<std::ptrdiff_t>(together.size() / 3);
+    CHECK(std::count(ended, ended + static_cast<std::ptrdiff_t>(together.size() / 3), test::untouched) ==
+          static_cast<std::ptrdiff_t>(together.size() / 3));
+  };
+  check(*reference::make_backend());
+  test::for_each_backend(check);
 }
 
 TEST_CASE("a rate of zero keeps everything as it is") {
   const StackConfig stack{.inputs = 3, .units = {4}, .recurrent_dropout = 0.5};
   const std::vector<RandomKey> keys{{.use = RandomUse::dropout}};
   test::for_each_backend([&](Backend& backend) {
-    const std::vector<float> masks = masks_of(backend, stack, 2, keys);
+    const std::vector<float> masks = masks_of(backend, stack, 2, keys, {2});
     for (std::size_t e = 0; e < 4 * 2 * 3; ++e) CHECK(masks[e] == 1);
   });
 }

@@ -13,18 +13,23 @@ struct Weights {
 
 constexpr std::size_t runs = 3, size = 37;
 
-/// Three steps with three gradients; run 1 has no rows, run 2 is some steps ahead.
-Weights three_steps(Backend& backend, const Optimiser& optimiser) {
+/// Three steps with three gradients of `count` runs from `first` on; run 1 has no rows, run 2 is some steps ahead.
+Weights three_steps(Backend& backend, const Optimiser& optimiser, std::size_t first = 0, std::size_t count = runs) {
+  const auto own = [&](const auto& all) {
+    const std::size_t part = all.size() / runs;
+    return std::vector(all.begin() + first * part, all.begin() + (first + count) * part);
+  };
   const auto queue = backend.device().make_queue();
-  test::OnDevice<float> parameters(*queue, test::normal_numbers(runs * size, 1)), moments(*queue, runs * 2 * size, 0);
-  const Group group{runs, 4, 1, 2, {4, 0, 3}, {2, 2, 2}};
-  test::OnDevice<std::int64_t> steps(*queue, {0, 0, 5});
+  test::OnDevice<float> parameters(*queue, own(test::normal_numbers(runs * size, 1))),
+      moments(*queue, count * 2 * size, 0);
+  const Group group{count, 4, 1, 2, own(std::vector<std::uint32_t>{4, 0, 3}), std::vector<std::uint32_t>(count, 2)};
+  test::OnDevice<std::int64_t> steps(*queue, own(std::vector<std::int64_t>{0, 0, 5}));
   for (std::uint64_t step = 1; step <= 3; ++step) {
-    test::OnDevice<float> gradients(*queue, test::normal_numbers(runs * size, 10 + step, 0.01));
-    backend.update(optimiser, group, steps.view(runs), parameters.view(runs, size), gradients.view(runs, size),
-                   moments.view(runs, 2, size), *queue);
+    test::OnDevice<float> gradients(*queue, own(test::normal_numbers(runs * size, 10 + step, 0.01)));
+    backend.update(optimiser, group, steps.view(count), parameters.view(count, size), gradients.view(count, size),
+                   moments.view(count, 2, size), *queue);
   }
-  CHECK(steps.host() == std::vector<std::int64_t>{3, 0, 8});
+  CHECK(steps.host() == own(std::vector<std::int64_t>{3, 0, 8}));
   return {parameters.host(), moments.host()};
 }
 
@@ -43,6 +48,20 @@ TEST_CASE("every backend updates as the definition does, and leaves a run withou
       CHECK(std::equal(before.begin() + size, before.begin() + 2 * size, result.parameters.begin() + size));
       CHECK(result.parameters[0] != before[0]);
       CHECK(result.parameters[runs * size - 1] != before[runs * size - 1]);
+    });
+  }
+}
+
+TEST_CASE("a run is updated in a group as it is alone, bit for bit") {
+  for (const auto kind : {Optimiser::Kind::adam, Optimiser::Kind::rmsprop, Optimiser::Kind::sgd}) {
+    const Optimiser optimiser{kind, 0.01, 0.9, 0.99, 1e-7};
+    test::for_each_backend([&](Backend& backend) {
+      const Weights together = three_steps(backend, optimiser);
+      for (std::size_t r = 0; r < runs; ++r) {
+        const Weights alone = three_steps(backend, optimiser, r, 1);
+        CHECK(std::equal(alone.parameters.begin(), alone.parameters.end(), together.parameters.begin() + r * size));
+        CHECK(std::equal(alone.moments.begin(), alone.moments.end(), together.moments.begin() + r * 2 * size));
+      }
     });
   }
 }

@@ -8,15 +8,22 @@
 
 namespace genretree::cuda {
 
-/// Bytes of scratch that add_sum needs for `size` numbers of either kind.
-std::size_t sum_scratch_bytes(std::size_t size);
+/// Arrays to be summed begin so many numbers apart, or a multiple of it. CUB reads an array, and so adds it up, by
+/// vectors where its memory is aligned for them: then all are.
+inline constexpr std::size_t sum_alignment = 32;
 
-/// *total += Σ values [size], in an order that depends on `size` alone. Takes no memory and does not wait.
-///   values   256-byte aligned
-///   total    one number, already there
-///   scratch  sum_scratch_bytes(size), 256-byte aligned
+/// Bytes of scratch that add_sums needs for so many arrays of either kind.
+std::size_t sum_scratch_bytes(std::size_t arrays);
+
+/// totals[a] += Σ values[a, 0 … size - 1] for each array a, in an order that depends on `size` alone. Takes no memory
+/// and does not wait.
+///   values   [arrays, stride], 256-byte aligned; stride is a multiple of sum_alignment; at most 2^31 - 1 in all
+///   totals   [arrays], already there
+///   scratch  sum_scratch_bytes(arrays), 256-byte aligned
 /// All on the device, none overlapping.
-void add_sum(const double* values, std::size_t size, double* total, void* scratch, Queue& queue);
-void add_sum(const std::int32_t* values, std::size_t size, std::int32_t* total, void* scratch, Queue& queue);
+void add_sums(const double* values, std::size_t arrays, std::size_t size, std::size_t stride, double* totals,
+              void* scratch, Queue& queue);
+void add_sums(const std::int32_t* values, std::size_t arrays, std::size_t size, std::size_t stride,
+              std::int32_t* totals, void* scratch, Queue& queue);
 
 }  // namespace genretree::cuda

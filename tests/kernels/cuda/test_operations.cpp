@@ -5,6 +5,8 @@
 #include <numeric>
 
 #include "kernels/cuda/classify_loss.hpp"
+#include "kernels/cuda/group_rows.hpp"
+#include "kernels/cuda/libraries/device.hpp"
 #include "kernels/cuda/random.hpp"
 #include "kernels/reference/classify_loss.hpp"
 #include "tests/kernels/problem.hpp"
@@ -59,15 +61,17 @@ Classified classify(Backend& backend, const Rows& p, bool one_by_one) {
   OnDevice<float> h(*queue, p.h), kernel(*queue, p.kernel), bias(*queue, p.bias);
   OnDevice<std::int32_t> labels(*queue, p.labels);
   OnDevice<float> probabilities(*queue, p.rows * p.columns, 7), dh(*queue, p.h.size(), 7),
-      dkernel(*queue, p.kernel.size(), 0), dbias(*queue, p.columns, 0);
+      dkernel(*queue, p.kernel.size(), 7), dbias(*queue, p.columns, 7);
   OnDevice<double> loss(*queue, 1, 0);
   OnDevice<std::int32_t> correct(*queue, 1, 0);
-  const cuda::DenseSoftmax layer{
-      kernel.view(1).data, bias.view(1).data, dkernel.view(1).data, dbias.view(1).data, p.units, p.columns, p.classes};
+  const std::uint32_t rows = static_cast<std::uint32_t>(p.rows), classes = static_cast<std::uint32_t>(p.classes);
+  const Group run{1, p.rows, 1, p.columns, {rows}, {classes}};
+  const cuda::DenseSoftmax layer{kernel.view(1).data, bias.view(1).data, dkernel.view(1).data, dbias.view(1).data,
+                                 p.units};
   const std::size_t step = one_by_one ? 1 : p.rows;
   for (std::size_t b = 0; b < p.rows; b += step)
-    cuda::classify_rows(layer, Loss::logits,
-                        {step, p.rows, h.view(1).data + b * p.units, labels.view(1).data + b,
+    cuda::classify_rows(run, layer, Loss::logits,
+                        {b, step, h.view(1).data + b * p.units, labels.view(1).data + b,
                          probabilities.view(1).data + b * p.columns, dh.view(1).data + b * p.units},
                         loss.view(1).data, correct.view(1).data, *queue);
   return {probabilities.host(), dh.host(), dkernel.host(), dbias.host(), loss.host()[0], correct.host()[0]};
@@ -164,7 +168,7 @@ TEST_CASE("a recorded step gathers what the clips now say, classifies, updates a
       OnDevice<std::int64_t> counted(*queue, 1, 0);
       OnDevice<double> loss(*queue, 1, 0);
       const auto step = [&] {
-        backend.gather(group, data.view(clips, frames, inputs), all_labels.view(clips), chosen.view(1, batch),
+        backend.gather(group, data.view(clips, frames, inputs), all_labels.view(1, clips), chosen.view(1, batch),
                        x.view(1, frames, batch, inputs), y.view(1, batch), *queue);
         backend.classify_loss(stack, group, Loss::logits, parameters.view(1, size), x.view(1, batch, inputs),
                               y.view(1, batch), probabilities.view(1, batch, classes), loss.view(1), correct.view(1),
@@ -194,4 +198,119 @@ TEST_CASE("a recorded step gathers what the clips now say, classifies, updates a
     CHECK(recorded.loss == plain.loss);
     CHECK(recorded.counted == std::vector<std::int64_t>{steps});
   });
+}
+
+namespace {
+
+/// The operations of a step beside the LSTM, for a group of tiny runs with 0, 1, 2, 3, 0, … rows.
+class TinyGroup {
+ public:
+  TinyGroup(Backend& backend, std::size_t runs)
+      : backend_(backend),
+        queue_(backend.device().make_queue()),
+        group_{runs, batch, 1, classes, {}, std::vector<std::uint32_t>(runs, classes)},
+        keys_(runs, {.use = RandomUse::dropout}),
+        size_(ParameterLayout(stack_, classes).size),
+        masks_size_(MaskLayout(stack_, batch).size),
+        features_(*queue_, test::normal_numbers(clips * units, 1)),
+        x_(*queue_, runs * batch * units, 7),
+        dh_(*queue_, runs * batch * units, 7),
+        parameters_(*queue_, test::normal_numbers(runs * size_, 2)),
+        gradients_(*queue_, runs * size_, 7),
+        moments_(*queue_, runs * 2 * size_, 0),
+        masks_(*queue_, runs * masks_size_, 7),
+        probabilities_(*queue_, runs * batch * classes, 7),
+        labels_(*queue_, labels_of(runs)),
+        chosen_(*queue_, runs * batch, 1),
+        y_(*queue_, runs * batch, 7),
+        correct_(*queue_, runs, 7),
+        steps_(*queue_, runs, 0),
+        loss_(*queue_, runs, 7) {
+    for (std::size_t r = 0; r < runs; ++r) group_.rows.push_back(r % (batch + 1));
+  }
+
+  void gather() {
+    backend_.gather(group_, features_.view(clips, 1, units), labels_.view(group_.runs, clips),
+                    chosen_.view(group_.runs, batch), x(), y_.view(group_.runs, batch), *queue_);
+  }
+  void draw() { backend_.dropout_masks(stack_, group_, keys_, masks_.view(group_.runs, masks_size_), *queue_); }
+  void classify() {
+    const std::size_t runs = group_.runs;
+    backend_.classify_loss(stack_, group_, Loss::logits, parameters_.view(runs, size_), x_.view(runs, batch, units),
+                           y_.view(runs, batch), probabilities_.view(runs, batch, classes), loss_.view(runs),
+                           correct_.view(runs), dh_.view(runs, batch, units), gradients_.view(runs, size_), *queue_);
+  }
+  void update() {
+    const std::size_t runs = group_.runs;
+    backend_.update({}, group_, steps_.view(runs), parameters_.view(runs, size_), gradients_.view(runs, size_),
+                    moments_.view(runs, 2, size_), *queue_);
+  }
+
+  /// What an operation gives to the queue, without doing it.
+  std::size_t launches_of(void (TinyGroup::*operation)()) {
+    std::vector<std::function<void()>> launches;
+    cuda::stream_of(*queue_)->keep_in(&launches);
+    (this->*operation)();
+    return launches.size();
+  }
+  static std::vector<std::int32_t> labels_of(std::size_t runs) {
+    std::vector<std::int32_t> labels;
+    for (std::size_t i = 0; i < runs * clips; ++i) labels.push_back(static_cast<std::int32_t>(i / clips % classes));
+    return labels;
+  }
+  std::vector<std::int32_t> labels() const { return y_.host(); }
+  std::vector<std::int64_t> steps() const { return steps_.host(); }
+
+  static constexpr std::size_t batch = 3, units = 4, classes = 3, clips = 2;
+
+ private:
+  View<float, 4> x() { return x_.view(group_.runs, 1, batch, units); }
+
+  Backend& backend_;
+  std::unique_ptr<Queue> queue_;
+  const StackConfig stack_{.inputs = units, .units = {units}, .dropout = 0.5, .recurrent_dropout = 0.5};
+  Group group_;
+  std::vector<RandomKey> keys_;
+  std::size_t size_, masks_size_;
+  OnDevice<float> features_, x_, dh_, parameters_, gradients_, moments_, masks_, probabilities_;
+  OnDevice<std::int32_t> labels_, chosen_, y_, correct_;
+  OnDevice<std::int64_t> steps_;
+  OnDevice<double> loss_;
+};
+
+constexpr void (TinyGroup::*operations[])() = {&TinyGroup::gather, &TinyGroup::draw, &TinyGroup::classify,
+                                               &TinyGroup::update};
+
+}  // namespace
+
+TEST_CASE("an operation is as many launches for a group as for a run") {
+  test::for_each_backend("fp32", [](Backend& backend) {
+    for (const auto operation : operations) {
+      const std::size_t alone = TinyGroup(backend, 1).launches_of(operation);
+      CHECK(alone > 0);
+      CHECK(TinyGroup(backend, 6).launches_of(operation) == alone);
+    }
+  });
+}
+
+TEST_CASE("a launch has room for so many runs, and a larger group is refused") {
+  test::for_each_backend("fp32", [](Backend& backend) {
+    constexpr std::size_t most = cuda::most_grouped_runs;
+    TinyGroup largest(backend, most);
+    for (const auto operation : operations) (largest.*operation)();
+    const std::vector<std::int32_t> labels = largest.labels();
+    const std::vector<std::int64_t> steps = largest.steps();
+    for (std::size_t r = 0; r < most; ++r) {
+      const std::size_t rows = r % (TinyGroup::batch + 1);
+      CHECK(steps[r] == (rows > 0));
+      for (std::size_t b = 0; b < TinyGroup::batch; ++b)
+        CHECK(labels[r * TinyGroup::batch + b] == (b < rows ? static_cast<std::int32_t>(r % TinyGroup::classes) : 7));
+    }
+    TinyGroup larger(backend, most + 1);
+    for (const auto operation : operations)
+      CHECK_THROWS_WITH((larger.*operation)(), Catch::Contains("129 runs") && Catch::Contains("at most 128"));
+  });
+  CHECK_THROWS_WITH(cuda::run_rows({2, 70000, 1, 2, {65535, 65536}, {2, 2}}),
+                    Catch::Contains("run 1 of a group has 65536 rows") && Catch::Contains("at most 65535"));
+  CHECK_THROWS_WITH(cuda::run_classes({1, 1, 1, 70000, {1}, {70000}}), Catch::Contains("70000 classes"));
 }
