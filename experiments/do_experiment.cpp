@@ -92,7 +92,7 @@ Outcome do_runs(const Spec& spec, const fs::path& out, const ExperimentOptions& 
   const Workers workers = workers_for(spec, data, backend, runs.size(), options.jobs);
   if (options.dry_run) {
     print_header(spec, data, choice, runs.size(), options.shard, workers);
-    print_dry_run(spec, data, backend, runs, workers.jobs);
+    print_dry_run(spec, data, backend, runs, workers);
     return {};
   }
   RunFolder folder(out, spec, options.shard, options.resume);
@@ -100,6 +100,7 @@ Outcome do_runs(const Spec& spec, const fs::path& out, const ExperimentOptions& 
 
   RunnerOptions runner_options;
   runner_options.jobs = workers.jobs;
+  runner_options.slots = workers.slots;
   runner_options.allow_mixed = options.allow_mixed;
   runner_options.strict = options.strict;
   runner_options.progress = &progress;

@@ -43,7 +43,7 @@ struct Result {
   std::string commit;  ///< of the program
   BackendInfo backend;
   std::string machine;                   ///< host name, cores
-  double seconds = 0;                    ///< wall time of the run up to this point, resumed parts included
+  double seconds = 0;                    ///< wall time in its group up to this point, resumed parts included
   Score train, validation, test;         ///< at the end
   std::vector<EpochScores> history;      ///< of every epoch
   std::vector<std::uint32_t> confusion;  ///< test set, [classes, classes], true class by row

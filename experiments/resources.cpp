@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <functional>
 #include <limits>
+#include <memory>
+#include <numeric>
 #include <set>
 #include <unistd.h>
 #include <vector>
@@ -30,26 +32,16 @@ constexpr std::size_t queue_allowance = 64 << 20;
 /// The state on the host that a checkpoint is written from.
 std::size_t bytes_of_copy(std::size_t parameters) { return state_numbers * parameters * sizeof(float); }
 
-/// What a run takes of its device's memory beside its trainer.
-std::size_t bytes_beside_trainer(std::size_t parameters, Backend& backend) {
-  return is_host(backend.device()) ? bytes_of_copy(parameters) : queue_allowance;
-}
-
-/// What a run on a GPU takes of the host's memory.
-std::size_t bytes_on_host(std::size_t parameters, Backend& backend) {
-  return is_host(backend.device()) ? 0 : bytes_of_copy(parameters) + queue_allowance;
-}
-
 /// How many times `each` goes into what `shared` leaves of the memory; at most `limit`.
 std::size_t fitting(std::size_t memory, std::size_t shared, std::size_t each, std::size_t limit) {
   if (each == 0) return limit;
   return std::min(limit, (memory - std::min(memory, shared)) / each);
 }
 
-/// What a run on this split holds when clips have `frames` frames, which need not be those of the data set.
-std::size_t bytes_of_run(const Spec& spec, const Split& split, std::size_t genres, std::size_t frames,
-                         Backend& backend) {
-  FeatureStore one_clip;  // a trainer's memory does not depend on how many there are
+/// What a trainer on this split holds when clips have `frames` frames, which need not be those of the data set.
+std::size_t bytes_of_trainer(const Spec& spec, const Split& split, std::size_t genres, std::size_t frames,
+                             Backend& backend) {
+  FeatureStore one_clip;  // one will do: but for labels, a trainer holds as much for any number
   one_clip.config = spec.features;
   one_clip.config.frames = frames;
   one_clip.tracks.resize(1), one_clip.labels.resize(1);
@@ -61,48 +53,54 @@ std::size_t bytes_of_run(const Spec& spec, const Split& split, std::size_t genre
   same_sizes.test.resize(split.test.size());
   const std::unique_ptr<Queue> queue = backend.device().make_queue();
   const Trainer trainer(backend, *queue, dataset, same_sizes, classifier_of(spec, genres), spec.training, {});
-  return trainer.bytes() + bytes_beside_trainer(classifier_of(spec, genres).parameter_count(), backend);
+  return trainer.bytes();
 }
 
 std::vector<std::uint32_t> first_of(const std::vector<std::uint32_t>& clips, std::size_t count) {
   return {clips.begin(), clips.begin() + static_cast<std::ptrdiff_t>(std::min(count, clips.size()))};
 }
 
-/// Seconds of a training batch and of evaluating all clips of a split of one batch each.
-struct BatchSeconds {
-  double train = std::numeric_limits<double>::infinity(), evaluate = std::numeric_limits<double>::infinity();
-};
-
-/// The least over repetitions: other processes only ever add time.
-BatchSeconds measure(Trainer& trainer, const Split& sample) {
-  constexpr double measuring_time = 2;
-  BatchSeconds best;
-  trainer.train_epoch();  // warms up memory and tables
+/// The least seconds of an epoch on this split over repetitions, of as many runs as the group takes: other processes
+/// only ever add time.
+double measure(TrainingGroup& group, const DeviceDataset& dataset, const Split& split, std::size_t classes) {
+  constexpr double measuring_time = 1;
+  std::vector<std::unique_ptr<Trainer>> runs;
+  for (std::size_t run = 0; run < group.slots(); ++run)
+    runs.push_back(std::make_unique<Trainer>(group, dataset, split, classes, RandomKey{}));
+  group.train_epoch();  // warms up memory and tables
+  double best = std::numeric_limits<double>::infinity();
   const Clock::time_point begin = Clock::now();
   do {
-    Clock::time_point start = Clock::now();
-    trainer.evaluate(sample.test);
-    const double evaluate = seconds_since(start);
-    start = Clock::now();
-    trainer.train_epoch();
-    best.train = std::min(best.train, std::max(0.0, seconds_since(start) - evaluate));
-    best.evaluate = std::min(best.evaluate, evaluate);
+    const Clock::time_point start = Clock::now();
+    group.train_epoch();
+    best = std::min(best, seconds_since(start));
   } while (seconds_since(begin) < measuring_time);
   return best;
 }
 
 }  // namespace
 
-MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std::size_t limit) {
+std::size_t runs_together(const Spec& spec, const Data& data, const Backend& backend) {
+  return spec.cnn ? 1 : backend.runs_together(spec.stack, stack_work(spec, data, 1).training.front());
+}
+
+MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std::size_t limit, bool one_queue) {
   const std::size_t genres = data.store.genres.size(), frames = spec.features.frames;
-  const Split split = make_split(data.store, spec.dataset.split, spec.seed, 0, false);
-  const auto bytes = [&](std::size_t few) { return bytes_of_run(spec, split, genres, few, backend); };
+  const std::size_t parameters = classifier_of(spec, genres).parameter_count(), copy = bytes_of_copy(parameters);
+  const std::size_t labels = std::span(data.store.labels).size_bytes();
+  const bool gpu = !is_host(backend.device());
+  const std::size_t queue = gpu ? queue_allowance : 0, shared_queue = one_queue ? queue : 0;
+  const std::size_t own_queue = queue - shared_queue, beside_trainer = labels + own_queue + (gpu ? 0 : copy);
   MemoryNeed need;
-  need.shared = std::span(data.store.features).size_bytes() + std::span(data.store.labels).size_bytes();
+  need.shared = std::span(data.store.features).size_bytes() + labels + shared_queue;
+  need.host_shared = shared_queue;
+  need.host_per_run = own_queue + (gpu ? copy : 0);
   // the least that any run holds: its state and that after the last epoch, gradients, and what is beside them
-  const std::size_t parameters = classifier_of(spec, genres).parameter_count();
-  need.per_run = (2 * state_numbers + 1) * parameters * sizeof(float) + bytes_beside_trainer(parameters, backend);
-  need.host_per_run = bytes_on_host(parameters, backend);
+  need.per_run = (2 * state_numbers + 1) * parameters * sizeof(float) + beside_trainer;
+  const Split split = make_split(data.store, spec.dataset.split, spec.seed, 0, false);
+  const auto bytes = [&](std::size_t few) {
+    return bytes_of_trainer(spec, split, genres, few, backend) + beside_trainer;
+  };
   if (need.of(1) > limit) return need;
   constexpr std::size_t few = 16;
   if (!spec.cnn && frames > 2 * few) {  // what grows with the frames is in proportion to them
@@ -117,11 +115,12 @@ MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std
   return need;
 }
 
-Limits limits_of(Backend& backend) {
+Limits limits_of(Backend& backend, std::size_t together) {
   const Device& device = backend.device();
   const bool gpu = !is_host(device);
   const auto usable = [](const Device& place) { return place.free_memory() / 5 * 4; };
-  return {gpu ? most_gpu_queues : available_cores(), usable(device), gpu, gpu ? usable(host_device()) : 0};
+  const std::size_t side_by_side = gpu ? most_gpu_queues : available_cores();
+  return {together > 1 ? together : side_by_side, usable(device), gpu, gpu ? usable(host_device()) : 0};
 }
 
 std::size_t automatic_jobs(std::size_t runs, const MemoryNeed& need, const Limits& limits) {
@@ -135,15 +134,15 @@ std::size_t automatic_jobs(std::size_t runs, const MemoryNeed& need, const Limit
         limits.gpu ? " of the GPU's memory" : "",
         limits.gpu ? " that use the GPU, or compute on the cpu (--backend cpu)"
                    : " or raise the limit of the container or job");
-  if (need.host_per_run > limits.host_memory)
+  if (need.on_host(1) > limits.host_memory)
     fail(
         "there is no room for a single run: beside the GPU's memory it needs {} MB of this machine's, for copies "
         "of its weights, but this process may take {} MB. Close other programs or raise the limit of the container or "
         "job; or choose smaller model.layers. --jobs 1 tries it all the same",
-        megabytes(need.host_per_run), limits.host_memory / 1'000'000);
+        megabytes(need.on_host(1)), limits.host_memory / 1'000'000);
   const std::size_t most = std::min(limits.jobs, runs);
   return std::max<std::size_t>(1, std::min(fitting(limits.memory, need.shared, need.per_run, most),
-                                           fitting(limits.host_memory, 0, need.host_per_run, most)));
+                                           fitting(limits.host_memory, need.host_shared, need.host_per_run, most)));
 }
 
 StackWork stack_work(const Spec& spec, const Data& data, std::size_t side_by_side) {
@@ -164,24 +163,27 @@ StackWork stack_work(const Spec& spec, const Data& data, std::size_t side_by_sid
   return {groups_of(training), groups_of(evaluation), side_by_side};
 }
 
-double seconds_per_epoch(const Spec& spec, const Data& data, Backend& backend, std::size_t workers) {
+double seconds_per_epoch(const Spec& spec, const Data& data, Backend& backend, std::size_t workers, std::size_t slots) {
   const Split split = make_split(data.store, spec.dataset.split, spec.seed, 0, false);
-  Split sample;
-  sample.train = first_of(split.train, spec.training.batch);
-  sample.test = first_of(split.validation.size() > split.test.size() ? split.validation : split.test, evaluation_batch);
-  const DeviceDataset dataset(data.store, backend);
-  std::vector<BatchSeconds> measured(workers);
-  run_on_workers(backend.device(), workers, workers, [&](std::size_t item, Worker& worker) {
-    Trainer trainer(backend, worker.queue, dataset, sample, classifier_of(spec, data.store.genres.size()),
-                    spec.training, {});
-    measured[item] = measure(trainer, sample);
-  });
-  const double batches = static_cast<double>(split.train.size()) / static_cast<double>(sample.train.size());
+  Split batch, evaluated;  // a batch alone; with one of clips that are evaluated
+  batch.train = evaluated.train = first_of(split.train, spec.training.batch);
+  evaluated.test =
+      first_of(split.validation.size() > split.test.size() ? split.validation : split.test, evaluation_batch);
+  const double batches = static_cast<double>(split.train.size()) / static_cast<double>(batch.train.size());
   const double evaluations =
-      static_cast<double>(split.validation.size() + split.test.size()) / static_cast<double>(sample.test.size());
-  double sum = 0;
-  for (const BatchSeconds& seconds : measured) sum += batches * seconds.train + evaluations * seconds.evaluate;
-  return sum / static_cast<double>(workers);
+      static_cast<double>(split.validation.size() + split.test.size()) / static_cast<double>(evaluated.test.size());
+
+  const std::size_t classes = data.store.genres.size();
+  const GroupSize size{slots, training_rows(batch, spec.training), evaluation_rows(evaluated), classes};
+  const DeviceDataset dataset(data.store, backend);
+  std::vector<double> seconds(workers);
+  run_on_workers(backend.device(), workers, workers, [&](std::size_t item, Worker& worker) {
+    TrainingGroup group(backend, worker.queue, dataset, classifier_of(spec, classes), spec.training, size);
+    const double training = measure(group, dataset, batch, classes);
+    const double evaluation = std::max(0.0, measure(group, dataset, evaluated, classes) - training);
+    seconds[item] = batches * training + evaluations * evaluation;
+  });
+  return std::accumulate(seconds.begin(), seconds.end(), 0.0) / static_cast<double>(workers);
 }
 
 std::string machine_name() {

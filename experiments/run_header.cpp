@@ -36,11 +36,14 @@ std::string model_line(const Spec& spec, std::size_t genres) {
 
 Workers workers_for(const Spec& spec, const Data& data, Backend& backend, std::size_t runs,
                     std::optional<std::size_t> asked_for) {
-  const Limits limits = limits_of(backend);
-  const MemoryNeed need = memory_need(spec, data, backend, limits.memory);
+  const std::size_t together = runs_together(spec, data, backend);
+  const Limits limits = limits_of(backend, together);
+  const MemoryNeed need = memory_need(spec, data, backend, limits.memory, together > 1);
   const std::size_t jobs =
       asked_for ? std::min(*asked_for, std::max<std::size_t>(1, runs)) : automatic_jobs(runs, need, limits);
-  return {jobs, need, limits};
+  if (together == 1) return {jobs, 1, need, limits};
+  const std::size_t slots = std::min(jobs, most_slots);
+  return {slots, slots, need, limits};
 }
 
 void print_header(const Spec& spec, const Data& data, const BackendChoice& choice, std::size_t runs, const Shard& shard,
@@ -62,23 +65,25 @@ void print_header(const Spec& spec, const Data& data, const BackendChoice& choic
   fmt::print("backend     {}: {} {}, {}, {} on {}; {}\n", info.backend, spec.cnn ? "CNN by" : "LSTM", info.algorithm,
              info.precision, info.target, info.device, info.libraries);
   if (!choice.why_no_gpu.empty()) fmt::print("            the GPU was not taken: {}\n", choice.why_no_gpu);
-  const auto& [jobs, need, limits] = workers;
-  fmt::print("jobs        {} side by side, {} each and {} for the data: {} of the {} of {} memory that may be taken\n",
-             jobs, megabytes(need.per_run), megabytes(need.shared), megabytes(need.of(jobs)), megabytes(limits.memory),
-             limits.gpu ? "the GPU's" : "this machine's");
+  const auto& [jobs, slots, need, limits] = workers;
+  fmt::print(
+      "jobs        {} side by side{}, {} each and {} for the data: {} of the {} of {} memory that may be taken\n", jobs,
+      slots > 1 ? " in the same launches" : "", megabytes(need.per_run), megabytes(need.shared),
+      megabytes(need.of(jobs)), megabytes(limits.memory), limits.gpu ? "the GPU's" : "this machine's");
   if (limits.gpu)
     fmt::print("            and of this machine's {} each for copies: {} of the {} that may be taken\n",
-               megabytes(need.host_per_run), megabytes(jobs * need.host_per_run), megabytes(limits.host_memory));
+               megabytes(need.host_per_run), megabytes(need.on_host(jobs)), megabytes(limits.host_memory));
   fmt::print("\n");
   std::fflush(stdout);
-  if (need.of(jobs) > limits.memory || jobs * need.host_per_run > limits.host_memory)
+  if (need.of(jobs) > limits.memory || need.on_host(jobs) > limits.host_memory)
     warn(fmt::format("{} side by side may not go into the free memory. --jobs auto begins no more than do",
                      count_of(jobs, "run")));
 }
 
 void print_dry_run(const Spec& spec, const Data& data, Backend& backend, const std::vector<PlannedRun>& runs,
-                   std::size_t jobs) {
-  const double epoch = seconds_per_epoch(spec, data, backend, jobs);
+                   const Workers& workers) {
+  const auto [jobs, slots, need, limits] = workers;
+  const double epoch = seconds_per_epoch(spec, data, backend, jobs / slots, slots);
   const double cost = epoch_cost(spec, data.summary.train, data.summary.validation + data.summary.test);
   std::vector<double> seconds;
   std::size_t epochs = 0;

@@ -12,12 +12,14 @@ namespace genretree {
 
 /// The runs that go side by side, and the memory that they have and need.
 struct Workers {
-  std::size_t jobs;
+  std::size_t jobs;   ///< runs at once
+  std::size_t slots;  ///< of them in a group: all, or 1
   MemoryNeed need;
   Limits limits;
 };
 
-/// `asked_for`: --jobs; nothing: as many as cores and memory allow. One more than `runs` would be idle.
+/// `asked_for`: --jobs; nothing: as many as cores, the backend and memory allow. One more than `runs` would be idle. The
+/// backend's algorithm is chosen before.
 Workers workers_for(const Spec& spec, const Data& data, Backend& backend, std::size_t runs,
                     std::optional<std::size_t> asked_for);
 
@@ -27,6 +29,6 @@ void print_header(const Spec& spec, const Data& data, const BackendChoice& choic
 
 /// Prints every run with the time that it would take here; for that, an epoch is measured.
 void print_dry_run(const Spec& spec, const Data& data, Backend& backend, const std::vector<PlannedRun>& runs,
-                   std::size_t jobs);
+                   const Workers& workers);
 
 }  // namespace genretree

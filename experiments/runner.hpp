@@ -1,4 +1,5 @@
-// Does the runs of an experiment: side by side on a pool of workers, saved as they go, resumable at any moment.
+// Does the runs of an experiment: side by side on a pool of workers, saved as they go, resumable at any moment. A worker
+// takes the longest open run after another, or several at once, which advance together in a group.
 //
 // What lies in a run's folder, and when it is written:
 //   spec.yaml, spec.hash          at the start: the experiment, and spec_hash of it
@@ -36,7 +37,8 @@
 namespace genretree {
 
 struct RunnerOptions {
-  std::size_t jobs = 1;      ///< workers
+  std::size_t jobs = 1;      ///< runs at once
+  std::size_t slots = 1;     ///< how many of these a worker has in a group; 1: each has a worker of its own
   bool allow_mixed = false;  ///< resume although backend or program have changed
   bool strict = false;       ///< missing tracks are errors
   Progress* progress = nullptr;

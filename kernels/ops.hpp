@@ -311,6 +311,14 @@ class Backend {
   /// which info() then names. Before the first make_stack_state.
   virtual void choose_algorithm(const StackConfig&, const StackWork&) {}
 
+  /// How many trainings of this shape are best advanced in one group, on one queue; 1: the runs of a group go one after
+  /// another, so that trainings side by side want a queue each. After choose_algorithm.
+  ///   training  of one run: its largest batch
+  virtual std::size_t runs_together(const StackConfig&, const Group& training) const {
+    static_cast<void>(training);
+    return 1;
+  }
+
   // -- spectral features
 
   virtual std::unique_ptr<SpectralState> make_spectral_state(const SpectralTables& tables) = 0;

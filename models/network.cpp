@@ -9,20 +9,22 @@ class LstmNetwork final : public Network {
   LstmNetwork(const StackConfig& stack, const Group& largest, Mode mode, Backend& backend)
       : backend_(backend),
         stack_(stack),
+        runs_(largest.runs),
         batch_(largest.batch),
         state_(backend.make_stack_state(stack, largest, mode)),
-        h_(backend.device(), largest.batch * stack.outputs()) {
+        h_(backend.device(), largest.runs * largest.batch * stack.outputs()) {
     if (mode == Mode::inference) return;
     dh_ = Buffer<float>(backend.device(), h_.size());
-    if (stack.has_dropout()) masks_ = Buffer<float>(backend.device(), MaskLayout(stack, batch_).size);
+    if (stack.has_dropout()) masks_ = Buffer<float>(backend.device(), runs_ * MaskLayout(stack, batch_).size);
   }
 
-  void step(const Batch& batch, Loss kind, const RandomKey& key, View<float, 2> gradients, Queue& queue) override {
+  void step(const Batch& batch, Loss kind, std::span<const RandomKey> keys, View<float, 2> gradients,
+            Queue& queue) override {
     View<float, 2> masks;
     if (stack_.has_dropout()) {
       const Phase phase(queue, "dropout masks");
-      masks = masks_.view(1, masks_.size());
-      backend_.dropout_masks(stack_, batch.group, {&key, 1}, masks, queue);
+      masks = masks_.view(runs_, masks_.size() / runs_);
+      backend_.dropout_masks(stack_, batch.group, keys, masks, queue);
     }
     const View<float, 3> h = output_view(h_), dh = output_view(dh_);
     forward(batch, masks, Mode::training, h, queue);
@@ -52,13 +54,13 @@ class LstmNetwork final : public Network {
                            batch.loss, batch.correct, dh, gradients, queue);
   }
 
-  View<float, 3> output_view(Buffer<float>& buffer) const { return buffer.view(1, batch_, stack_.outputs()); }
+  View<float, 3> output_view(Buffer<float>& buffer) const { return buffer.view(runs_, batch_, stack_.outputs()); }
 
   Backend& backend_;
   StackConfig stack_;
-  std::size_t batch_;
+  std::size_t runs_, batch_;
   std::unique_ptr<StackState> state_;
-  Buffer<float> h_, dh_, masks_;  ///< [1, B, H], [1, B, H], [1, D]; the last two for training
+  Buffer<float> h_, dh_, masks_;  ///< [R, B, H], [R, B, H], [R, D]; the last two for training
 };
 
 class CnnNetwork final : public Network {
@@ -66,9 +68,10 @@ class CnnNetwork final : public Network {
   CnnNetwork(const CnnConfig& cnn, const Group& largest, Mode mode, Backend& backend)
       : backend_(backend), cnn_(cnn), state_(backend.make_cnn_state(cnn, largest, mode)) {}
 
-  void step(const Batch& batch, Loss kind, const RandomKey& key, View<float, 2> gradients, Queue& queue) override {
+  void step(const Batch& batch, Loss kind, std::span<const RandomKey> keys, View<float, 2> gradients,
+            Queue& queue) override {
     const Phase phase(queue, "forward, loss, backward");
-    const std::span<const RandomKey> keys = cnn_.dropout > 0 ? std::span(&key, 1) : std::span<const RandomKey>();
+    if (cnn_.dropout == 0) keys = {};
     backend_.cnn_step(cnn_, batch.group, kind, batch.parameters, batch.x, batch.labels, keys, *state_,
                       batch.probabilities, batch.loss, batch.correct, gradients, queue);
   }

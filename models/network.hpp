@@ -7,23 +7,24 @@
 
 namespace genretree {
 
-/// A batch of one run on the device, and where its results go.
+/// A batch of each run of a group on the device, and where its results go.
 struct Batch {
   const Group& group;
-  View<const float, 2> parameters;     ///< [1, P]
-  View<const float, 4> x;              ///< [1, T, B, F]
-  View<const std::int32_t, 2> labels;  ///< [1, B]
-  View<float, 3> probabilities;        ///< [1, B, C]
-  View<double, 1> loss;                ///< [1] sum over the rows
-  View<std::int32_t, 1> correct;       ///< [1]
+  View<const float, 2> parameters;     ///< [R, P]
+  View<const float, 4> x;              ///< [R, T, B, F]
+  View<const std::int32_t, 2> labels;  ///< [R, B]
+  View<float, 3> probabilities;        ///< [R, B, C]
+  View<double, 1> loss;                ///< [R] sum over the rows
+  View<std::int32_t, 1> correct;       ///< [R]
 };
 
 /// The memory of a network for batches of one shape, and its operations of the contract in their order.
 class Network {
  public:
   virtual ~Network() = default;
-  /// Forward with dropout, loss, and the gradients [1, P] of the mean loss. `key`: use = dropout.
-  virtual void step(const Batch& batch, Loss kind, const RandomKey& key, View<float, 2> gradients, Queue& queue) = 0;
+  /// Forward with dropout, loss, and the gradients [R, P] of each run's mean loss. `keys`: [R] use = dropout.
+  virtual void step(const Batch& batch, Loss kind, std::span<const RandomKey> keys, View<float, 2> gradients,
+                    Queue& queue) = 0;
   /// Forward and loss.
   virtual void evaluate(const Batch& batch, Loss kind, Queue& queue) = 0;
   /// Bytes held on the device.

@@ -108,7 +108,7 @@ ExitCode run_experiment(int argc, char** argv) {
   app.add_option("--jobs", options.jobs,
                  fmt::format("runs side by side, or auto: as many as the free memory holds, on the cpu one for each "
                              "core that the process may use, on a GPU (whose memory it is then, and the "
-                             "host's for copies) {} at most",
+                             "host's for copies) {} at most, or what the LSTM computes in the same launches",
                              most_gpu_queues))
       ->capture_default_str();
   app.add_option("--shard", options.shard,

@@ -128,6 +128,33 @@ TEST_CASE("--jobs auto: no more than cores or queues, runs, and what the memory 
                         Catch::Contains("--jobs 1"));
 }
 
+TEST_CASE("--jobs auto of a group: as many as the backend computes together, and one queue for all") {
+  const std::unique_ptr<Backend> cpu = make_backend({.device = "cpu"});
+  CHECK(limits_of(*cpu, 26).jobs == 26);
+  CHECK(limits_of(*cpu, 26).memory > megabyte);
+  const MemoryNeed need{
+      .shared = 50 * megabyte, .per_run = 200 * megabyte, .host_per_run = 10 * megabyte, .host_shared = 60 * megabyte};
+  CHECK(need.on_host(3) == 90 * megabyte);
+  const auto jobs = [&](std::size_t memory, std::size_t host_memory) {
+    return automatic_jobs(28, need, {26, memory * megabyte, true, host_memory * megabyte});
+  };
+  CHECK(jobs(80'000, 10'000) == 26);
+  CHECK(jobs(1050, 10'000) == 5);
+  CHECK(jobs(80'000, 99) == 3);
+  CHECK_THROWS_WITH(jobs(80'000, 69), Catch::Contains("beside the GPU's memory it needs 70 MB"));
+}
+
+TEST_CASE("runs have queues of their own where the backend computes one after another") {
+  Experiment experiment;
+  CHECK(runs_together(experiment.spec, experiment.data, *experiment.backend) == 1);
+}
+
+TEST_CASE("an epoch is measured of runs one by one and in a group") {
+  const Experiment experiment;
+  for (const std::size_t slots : {1, 2})
+    CHECK(seconds_per_epoch(experiment.spec, experiment.data, *experiment.backend, 1, slots) > 0);
+}
+
 TEST_CASE("the limits of this very process are some") {
   const Limits limits = limits_of(*make_backend({.device = "cpu"}));
   CHECK(limits.jobs <= std::thread::hardware_concurrency());

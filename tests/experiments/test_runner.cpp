@@ -1,9 +1,14 @@
 #include <cmath>
+#include <csignal>
+#include <cstdio>
 #include <fstream>
 #include <future>
 #include <numeric>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/error.hpp"
+#include "core/interrupt.hpp"
 #include "core/io/files.hpp"
 #include "experiments/runner.hpp"
 #include "models/checkpoint.hpp"
@@ -309,6 +314,97 @@ TEST_CASE("snapshots resume: only the missing lines are appended") {
   REQUIRE(now.size() == 6);
   CHECK(std::equal(kept.begin(), kept.end(), now.begin()));
   CHECK(test::metrics(experiment.results("run")) == test::metrics(experiment.results("whole")));
+}
+
+// ------------------------------------------------------------------------------------------------------ runs in groups
+
+TEST_CASE("runs in groups, with dropout and partial batches, have the results of runs one by one") {
+  Experiment experiment;
+  experiment.spec.grid.mode = GENERATE(GridSpec::Mode::independent, GridSpec::Mode::snapshots);
+  experiment.spec.grid.trials = 4;
+  const std::size_t runs = experiment.run("whole").finished;
+  const std::vector<std::string> expected = test::metrics(experiment.results("whole"));
+  CHECK(runs == (experiment.spec.grid.mode == GridSpec::Mode::snapshots ? 4 : 12));
+  SECTION("of one worker, then of two") {
+    CHECK(experiment.run("group", false, {}, {.jobs = 3, .slots = 3}).finished == runs);
+    CHECK(test::metrics(experiment.results("group")) == expected);
+    CHECK(experiment.run("two", false, {}, {.jobs = 4, .slots = 2}).finished == runs);
+    CHECK(test::metrics(experiment.results("two")) == expected);
+    for (const fs::directory_entry& model : fs::directory_iterator(experiment.path("whole") / "models"))
+      CHECK(fs::exists(experiment.path("group") / "models" / model.path().filename()));
+  }
+  SECTION("resumed after lines were lost") {
+    experiment.run("group", false, {}, {.jobs = 3, .slots = 3});
+    std::vector<std::string> lines = lines_of(ledger_path(experiment.path("group"), 0));
+    lines.resize(5);
+    write_lines(ledger_path(experiment.path("group"), 0), lines);
+    experiment.run("group", true, {}, {.jobs = 5, .slots = 5});
+    CHECK(test::metrics(experiment.results("group")) == expected);
+  }
+  SECTION("one that another process works on is passed over") {
+    fs::create_directories(experiment.path("group") / "checkpoints");
+    const std::string held = experiment.spec.grid.mode == GridSpec::Mode::snapshots ? "s005-t1" : "e003-t1";
+    {
+      const FileLock lock(experiment.path("group") / "checkpoints" / (held + ".lock"), "");
+      const RunSummary summary = experiment.run("group", false, {}, {.jobs = 3, .slots = 3});
+      CHECK(summary.finished == runs - 1);
+      CHECK(summary.elsewhere == 1);
+    }
+    experiment.run("group", true, {}, {.jobs = 3, .slots = 3});
+    CHECK(test::metrics(experiment.results("group")) == expected);
+  }
+}
+
+/// A log whose process gets SIGINT when the first run is finished.
+std::FILE* stopping_log() {
+  cookie_io_functions_t functions{};
+  functions.write = [](void*, const char* text, std::size_t size) {
+    if (std::string_view(text, size).find("finished") != std::string_view::npos) std::raise(SIGINT);
+    return static_cast<ssize_t>(size);
+  };
+  return fopencookie(nullptr, "w", functions);
+}
+
+TEST_CASE("a stop saves every run of a group, and all go on bit for bit") {
+  Experiment experiment;
+  experiment.spec.grid.epochs = {2, 40};  // those of 40 are begun first: they are not done when one of 2 is
+  experiment.run("whole");
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {  // a signal cannot be taken back, so it comes to a process of its own
+    stop_on_signals();
+    try {
+      Progress progress(stopping_log());
+      experiment.run("group", false, {}, {.jobs = 3, .slots = 3, .progress = &progress});
+    } catch (const Interrupted&) {
+      _exit(75);
+    }
+    _exit(1);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(WEXITSTATUS(status) == 75);
+  CHECK(experiment.results("group").size() == 1);
+  for (const char* run : {"e040-t0", "e040-t1"})
+    CHECK(fs::exists(experiment.path("group") / "checkpoints" / fmt::format("{}.h5", run)));
+  CHECK(experiment.run("group", true, {}, {.jobs = 3, .slots = 3}).finished == 3);
+  CHECK(test::metrics(experiment.results("group")) == test::metrics(experiment.results("whole")));
+}
+
+TEST_CASE("a run that fails does not take those beside it in its group with it") {
+  Experiment experiment;
+  experiment.spec.grid.epochs = {2, 40};
+  experiment.run("whole");
+  const fs::path wrong = experiment.path("group") / "checkpoints" / "e002-t1.h5";
+  RunFolder(experiment.path("group"), experiment.spec, {}, false).begin(experiment.data().summary);
+  fs::copy_file(experiment.path("whole") / "checkpoints" / "e002-t0.h5", wrong);
+  const RunnerOptions options{.jobs = 3, .slots = 3};
+  CHECK_THROWS_WITH(experiment.run("group", true, {}, options), Catch::Contains("belongs to another run"));
+  for (const char* run : {"e040-t0", "e040-t1"})
+    CHECK(fs::exists(experiment.path("group") / "checkpoints" / fmt::format("{}.h5", run)));
+  fs::remove(wrong);
+  CHECK(experiment.run("group", true, {}, options).finished == 3);
+  CHECK(test::metrics(experiment.results("group")) == test::metrics(experiment.results("whole")));
 }
 
 TEST_CASE("a model file that was removed is made again from a checkpoint at just this point; else it is named") {

@@ -276,6 +276,21 @@ TEST_CASE("a tree does not depend on the number of workers: ledger and tables bi
     CHECK(read_text(experiment.path("jobs3") / table) == read_text(experiment.path("jobs1") / table));
 }
 
+TEST_CASE("nodes of unequal classes and clips that train in groups have the results of nodes one by one", "[tree]") {
+  Experiment experiment;
+  experiment.spec.tree = GenreTree({{"top", 3, {"ab", "c", "d"}}, {"ab", 5, {"a", "b"}}}, {"a", "b", "c", "d"});
+  experiment.spec.training.batch = GENERATE(7, 15);  // top has 24 clips to train on, ab 12: by 15 no group takes both
+  experiment.run("alone");
+  RunFolder folder(experiment.path("group"), experiment.spec, {}, false);
+  const RunnerOptions options{.jobs = 3, .slots = 3};
+  CHECK(run_grid(experiment.spec, experiment.data(), *experiment.backend, folder, options).finished == 4);
+  CHECK(test::metrics(experiment.results("group")) == test::metrics(experiment.results("alone")));
+  // what lies in files has each node's own layout
+  for (const char* model : {"models/top-t0.h5", "models/ab-t1.h5"})
+    CHECK(read_model(experiment.path("group") / model).parameters ==
+          read_model(experiment.path("alone") / model).parameters);
+}
+
 TEST_CASE("a tree resumes and merges from shards to the same results", "[tree]") {
   const Experiment experiment;
   experiment.run("whole");

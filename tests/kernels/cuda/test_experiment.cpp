@@ -106,6 +106,12 @@ TEST_CASE("On the GPU too, results do not depend on the number of workers, and t
   CHECK((is_tree || timeline.overlap("e020-t0", "e020-t1")));
 }
 
+TEST_CASE("On the GPU too, runs that train in a group have the results of runs one by one", "[experiment]") {
+  const Experiment experiment(GENERATE(sweep, tree, cnn));
+  const std::vector<std::string> alone = test::metrics(experiment.run("alone"));
+  CHECK(test::metrics(experiment.run("group", {.jobs = 3, .slots = 3})) == alone);
+}
+
 TEST_CASE("On the GPU too, a run goes on from a checkpoint in its middle, bit for bit", "[experiment]") {
   const Experiment experiment(sweep);
   const std::vector<Result> whole = experiment.run("whole");
@@ -281,6 +287,13 @@ TEST_CASE("--jobs auto on a GPU goes by its memory and a number of queues, not b
   CHECK(need.host_per_run == (64 << 20) + copies);
   CHECK(limits.host_memory > 0);
   CHECK(automatic_jobs(100, need, limits) == (limits.memory - need.shared) / need.per_run);
+  // runs in a group share a queue
+  const MemoryNeed group =
+      memory_need(experiment.spec, load_data(experiment.spec, *backend, {}), *backend, limits.memory, true);
+  CHECK(group.per_run == need.per_run - (64 << 20));
+  CHECK(group.of(1) == need.of(1));
+  CHECK(group.host_per_run == copies);
+  CHECK(group.on_host(1) == need.on_host(1));
 }
 
 }  // namespace
