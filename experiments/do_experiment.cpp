@@ -39,11 +39,9 @@ BackendChoice backend_of(const Spec& spec, const BackendConfig& config) {
   return choose_backend(config, {&spec.stack, spec.cnn ? 0u : 1u});
 }
 
-/// Whether a trial chooses what computes the LSTM on this device, because there are several ways and the experiment
-/// names none.
-bool chosen_by_trial(const Spec& spec, const std::string& device) {
-  const std::vector<std::string> algorithms = backend_algorithms(device);
-  return !spec.cnn && algorithms.size() > 1 && std::ranges::find(algorithms, spec.backend.lstm) == algorithms.end();
+/// What a trial chooses among to compute the LSTM; fewer than two if there is nothing to choose.
+std::vector<std::string> choices(const Spec& spec, const Backend& backend) {
+  return spec.cnn ? std::vector<std::string>{} : backend.algorithms_for(spec.stack);
 }
 
 /// The backend of an experiment in `folder`. Where a trial would choose the algorithm, it keeps to the one of the
@@ -52,11 +50,12 @@ bool chosen_by_trial(const Spec& spec, const std::string& device) {
 BackendChoice backend_in(const fs::path& folder, const Spec& spec, const Shard& shard) {
   BackendChoice choice = backend_of(spec, spec.backend);
   const std::string device = choice.backend->info().backend;
-  if (!chosen_by_trial(spec, device)) return choice;
+  const std::vector<std::string> algorithms = choices(spec, *choice.backend);
   const std::optional<BackendInfo> before = computed_by(folder);
+  const bool has_choice = algorithms.size() > 1 || (!spec.cnn && spec.backend.lstm == "auto" && device != "cpu");
+  if (!has_choice) return choice;
   if (!before || before->backend != device) {
-    if (shard.count == 1) return choice;
-    const std::vector<std::string> algorithms = backend_algorithms(device);
+    if (shard.count == 1 || algorithms.size() < 2) return choice;
     reject(
         "shard {}/{} would choose what computes the LSTM by a trial, and shards that choose differently cannot be "
         "merged. Name it for all shards: --set backend.lstm={}, or another of {}. Which is fastest here, the header of "
@@ -197,12 +196,13 @@ void check_variants(const ExperimentFile& file, const fs::path& out) {
 void say_who_chooses(const ExperimentFile& file) {
   for (const Variant& variant : file.variants) {
     const Spec& spec = variant.spec;
-    const std::string device = backend_of(spec, spec.backend).backend->info().backend;
-    if (!chosen_by_trial(spec, device)) continue;
+    const BackendChoice choice = backend_of(spec, spec.backend);
+    const std::vector<std::string> algorithms = choices(spec, *choice.backend);
+    if (algorithms.size() < 2) continue;
     fmt::print(
         "A variant that names none takes the fastest of {} for its LSTM; --set backend.lstm={} has all computed by the "
         "same\n",
-        join(backend_algorithms(device)), backend_algorithms(device).front());
+        join(algorithms), algorithms.front());
     return;
   }
 }

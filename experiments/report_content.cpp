@@ -123,7 +123,8 @@ std::vector<std::pair<std::string, std::string>> facts_of(const Spec& spec, cons
                    spec.backend.device, spec.backend.lstm, spec.backend.precision, spec.backend.target)},
       {"machine", distinct(points, [](const Result& r) { return r.machine; })},
       {"program", distinct(points, [](const Result& r) { return fmt::format("genretree, commit {}", r.commit); })},
-      {"computing time", fmt::format("{}, summed over all runs", duration(total_seconds(points)))},
+      {"computing time",
+       fmt::format("{}, summed over all runs, some of which may have shared a GPU", duration(total_seconds(points)))},
       {"experiment hash", distinct(points, [](const Result& r) { return r.spec_hash; })},
       {"data checksum", dataset.checksum},
   };

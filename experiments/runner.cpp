@@ -200,8 +200,15 @@ class RunsTogether {
   }
 
   void save_all() {
-    for (const std::unique_ptr<RunInProgress>& run : slots_)
-      if (run) run->save_if_changed();
+    std::exception_ptr first;  // one that cannot be saved must not lose the others
+    for (const std::unique_ptr<RunInProgress>& run : slots_) {
+      try {
+        if (run) run->save_if_changed();
+      } catch (...) {
+        if (!first) first = std::current_exception();
+      }
+    }
+    if (first) std::rethrow_exception(first);
   }
 
   /// After an error, which is the one to report.

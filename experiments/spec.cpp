@@ -512,21 +512,24 @@ void describe_backend(Fields& fields, BackendConfig& backend, bool is_cnn) {
       "What computes. auto: cuda (an NVIDIA GPU), if the program was built with it, there is one, and it can do all "
       "that the experiment asks for; else cpu. What auto chose stands in the run's header, the ledger and the report.");
   const auto is_lstm = [](const std::string& name) {
-    return name == "auto" || name == "interleaved" || name == "cudnn" || name.starts_with("cudnn:");
+    return name == "auto" || name == "interleaved" || name == "fused" || name == "cudnn" || name.starts_with("cudnn:");
   };
-  Field lstm = text("lstm", backend.lstm, "auto | interleaved | cudnn | cudnn:ALGORITHM, such as cudnn:standard",
-                    "Algorithm of the LSTM. interleaved: all layers of a time step in turn (cpu); cudnn: NVIDIA's "
-                    "library (cuda), whose algorithms are tried at the start, and the fastest is taken; "
-                    "cudnn:ALGORITHM: this one, for the same last bits in shards that begin on different machines. A "
-                    "resumed run keeps to the one that it was begun with.",
-                    is_lstm);
-  lstm.choices = {"auto", "interleaved", "cudnn"};
+  Field lstm =
+      text("lstm", backend.lstm, "auto | interleaved | fused | cudnn | cudnn:ALGORITHM, such as cudnn:standard",
+           "Algorithm of the LSTM. interleaved: all layers of a time step in turn (cpu); fused: kernels of our own "
+           "for many runs at once (cuda; layers of 16, 32 … 256 units); cudnn: NVIDIA's library (cuda), whose "
+           "algorithms are tried at the start, and the fastest is taken; auto on cuda: fused if it can, else cudnn; "
+           "cudnn:ALGORITHM: this one, for the same last bits in shards that begin on different machines. A "
+           "resumed run keeps to the one that it was begun with.",
+           is_lstm);
+  lstm.choices = {"auto", "interleaved", "fused", "cudnn"};
   fields.key(lstm);
   word(
       "precision", backend.precision, {"fp32", "bf16", "tf32"},
-      "fp32: single precision throughout; bf16 (cpu): the LSTM multiplies numbers of 8 significant bits and keeps what "
+      "fp32: single precision throughout; bf16: the LSTM multiplies numbers of 8 significant bits and keeps what "
       "its backward pass needs in 16 bits, half the memory; all else is in fp32 (emulated, and slower than fp32, where "
-      "the processor has no instructions for it); tf32 (cuda): the LSTM multiplies numbers of 11 significant bits; all "
+      "a processor has no instructions for it); tf32 (cuda, cudnn): the LSTM multiplies numbers of 11 significant "
+      "bits; all "
       "else is in fp32.");
   fields.key(
       text("target", backend.target,

@@ -85,11 +85,11 @@ std::vector<std::string> backend_precisions(const std::string& device) {
   return {"fp32", "bf16"};
 }
 
-std::vector<std::string> backend_algorithms(const std::string& device) {
+std::vector<std::string> backend_algorithms(const std::string& device, const std::string& precision) {
 #ifdef GENRETREE_CUDA
-  if (device == "cuda") return cuda::algorithms();
+  if (device == "cuda") return cuda::algorithms(precision);
 #endif
-  (void)device;
+  (void)device, (void)precision;
   return {"interleaved"};
 }
 

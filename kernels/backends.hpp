@@ -23,14 +23,13 @@ struct BackendConfig {
 /// Names of the backends in this build.
 std::vector<std::string> built_backends();
 
-/// What a built backend can compute the LSTM in: fp32; bf16 (cpu) or tf32 (cuda), the operands of products, while sums,
-/// gates and weights stay fp32.
+/// What a built backend can compute the LSTM in: fp32; bf16, or tf32 (cuda), the operands of products, while sums, gates
+/// and weights stay fp32.
 std::vector<std::string> backend_precisions(const std::string& device);
 
 /// What a built backend has to compute LSTMs, as BackendInfo::algorithm names it and `lstm:` pins it: interleaved
-/// (cpu); cudnn:standard, … (cuda), of which the first computes every stack that is not refused, and a GPU may lack the
-/// others.
-std::vector<std::string> backend_algorithms(const std::string& device);
+/// (cpu); fused, cudnn:standard, … (cuda), of which a stack may be refused, and a GPU may lack some.
+std::vector<std::string> backend_algorithms(const std::string& device, const std::string& precision);
 
 /// What a built backend can compute with on this machine, best first. cpu: instruction sets by Highway's names, e.g.
 /// avx3_dl, avx3, avx2, neon; for bf16, before those that emulate it, the best with "+amx_bf16" or "+avx512_bf16".

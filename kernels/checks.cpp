@@ -105,38 +105,46 @@ Tensors dropout_masks(CheckedBackend& checked) {
   return {checked.numbers(masks)};
 }
 
-/// Forward; in training also backward. Rows that do not count are left out.
-Tensors lstm_stack(CheckedBackend& checked, const StackConfig& stack, Mode mode) {
-  const std::size_t outputs = stack.outputs(), rows = group().rows[0];
-  const auto state = checked.backend().make_stack_state(stack, group(), mode);
-  const Buffer<float> weights = checked.upload(parameters()),
-                      x = checked.upload(normal_numbers(frames * batch * stack.inputs, 4, 1)),
-                      dh = checked.upload(normal_numbers(batch * outputs, 5, 1));
-  Buffer<float> h = checked.buffer<float>(batch * outputs), gradients = checked.buffer<float>(layout().size),
-                masks = checked.buffer<float>(MaskLayout(stack, batch).size);
+/// Forward; in training also backward, of all runs. Rows that do not count are left out, and runs without any.
+Tensors lstm_stack(CheckedBackend& checked, const StackConfig& stack, const Group& group, Mode mode) {
+  const auto& [runs, rows, length, class_count, counted, counts] = group;
+  const std::size_t outputs = stack.outputs();
+  const ParameterLayout parts(stack, class_count);
+  const auto state = checked.backend().make_stack_state(stack, group, mode);
+  const Buffer<float> weights = checked.upload(normal_numbers(runs * parts.size, 1, 0.2)),
+                      x = checked.upload(normal_numbers(runs * length * rows * stack.inputs, 4, 1)),
+                      dh = checked.upload(normal_numbers(runs * rows * outputs, 5, 1));
+  Buffer<float> h = checked.buffer<float>(runs * rows * outputs), gradients = checked.buffer<float>(runs * parts.size),
+                masks = checked.buffer<float>(runs * MaskLayout(stack, rows).size);
   const bool masked = mode == Mode::training && stack.has_dropout();
-  const std::vector<RandomKey> keys{{.seed = 3, .use = RandomUse::dropout}};
-  if (masked) checked.backend().dropout_masks(stack, group(), keys, masks.view(1, masks.size()), checked.queue());
-  const View<const float, 2> parameter_view = weights.view(1, weights.size());
-  const View<const float, 4> x_view = x.view(1, frames, batch, stack.inputs);
-  const View<const float, 2> mask_view = masked ? std::as_const(masks).view(1, masks.size()) : View<const float, 2>{};
+  std::vector<RandomKey> keys(runs, {.seed = 3, .use = RandomUse::dropout});
+  if (masked)
+    checked.backend().dropout_masks(stack, group, keys, masks.view(runs, masks.size() / runs), checked.queue());
+  const View<const float, 2> parameter_view = weights.view(runs, parts.size);
+  const View<const float, 4> x_view = x.view(runs, length, rows, stack.inputs);
+  const View<const float, 2> mask_view =
+      masked ? std::as_const(masks).view(runs, masks.size() / runs) : View<const float, 2>{};
   checked.time([&] {
-    checked.backend().stack_forward(stack, group(), parameter_view, x_view, mask_view, mode, *state,
-                                    h.view(1, batch, outputs), checked.queue());
+    checked.backend().stack_forward(stack, group, parameter_view, x_view, mask_view, mode, *state,
+                                    h.view(runs, rows, outputs), checked.queue());
     if (mode == Mode::training)
-      checked.backend().stack_backward(stack, group(), parameter_view, x_view, mask_view, dh.view(1, batch, outputs),
-                                       *state, gradients.view(1, gradients.size()), checked.queue());
+      checked.backend().stack_backward(stack, group, parameter_view, x_view, mask_view, dh.view(runs, rows, outputs),
+                                       *state, gradients.view(runs, parts.size), checked.queue());
   });
-  std::vector<double> output = checked.numbers(h);
-  output.resize(rows * outputs);
-  if (mode == Mode::inference) return {output};
-
-  const std::vector<double> all = checked.numbers(gradients);
-  Tensors tensors{output};
-  for (const ParameterLayout::Layer& layer : layout().layers)
-    for (const ParameterLayout::Tensor& tensor : {layer.kernel, layer.recurrent, layer.bias})
-      tensors.emplace_back(all.begin() + static_cast<std::ptrdiff_t>(tensor.offset),
-                           all.begin() + static_cast<std::ptrdiff_t>(tensor.offset + tensor.size()));
+  const std::vector<double> output = checked.numbers(h), all = checked.numbers(gradients);
+  Tensors tensors;
+  const auto add = [&](const std::vector<double>& from, std::size_t offset, std::size_t size) {
+    const auto begin = from.begin() + static_cast<std::ptrdiff_t>(offset);
+    tensors.emplace_back(begin, begin + static_cast<std::ptrdiff_t>(size));
+  };
+  for (std::size_t r = 0; r < runs; ++r) {
+    if (counted[r] == 0) continue;
+    add(output, r * rows * outputs, counted[r] * outputs);
+    if (mode == Mode::inference) continue;
+    for (const ParameterLayout::Layer& layer : parts.layers)
+      for (const ParameterLayout::Tensor& tensor : {layer.kernel, layer.recurrent, layer.bias})
+        add(all, r * parts.size + tensor.offset, tensor.size());
+  }
   return tensors;
 }
 
@@ -352,8 +360,9 @@ std::vector<Operation> operations(const SpectralTables& tables, double stack) {
     return Operation{fmt::format("spectral_features, {}", name), 2e-5,
                      [&tables, kind](CheckedBackend& checked) { return spectral_feature(checked, tables, kind); }};
   };
-  const auto lstm = [&](const char* name, const StackConfig& config, Mode mode) {
-    return Operation{name, stack, [config, mode](CheckedBackend& checked) { return lstm_stack(checked, config, mode); },
+  const auto lstm = [&](const char* name, const StackConfig& config, Mode mode, const Group& runs = group()) {
+    return Operation{name, stack,
+                     [config, mode, runs](CheckedBackend& checked) { return lstm_stack(checked, config, runs, mode); },
                      config};
   };
   return {
@@ -368,6 +377,9 @@ std::vector<Operation> operations(const SpectralTables& tables, double stack) {
       lstm("stack_forward, inference", plain_network(), Mode::inference),
       lstm("stack_forward and _backward", plain_network(), Mode::training),
       lstm("the same, hard sigmoid, dropout", network(), Mode::training),
+      // a wide input, widths that the fused LSTM has no kernel of its own for, and more than one of its chunks of frames
+      lstm("the same, two runs, 140 frames", {.inputs = 40, .units = {48, 32}}, Mode::training,
+           {3, 9, 140, classes, {9, 7, 0}, {classes, classes, classes}}),
       {"classify_loss", 1e-6, classify_loss},
       {"cnn_step", 1e-5, [](CheckedBackend& checked) { return cnn(checked, Mode::training); }},
       {"cnn_evaluate", 1e-5, [](CheckedBackend& checked) { return cnn(checked, Mode::inference); }},

@@ -310,6 +310,8 @@ class Backend {
   /// Where there are several ways to compute the stack, keeps to the fastest of those that can do all of this work,
   /// which info() then names. Before the first make_stack_state.
   virtual void choose_algorithm(const StackConfig&, const StackWork&) {}
+  /// What it chooses among; if there are several, by a trial, which may end otherwise elsewhere.
+  virtual std::vector<std::string> algorithms_for(const StackConfig&) const { return {info().algorithm}; }
 
   /// How many trainings of this shape are best advanced in one group, on one queue; 1: the runs of a group go one after
   /// another, so that trainings side by side want a queue each. After choose_algorithm.

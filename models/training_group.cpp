@@ -83,6 +83,10 @@ std::size_t evaluation_rows(const Split& split) {
   return std::clamp<std::size_t>(std::max(split.validation.size(), split.test.size()), 1, evaluation_batch);
 }
 
+/// Recordings that are kept when runs come and go: one for each combination of rows that a batch had. A GPU's graph of a
+/// step takes some 100 KB.
+constexpr std::size_t most_recordings = 64;
+
 struct TrainingGroup::Implementation {
   Backend& backend;
   Queue& queue;
@@ -152,7 +156,7 @@ struct TrainingGroup::Implementation {
     return fmt::format("epoch of {}", count_of(static_cast<std::size_t>(here), "run"));
   }
 
-  /// Once runs have come or gone. What was recorded before is of no use: it holds their classes.
+  /// Once runs have come or gone. What was recorded holds their classes, and is of no use for others.
   void compose() {
     composed = true;
     train = lists_of(size.training_rows, [&](const Run& run) { return RunClips{run.split.train, size.training_rows}; });
@@ -160,10 +164,13 @@ struct TrainingGroup::Implementation {
       return RunClips{run.split.validation, evaluation_rows(run.split)};
     });
     test = evaluation_lists([](const Run& run) { return RunClips{run.split.test, evaluation_rows(run.split)}; });
+    std::vector<std::uint32_t> class_counts;
+    for (const std::optional<Run>& run : runs)
+      class_counts.push_back(static_cast<std::uint32_t>(run ? run->classes : network.classes));
     for (BatchMemory* memory : {&training_batch, &evaluation}) {
-      memory->recordings.clear();
-      for (std::size_t r = 0; r < runs.size(); ++r)
-        memory->group.class_counts[r] = static_cast<std::uint32_t>(runs[r] ? runs[r]->classes : network.classes);
+      if (memory->group.class_counts != class_counts || memory->recordings.size() > most_recordings)
+        memory->recordings.clear();
+      memory->group.class_counts = class_counts;
     }
   }
 

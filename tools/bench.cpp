@@ -49,8 +49,15 @@ Setup make_setup(const Options& options) {
 /// The cuda backend; InputError without a GPU.
 Setup make_gpu_setup(const Options& options) {
   Setup setup{0, options.cores, load_average(), {}};
-  for (const auto& [precision, tolerance] : {std::pair{"fp32", 1e-5}, {"tf32", 1e-2}})
-    setup.precisions.push_back({precision, make_backend({.device = "cuda", .precision = precision}), tolerance});
+  const auto add = [&](const std::string& name, const std::string& lstm, const std::string& precision,
+                       double tolerance) {
+    setup.precisions.push_back(
+        {name, make_backend({.device = "cuda", .lstm = lstm, .precision = precision}), tolerance});
+  };
+  add("fp32", "fused", "fp32", 1e-5);
+  add("bf16", "fused", "bf16", 3e-2);
+  add("fp32-cudnn", "cudnn", "fp32", 1e-5);
+  add("tf32-cudnn", "cudnn", "tf32", 1e-2);
   return setup;
 }
 

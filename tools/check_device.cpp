@@ -21,7 +21,7 @@ namespace {
 /// What the project's own tests cannot run: they have twins of NVIDIA's libraries, and an emulator for our kernels.
 constexpr const char* checked_only_here =
     R"(  Tested by nothing but check_device on a GPU: CUDA's memory, streams and graphs
-  (every operation, the training steps), cuFFT (spectral_features), cuDNN (stack_forward, stack_backward, cnn_step,
+  (every operation, the training steps), cuFFT (spectral_features), cuDNN (its LSTM, cnn_step,
   cnn_evaluate), cuBLAS (cnn_step, cnn_evaluate), CUB (classify_loss, cnn_step, cnn_evaluate), Thrust on a GPU, the
   instructions of assembly.hpp. Our own kernels are tested without a GPU too, on an emulator
 )";
@@ -48,7 +48,7 @@ class Table {
 /// A line for each operation of one backend in one precision, on every target, and of each way to compute LSTMs; but
 /// what a GPU's other precision has in common with its first is checked once.
 void check(const std::string& name, const std::string& precision, bool first, Table& table) {
-  const std::vector<std::string> lstms = backend_algorithms(name);
+  const std::vector<std::string> lstms = backend_algorithms(name, precision);
   const auto backends_with = [&](const std::string& lstm) {
     std::vector<std::unique_ptr<Backend>> backends;
     for (const std::string& target : backend_targets(name, precision))
@@ -67,8 +67,9 @@ void check(const std::string& name, const std::string& precision, bool first, Ta
   table.add(check_operations(backends, tables, {.only_lstm = name == "cuda" && !first}));
   if (lstms.size() == 1) return;
   for (auto lstm = lstms.begin() + 1; lstm != lstms.end(); ++lstm)
-    table.add(check_operations(backends_with(*lstm), tables, {.only_lstm = true, .may_refuse = true}));
-  table.add({check_choice(*backends_with("auto").front())});
+    table.add(
+        check_operations(backends_with(*lstm), tables, {.only_lstm = true, .may_refuse = *lstm != "cudnn:standard"}));
+  if (name == "cuda" && precision != "bf16") table.add({check_choice(*backends_with("cudnn").front())});
 }
 
 /// InputError if a backend that was named cannot be checked here.

@@ -69,6 +69,16 @@ __device__ inline void mma_tf32(float (&c)[4], const std::uint32_t (&a)[4], cons
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
+/// Two 8 × 8 matrices of 16-bit numbers from shared memory, transposed: `row` of lane i < 8 is the first row's … eighth
+/// row's 16 bytes of the first matrix, of lane 8 ≤ i < 16 those of the second; what other lanes give is ignored.
+/// b[j] = matrix j, [2 member, + 1][group]: the B [16][8] of an mma whose rows lie in shared memory one after another.
+__device__ inline void load_transposed(std::uint32_t (&b)[2], const std::uint32_t* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0,%1}, [%2];"
+               : "=r"(b[0]), "=r"(b[1])
+               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row)))
+               : "memory");
+}
+
 #else
 
 inline std::uint32_t bf16_pair(float low, float high) {
@@ -92,8 +102,6 @@ struct Fragments {
   const std::uint32_t (&b)[B];
 };
 
-inline float low_half(std::uint32_t pair) { return std::bit_cast<float>(pair << 16); }
-inline float high_half(std::uint32_t pair) { return std::bit_cast<float>(pair & 0xffff0000); }
 inline float tf32(std::uint32_t bits) { return std::bit_cast<float>(bits & ~0x1fffu); }
 
 /// The product over all lanes' fragments. Registers of A alternate between row group and row group + 8; a register of
@@ -111,7 +119,7 @@ void multiply(const emulator::Parts& parts) {
           const std::uint32_t a = static_cast<Lane*>(parts[4 * group + member])->a[2 * j + upper];
           const std::uint32_t b = static_cast<Lane*>(parts[4 * column + member])->b[j];
           if constexpr (pairs)
-            sum += double{low_half(a)} * low_half(b) + double{high_half(a)} * high_half(b);
+            sum += double{low_of(a)} * low_of(b) + double{high_of(a)} * high_of(b);
           else
             sum += double{tf32(a)} * tf32(b);
         }
@@ -129,7 +137,30 @@ void mma(const char* name, float (&c)[4], const std::uint32_t (&a)[A], const std
   emulator::meet({name, 0xffffffff, &part, multiply<pairs, A, B>, false, place});
 }
 
+/// What a lane brings to load_transposed, and takes from it: where the two pairs of each matrix lie.
+struct MatrixRows {
+  const std::uint32_t* row;
+  const std::uint32_t* taken[4];
+};
+
+inline void exchange_rows(const emulator::Parts& parts) {
+  for (int lane = 0; lane < 32; ++lane)
+    for (int i = 0; i < 4; ++i) {
+      const int source = 8 * (i / 2) + 2 * (lane % 4) + i % 2;
+      static_cast<MatrixRows*>(parts[lane])->taken[i] = static_cast<MatrixRows*>(parts[source])->row;
+    }
+}
+
 }  // namespace twin
+
+inline void load_transposed(std::uint32_t (&b)[2], const std::uint32_t* row,
+                            std::source_location place = std::source_location::current()) {
+  twin::MatrixRows part{row, {}};
+  emulator::meet({"ldmatrix", 0xffffffff, &part, twin::exchange_rows, false, place});
+  const int group = emulator::lane_index() / 4;
+  const auto number = [&](int i) { return part.taken[i][group / 2] >> 16 * (group % 2) & 0xffff; };
+  for (int j = 0; j < 2; ++j) b[j] = number(2 * j) | number(2 * j + 1) << 16;
+}
 
 inline void mma_bf16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
                      std::source_location place = std::source_location::current()) {

@@ -162,6 +162,23 @@ std::uint32_t nearest_tf32(float value) {
   return bits - rest + (rest >= 0x1000 ? 0x2000 : 0);
 }
 
+OperationCheck check_transposed(Device& device, const Formulas& formulas) {
+  CheckedDevice checked(device);
+  std::vector<std::uint32_t> pairs;  // number i is i
+  for (std::uint32_t i = 0; i < transposed_words; ++i) pairs.push_back(2 * i | (2 * i + 1) << 16);
+  const Buffer<std::uint32_t> device_pairs = checked.upload(pairs);
+  Buffer<std::uint32_t> device_loaded = checked.buffer<std::uint32_t>(transposed_words);
+  OperationCheck check{.operation = "load_transposed"};
+  checked.time([&] { compute_transposed(device_pairs.data(), device_loaded.data(), stream_of(checked.queue())); });
+  check.milliseconds = checked.milliseconds();
+  check.error = part_of_wrong_bits(checked.download(device_loaded), [&](std::size_t i) {
+    const int lane = static_cast<int>(i / 2), k = 8 * static_cast<int>(i % 2) + 2 * (lane % 4), column = lane / 4;
+    return static_cast<std::uint32_t>(formulas.transposed(k, column)) |
+           static_cast<std::uint32_t>(formulas.transposed(k + 1, column)) << 16;
+  });
+  return check;
+}
+
 }  // namespace
 
 Formulas::Formulas() : bf16_bits(nearest_bf16), tf32_bits(nearest_tf32) {}
@@ -171,6 +188,7 @@ std::vector<OperationCheck> check_assembly(Device& device, const Formulas& formu
   checks.push_back(check_mma(device, formulas, "mma_bf16, inner 16", Mma::bf16_k16));
   checks.push_back(check_mma(device, formulas, "mma_bf16, inner 8", Mma::bf16_k8));
   checks.push_back(check_mma(device, formulas, "mma_tf32", Mma::tf32_k8));
+  checks.push_back(check_transposed(device, formulas));
   return checks;
 }
 

@@ -62,6 +62,15 @@ __global__ void __launch_bounds__(32) tf32_k8_kernel(const float* a, const float
   for (int i = 0; i < 4; ++i) d[place_of(i)] = sums[i];
 }
 
+__global__ void __launch_bounds__(32) transposed_kernel(const std::uint32_t* pairs, std::uint32_t* loaded) {
+  std::uint32_t* const shared = &dynamic_shared<std::uint32_t>();
+  for (int i = threadIdx.x; i < transposed_words; i += 32) shared[i] = pairs[i];
+  __syncwarp();
+  std::uint32_t b[2];
+  load_transposed(b, shared + threadIdx.x % 16 * (mma_columns / 2));
+  for (int j = 0; j < 2; ++j) loaded[2 * threadIdx.x + j] = b[j];
+}
+
 }  // namespace
 
 void compute_scalars(const float* x, const float* y, int size, const ScalarResults& results, Stream stream) {
@@ -71,6 +80,10 @@ void compute_scalars(const float* x, const float* y, int size, const ScalarResul
 void compute_mma(Mma kind, const float* a, const float* b, const float* c, float* d, Stream stream) {
   const auto kernel = kind == Mma::bf16_k16 ? bf16_k16_kernel : kind == Mma::bf16_k8 ? bf16_k8_kernel : tf32_k8_kernel;
   launch(kernel, 1, 32, 0, stream, a, b, c, d);
+}
+
+void compute_transposed(const std::uint32_t* pairs, std::uint32_t* loaded, Stream stream) {
+  launch(transposed_kernel, 1, 32, transposed_words * sizeof(std::uint32_t), stream, pairs, loaded);
 }
 
 }  // namespace genretree::cuda

@@ -30,6 +30,10 @@ constexpr int inner_of(Mma kind) { return kind == Mma::bf16_k16 ? 16 : 8; }
 /// d = c + a·b by one instruction of one warp; c and d [16][8], all row-major floats, rounded by the device.
 void compute_mma(Mma kind, const float* a, const float* b, const float* c, float* d, Stream stream);
 
+/// Two 8 × 8 matrices of 16 bits, one below the other, as pairs of neighbours [16][4]; loaded by a warp [32 lanes][2].
+inline constexpr int transposed_words = 64;
+void compute_transposed(const std::uint32_t* pairs, std::uint32_t* loaded, Stream stream);
+
 // ---- what it should compute: assembly_check.cpp
 
 /// The twins' formulas, in double where they are not a matter of bits. A test puts wrong ones in their place.
@@ -41,6 +45,8 @@ struct Formulas {
   std::function<double(double, double)> divide = [](double x, double y) { return x / y; };
   /// Where a[row][k] meets b[k][column] in d[row][column].
   std::function<int(int row, int column)> place = [](int row, int column) { return row * mma_columns + column; };
+  /// Where the number of row k and this column stands in the 16 × 8 numbers that are loaded transposed.
+  std::function<int(int k, int column)> transposed = [](int k, int column) { return k * mma_columns + column; };
 
   Formulas();
 };

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <mutex>
+#include <optional>
 
 #include "core/error.hpp"
 #include "core/text.hpp"
@@ -10,6 +11,7 @@
 #include "kernels/cuda/gather.hpp"
 #include "kernels/cuda/libraries/blas.hpp"
 #include "kernels/cuda/libraries/device.hpp"
+#include "kernels/cuda/lstm_fused.hpp"
 #include "kernels/cuda/lstm_stack.hpp"
 #include "kernels/cuda/spectral.hpp"
 #include "kernels/cuda/update.hpp"
@@ -19,9 +21,7 @@ namespace {
 
 class CudaBackend final : public Backend {
  public:
-  explicit CudaBackend(const BackendConfig& config) : lstm_(config.lstm), precision_(config.precision) {
-    algorithm_ = lstm_is_pinned() ? lstm_ : lstm_algorithms().front();
-  }
+  explicit CudaBackend(const BackendConfig& config) : lstm_(config.lstm), precision_(config.precision) {}
 
   BackendInfo info() const override {
     return {"cuda", properties_.name, properties_.target, algorithm(), precision_, properties_.libraries};
@@ -43,24 +43,36 @@ class CudaBackend final : public Backend {
     cuda::spectral_features(state, samples, lengths, out, queue);
   }
 
-  std::string refusal(const StackConfig& config) const override { return lstm_refusal(config); }
+  std::string refusal(const StackConfig& config) const override {
+    try {
+      lstm_candidates(lstm_, precision_, config);
+    } catch (const InputError& error) {
+      return error.what();
+    }
+    return "";
+  }
 
   void choose_algorithm(const StackConfig& config, const StackWork& work) override {
-    if (const std::string reason = refusal(config); !reason.empty()) reject("{}", reason);
-    if (lstm_is_pinned()) return;
+    const std::vector<std::string> names = lstm_candidates(lstm_, precision_, config);
     std::vector<LstmCandidate> candidates;
-    for (const std::string& name : lstm_algorithms())
-      if (lstm_ == "auto" || name.starts_with(lstm_ + ":"))
-        candidates.push_back(
-            {name, [&, name](const Group& group, Mode mode) { return make_state(name, config, group, mode); }});
-    const std::string best =
-        fastest(candidates, config, work, precision_ == "tf32" ? tf32_tolerance : fp32_tolerance, *device_);
+    for (const std::string& name : names)
+      candidates.push_back(
+          {name, [&, name](const Group& group, Mode mode) { return make_state(name, config, group, mode); }});
+    const double tolerance = precision_ == "tf32" ? tf32_tolerance : fp32_tolerance;
+    const std::string best = names.size() == 1 ? names.front() : fastest(candidates, config, work, tolerance, *device_);
     const std::lock_guard lock(algorithm_mutex_);
-    algorithm_ = best;
+    chosen_ = best;
+  }
+  std::vector<std::string> algorithms_for(const StackConfig& config) const override {
+    return lstm_candidates(lstm_, precision_, config);
+  }
+
+  std::size_t runs_together(const StackConfig& config, const Group& training) const override {
+    return algorithm_for(config) == "fused" ? fused_runs_together(training) : 1;
   }
 
   std::unique_ptr<StackState> make_stack_state(const StackConfig& config, const Group& largest, Mode mode) override {
-    return make_state(algorithm(), config, largest, mode);
+    return make_state(algorithm_for(config), config, largest, mode);
   }
   void dropout_masks(const StackConfig& config, const Group& group, std::span<const RandomKey> keys,
                      View<float, 2> masks, Queue& queue) override {
@@ -72,8 +84,7 @@ class CudaBackend final : public Backend {
     LstmState& own = static_cast<LstmState&>(state);
     if (own.mode() == Mode::inference && mode == Mode::training)
       fail("a stack state made for inference cannot train. Make it with Mode::training");
-    if (!masks.empty()) fail("dropout masks were given to the cuda backend, whose LSTMs have no dropout");
-    own.forward(group, parameters, x, mode, h, queue);
+    own.forward(group, parameters, x, masks, mode, h, queue);
   }
   void stack_backward(const StackConfig&, const Group& group, View<const float, 2>, View<const float, 4> x,
                       View<const float, 2>, View<const float, 3> dh, StackState& state, View<float, 2> gradients,
@@ -113,17 +124,21 @@ class CudaBackend final : public Backend {
   }
 
  private:
-  /// lstm: names one algorithm, not a choice of them.
-  bool lstm_is_pinned() const { return lstm_ != "auto" && lstm_ != "cudnn"; }
+  /// What was chosen; before that, the first that `lstm:` allows.
   std::string algorithm() const {
     const std::lock_guard lock(algorithm_mutex_);
-    return algorithm_;
+    return chosen_.value_or(lstm_algorithms(lstm_, precision_).front());
+  }
+  /// What was chosen; before that, the first that can.
+  std::string algorithm_for(const StackConfig& config) const {
+    const std::lock_guard lock(algorithm_mutex_);
+    return chosen_ ? *chosen_ : lstm_candidates(lstm_, precision_, config).front();
   }
   std::unique_ptr<LstmState> make_state(const std::string& algorithm, const StackConfig& config, const Group& largest,
                                         Mode mode) {
     const std::lock_guard lock(setup_mutex_);
     if (!setup_queue_) setup_queue_ = device_->make_queue();
-    auto state = make_lstm_state(algorithm, config, largest, mode, precision_ == "tf32", *setup_queue_);
+    auto state = make_lstm_state(algorithm, precision_, config, largest, mode, *setup_queue_);
     setup_queue_->synchronize();
     return state;
   }
@@ -133,21 +148,21 @@ class CudaBackend final : public Backend {
   const std::string lstm_, precision_;
 
   mutable std::mutex algorithm_mutex_;
-  std::string algorithm_;  ///< one of lstm_algorithms()
+  std::optional<std::string> chosen_;  ///< one of lstm_algorithms()
   std::mutex setup_mutex_;
   std::unique_ptr<Queue> setup_queue_;  ///< lends its handles while states are made
 };
 
 }  // namespace
 
-std::vector<std::string> precisions() { return {"fp32", "tf32"}; }
+std::vector<std::string> precisions() { return {"fp32", "bf16", "tf32"}; }
 
 std::vector<std::string> targets() {
   if (!no_device_reason().empty()) return {};
   return {gpu_properties().target};
 }
 
-std::vector<std::string> algorithms() { return lstm_algorithms(); }
+std::vector<std::string> algorithms(const std::string& precision) { return lstm_algorithms("auto", precision); }
 
 std::unique_ptr<Backend> make_backend(const BackendConfig& config) {
   const std::vector<std::string> choices = lstm_choices();
@@ -157,6 +172,9 @@ std::unique_ptr<Backend> make_backend(const BackendConfig& config) {
   const std::vector<std::string> known = precisions();
   if (std::find(known.begin(), known.end(), config.precision) == known.end())
     reject("backend precision '{}' is not in this build's cuda backend. Use one of: {}", config.precision, join(known));
+  if (lstm_algorithms(config.lstm, config.precision).empty())
+    reject("backend lstm '{}' has no precision '{}'. Use lstm: auto, or one of: {}", config.lstm, config.precision,
+           join(algorithms(config.precision)));
   return std::make_unique<CudaBackend>(config);
 }
 

@@ -9,14 +9,14 @@
 
 namespace genretree::cuda {
 
-/// fp32, and tf32: products of the LSTM by cuDNN with operands cut to 10 bits of mantissa.
+/// fp32; bf16: products of the fused LSTM; tf32: products of the LSTM by cuDNN with operands cut to 10 bits of mantissa.
 std::vector<std::string> precisions();
 
 /// What the GPU of this machine is, e.g. sm_90; none without one.
 std::vector<std::string> targets();
 
-/// What can compute the LSTM, e.g. cudnn:standard.
-std::vector<std::string> algorithms();
+/// What can compute the LSTM in a precision, e.g. fused, cudnn:standard.
+std::vector<std::string> algorithms(const std::string& precision);
 
 /// InputError for what this backend has not, or if there is no GPU.
 std::unique_ptr<Backend> make_backend(const BackendConfig& config);

@@ -44,8 +44,8 @@ class CudnnState final : public LstmState {
              Queue& queue);
 
   std::size_t bytes() const override { return bytes_; }
-  void forward(const Group& group, View<const float, 2> parameters, View<const float, 4> x, Mode mode, View<float, 3> h,
-               Queue& queue) override;
+  void forward(const Group& group, View<const float, 2> parameters, View<const float, 4> x, View<const float, 2> masks,
+               Mode mode, View<float, 3> h, Queue& queue) override;
   void backward(const Group& group, View<const float, 4> x, View<const float, 3> dh, View<float, 2> gradients,
                 Queue& queue) override;
 
@@ -128,9 +128,10 @@ void CudnnState::check_shape(const Group& group) const {
         runs_, batch_, frames_, group.runs, group.batch, group.frames);
 }
 
-void CudnnState::forward(const Group& group, View<const float, 2> parameters, View<const float, 4> x, Mode mode,
-                         View<float, 3> h, Queue& queue) {
+void CudnnState::forward(const Group& group, View<const float, 2> parameters, View<const float, 4> x,
+                         View<const float, 2> masks, Mode mode, View<float, 3> h, Queue& queue) {
   check_shape(group);
+  if (!masks.empty()) fail("dropout masks were given to cuDNN's LSTM, which has none of ours");
   for (std::size_t run = 0; run < group.runs; ++run)
     if (group.rows[run] > 0) forward_run(run, parameters[run].data, x, mode, h[run].data, queue);
 }
@@ -179,7 +180,7 @@ std::string cudnn_refusal(const StackConfig& config) {
                        : config.dropout > 0           ? "dropout with a mask for each gate"
                                                       : nullptr;
   if (!wanted) return "";
-  return fmt::format("cuDNN cannot compute an LSTM with {}. Use device: cpu, whose lstm: interleaved can", wanted);
+  return fmt::format("cuDNN cannot compute an LSTM with {}", wanted);
 }
 
 std::unique_ptr<LstmState> make_cudnn_state(RnnAlgorithm algorithm, const StackConfig& config, const Group& largest,

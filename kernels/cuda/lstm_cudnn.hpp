@@ -6,7 +6,7 @@
 
 namespace genretree::cuda {
 
-/// Why cuDNN cannot compute such a stack, and what can; or "".
+/// Why cuDNN cannot compute such a stack; or "".
 std::string cudnn_refusal(const StackConfig& config);
 
 /// RnnRefused if cuDNN has not got the algorithm for one of the layers. `config` is not refused. The state is for

@@ -7,37 +7,78 @@
 #include "core/error.hpp"
 #include "core/progress.hpp"
 #include "core/random.hpp"
+#include "core/text.hpp"
 #include "kernels/cuda/libraries/rnn.hpp"
 #include "kernels/cuda/lstm_cudnn.hpp"
+#include "kernels/cuda/lstm_fused.hpp"
 #include "kernels/cuda/lstm_stack.hpp"
 #include "kernels/normal_numbers.hpp"
 
 namespace genretree::cuda {
 namespace {
 
-const std::string cudnn_prefix = "cudnn:";
+const std::string fused = "fused", cudnn_prefix = "cudnn:";
+
+/// Why this algorithm cannot compute such a stack; or "".
+std::string refusal_of(const std::string& algorithm, const std::string& precision, const StackConfig& config) {
+  return algorithm == fused ? fused_refusal(precision, config) : cudnn_refusal(config);
+}
+
+/// Throws InputError: the reasons, and what in this precision computes such a stack on a GPU, if anything does, or on
+/// the cpu.
+[[noreturn]] void refuse(const std::vector<std::string>& reasons, const std::string& precision,
+                         const StackConfig& config) {
+  std::vector<std::string> able;
+  for (const std::string& name : lstm_algorithms("auto", precision))
+    if (refusal_of(name, precision, config).empty()) able.push_back("lstm: " + name);
+  if (precision != "tf32") able.push_back("device: cpu, whose lstm: interleaved can");
+  if (able.empty()) able.push_back("precision: fp32 or bf16");
+  reject("{}. Use {}", join(reasons, ", and "), join(able, ", or "));
+}
 
 }  // namespace
 
-std::vector<std::string> lstm_algorithms() {
+std::vector<std::string> lstm_algorithms(const std::string& lstm, const std::string& precision) {
   std::vector<std::string> names;
-  for (const auto& [name, algorithm] : rnn_algorithms) names.push_back(cudnn_prefix + name);
+  const auto add = [&](const std::string& name, const std::string& family) {
+    if (lstm == "auto" || lstm == name || lstm == family) names.push_back(name);
+  };
+  if (precision != "tf32") add(fused, fused);
+  if (precision != "bf16")
+    for (const auto& [name, algorithm] : rnn_algorithms) add(cudnn_prefix + name, "cudnn");
   return names;
 }
 
 std::vector<std::string> lstm_choices() {
-  std::vector<std::string> names = lstm_algorithms();
-  names.insert(names.begin(), {"auto", "cudnn"});
+  std::vector<std::string> names{"auto", fused, "cudnn"};
+  for (const auto& [name, algorithm] : rnn_algorithms) names.push_back(cudnn_prefix + name);
   return names;
 }
 
-std::string lstm_refusal(const StackConfig& config) { return cudnn_refusal(config); }
+std::vector<std::string> lstm_candidates(const std::string& lstm, const std::string& precision,
+                                         const StackConfig& config) {
+  std::vector<std::string> candidates, reasons;
+  for (const std::string& name : lstm_algorithms(lstm, precision)) {
+    const std::string reason = refusal_of(name, precision, config);
+    if (reason.empty() && name == fused) return {fused};
+    if (reason.empty())
+      candidates.push_back(name);
+    else if (reasons.empty() || reasons.back() != reason)
+      reasons.push_back(reason);
+  }
+  if (candidates.empty()) refuse(reasons, precision, config);
+  return candidates;
+}
 
-std::unique_ptr<LstmState> make_lstm_state(const std::string& algorithm, const StackConfig& config,
-                                           const Group& largest, Mode mode, bool tf32, Queue& queue) {
-  if (const std::string reason = lstm_refusal(config); !reason.empty()) reject("{}", reason);
+std::unique_ptr<LstmState> make_lstm_state(const std::string& algorithm, const std::string& precision,
+                                           const StackConfig& config, const Group& largest, Mode mode, Queue& queue) {
+  if (const std::string reason = refusal_of(algorithm, precision, config); !reason.empty())
+    refuse({reason}, precision, config);
+  if (algorithm == fused)
+    return (precision == "bf16" ? make_fused_bf16_state : make_fused_fp32_state)(config, largest, mode, queue);
   for (const auto& [name, cudnn_algorithm] : rnn_algorithms)
-    if (algorithm == cudnn_prefix + name) return make_cudnn_state(cudnn_algorithm, config, largest, mode, tf32, queue);
+    if (algorithm == cudnn_prefix + name)
+      return make_cudnn_state(cudnn_algorithm, config, largest, mode, precision == "tf32", queue);
   fail("there is no LSTM algorithm '{}'", algorithm);
 }
 
@@ -72,7 +113,7 @@ class Trial {
     queue_->repeat(recording_, [&] {
       const auto& [runs, batch, frames, classes, rows, counts] = group_;
       const View<const float, 4> x = std::as_const(x_).view(runs, frames, batch, inputs_);
-      state_->forward(group_, std::as_const(parameters_).view(runs, layout_.size), x, state_->mode(),
+      state_->forward(group_, std::as_const(parameters_).view(runs, layout_.size), x, {}, state_->mode(),
                       h_.view(runs, batch, outputs_), *queue_);
       if (state_->mode() == Mode::training)
         state_->backward(group_, x, std::as_const(dh_).view(runs, batch, outputs_), gradients_.view(runs, layout_.size),

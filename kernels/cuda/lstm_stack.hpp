@@ -1,7 +1,8 @@
 // The ways to compute an LSTM stack on the GPU, and the choice among them.
 //
 // Each is an LstmState, made by a name that `lstm:` in an experiment file and BackendInfo::algorithm know it by. An
-// algorithm is added here: a name in lstm_algorithms() and a line in make_lstm_state().
+// algorithm is added here: a name in lstm_algorithms() and a line in make_lstm_state(). The fused LSTM is taken for what
+// it can do, unless `lstm:` says otherwise; among cuDNN's a trial chooses.
 #pragma once
 
 #include <functional>
@@ -20,8 +21,8 @@ class LstmState : public StackState {
   Mode mode() const { return mode_; }
 
   /// Views of whole groups; runs without rows are left alone.
-  virtual void forward(const Group& group, View<const float, 2> parameters, View<const float, 4> x, Mode mode,
-                       View<float, 3> h, Queue& queue) = 0;
+  virtual void forward(const Group& group, View<const float, 2> parameters, View<const float, 4> x,
+                       View<const float, 2> masks, Mode mode, View<float, 3> h, Queue& queue) = 0;
   virtual void backward(const Group& group, View<const float, 4> x, View<const float, 3> dh, View<float, 2> gradients,
                         Queue& queue) = 0;
 
@@ -29,19 +30,21 @@ class LstmState : public StackState {
   Mode mode_;
 };
 
-/// "cudnn:standard", …; the first computes any stack that is not refused, and is what the others are compared with.
-std::vector<std::string> lstm_algorithms();
-
-/// What `lstm:` may be: lstm_algorithms(), and auto and cudnn, which stand for a choice.
+/// What `lstm:` may be: auto and cudnn, which stand for a choice, fused, cudnn:standard, ….
 std::vector<std::string> lstm_choices();
 
-/// Why no algorithm here computes such a stack, and what does; or "".
-std::string lstm_refusal(const StackConfig& config);
+/// The algorithms that such a choice may take in a precision: "fused" in fp32 and bf16, cuDNN's in fp32 and tf32.
+std::vector<std::string> lstm_algorithms(const std::string& lstm, const std::string& precision);
 
-/// The state for groups of this shape. InputError for a stack that is refused, or if the libraries have not got the
-/// algorithm for it. `queue` lends its handles; what it is given is done when it is next synchronized.
-std::unique_ptr<LstmState> make_lstm_state(const std::string& algorithm, const StackConfig& config,
-                                           const Group& largest, Mode mode, bool tf32, Queue& queue);
+/// Those of them that may compute such a stack: "fused" alone if it is one of them, else those of cuDNN, of which the
+/// first is to be had, and the others are compared with it. InputError if there are none: why, and what can.
+std::vector<std::string> lstm_candidates(const std::string& lstm, const std::string& precision,
+                                         const StackConfig& config);
+
+/// The state for groups of this shape. InputError if the libraries have not got the algorithm for the stack. `queue`
+/// lends its handles; what it is given is done when it is next synchronized.
+std::unique_ptr<LstmState> make_lstm_state(const std::string& algorithm, const std::string& precision,
+                                           const StackConfig& config, const Group& largest, Mode mode, Queue& queue);
 
 // ------------------------------------------------------------------------------------------------------- the choice
 

@@ -32,6 +32,10 @@ using bf16 = __nv_bfloat16;
 /// Throws Error: what CUDA said of a launch of this shape.
 [[noreturn]] void launch_failed(cudaError_t error, dim3 grid, dim3 block, std::size_t shared_bytes);
 
+/// Lets the kernel's launches have as much dynamic shared memory as the GPU gives a block. For all threads and queues, so
+/// it is done once: a limit that went by the launch would fall for another thread's larger one.
+cudaError_t allow_most_shared_memory(const void* kernel);
+
 #ifdef __CUDACC__  // what follows is for .cu files; the backend's host files see what stands above
 
 /// Puts kernel(arguments...) on the stream: `grid` blocks of `block` threads, each block with `shared_bytes` of dynamic
@@ -46,10 +50,7 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t sh
   config.dynamicSmemBytes = shared_bytes;
   config.stream = stream;
   cudaError_t error = cudaSuccess;
-  if (shared_bytes > without_asking) {
-    error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                 static_cast<int>(shared_bytes));
-  }
+  if (shared_bytes > without_asking) error = allow_most_shared_memory(reinterpret_cast<const void*>(kernel));
   if (error == cudaSuccess) error = cudaLaunchKernelEx(&config, kernel, std::forward<Arguments>(arguments)...);
   if (error != cudaSuccess) launch_failed(error, grid, block, shared_bytes);
 }
@@ -65,6 +66,11 @@ __device__ T& dynamic_shared() {
 /// Rounds to nearest, ties to even.
 __device__ inline bf16 to_bf16(float value) { return __float2bfloat16_rn(value); }
 __device__ inline float to_float(bf16 value) { return __bfloat162float(value); }
+__device__ inline std::uint32_t bits_of(float value) { return __float_as_uint(value); }
+__device__ inline float float_of(std::uint32_t bits) { return __uint_as_float(bits); }
+/// The halves of a pair of bf16 in 32 bits (assembly.hpp).
+__device__ inline float low_of(std::uint32_t pair) { return __uint_as_float(pair << 16); }
+__device__ inline float high_of(std::uint32_t pair) { return __uint_as_float(pair & 0xffff0000); }
 
 // Special function unit, a few instructions each. Errors as CUDA's guide gives them: fast_exp 2 + |1.173 x| ulp,
 // fast_log absolute 2^-21.4 for x in [0.5, 2] and 3 ulp outside, fast_divide 2 ulp for 2^-126 ≤ |y| ≤ 2^126.
@@ -103,6 +109,10 @@ inline bf16 to_bf16(float value) {
   return {static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
 }
 inline float to_float(bf16 value) { return std::bit_cast<float>(std::uint32_t{value.bits} << 16); }
+inline std::uint32_t bits_of(float value) { return std::bit_cast<std::uint32_t>(value); }
+inline float float_of(std::uint32_t bits) { return std::bit_cast<float>(bits); }
+inline float low_of(std::uint32_t pair) { return std::bit_cast<float>(pair << 16); }
+inline float high_of(std::uint32_t pair) { return std::bit_cast<float>(pair & 0xffff0000); }
 
 inline float fast_exp(float x) { return std::exp(x); }
 inline float fast_log(float x) { return std::log(x); }

@@ -25,10 +25,14 @@ TEST_CASE("a target can be pinned, in any case of letters") {
 
 TEST_CASE("each algorithm of a backend pins it") {
   for (const std::string& device : built_backends()) {
-    REQUIRE(!backend_algorithms(device).empty());
-    if (backend_targets(device).empty()) continue;
-    for (const std::string& name : backend_algorithms(device))
-      CHECK(make_backend({.device = device, .lstm = name})->info().algorithm == name);
+    for (const std::string& precision : backend_precisions(device)) {
+      const std::vector<std::string> names = backend_algorithms(device, precision);
+      REQUIRE(!names.empty());
+      if (backend_targets(device).empty()) continue;
+      for (const std::string& name : names)
+        CHECK_THAT(make_backend({.device = device, .lstm = name, .precision = precision})->info().algorithm,
+                   Catch::StartsWith(name));
+    }
   }
 }
 

@@ -26,7 +26,6 @@ using boost::context::detail::make_fcontext;
 using boost::context::detail::transfer_t;
 
 constexpr std::size_t most_threads = 1024, warp_size = 32, most_warps = most_threads / warp_size;
-constexpr std::size_t most_shared_bytes = 227 * 1024;  // of a block on sm_90
 
 /// The stacks of a block's threads, side by side, each above a page that must not be touched.
 class Stacks {
@@ -157,8 +156,8 @@ Launch::Launch(Emulator& emulator, const Grid& grid, dim3 block, std::size_t sha
   if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535)
     refuse(fmt::format("a grid of {}×{}×{} blocks; at least 1 and at most 2147483647×65535×65535 are allowed", grid.x,
                        grid.y, grid.z));
-  if (shared_bytes > most_shared_bytes)
-    refuse(fmt::format("{} bytes of shared memory; a block has {} at most", shared_bytes, most_shared_bytes));
+  if (shared_bytes > most_shared_bytes())
+    refuse(fmt::format("{} bytes of shared memory; a block has {} at most", shared_bytes, most_shared_bytes()));
 
   void* memory = nullptr;  // exactly as large as asked for: AddressSanitizer watches its end
   if (shared_bytes && posix_memalign(&memory, 128, shared_bytes)) throw std::bad_alloc();
@@ -403,6 +402,11 @@ void Launch::fail_shuffle(int lane, int source) {
 }
 
 }  // namespace
+
+std::size_t& most_shared_bytes() {
+  static std::size_t bytes = largest_shared_bytes;
+  return bytes;
+}
 
 void Emulator::submit(std::function<void()> work) {
   if (kept_)

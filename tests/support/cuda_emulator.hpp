@@ -102,6 +102,10 @@ class Emulator {
 /// First to last, last to first, and `seeds` random ones.
 std::vector<Emulator> all_orders(std::uint64_t seeds = 3);
 
+/// Shared memory that a block may have; a test may lower it.
+inline constexpr std::size_t largest_shared_bytes = 227 * 1024;  // on compute capability 9.0
+std::size_t& most_shared_bytes();
+
 /// True in programs whose kernels are compiled for the race check.
 bool checks_races();
 

@@ -137,6 +137,19 @@ TEST_CASE("kernel_resources: a table of what ptxas said of our kernels; a spill 
   const test::CommandResult spilt = log("4");
   CHECK(spilt.exit_code == 1);
   CHECK_THAT(spilt.output, Contains("error: ") && Contains("chroma_kernel"));
+  // 512 threads of 65 registers go into a multiprocessor, of 136 they do not
+  const auto wide = [&](const std::string& registers) {
+    const std::string text =
+        "ptxas info    : Compiling entry function "
+        "'_ZN9genretree4cuda10fused_bf1612_GLOBAL__N_115backward_kernelILi0EEEvf' "
+        "for 'sm_80'\n    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\nptxas info    : Used " +
+        registers + " registers\n";
+    write_whole_text(folder / "kernels/CMakeFiles/kernels.dir/cuda/descriptor_kernels.cu.o.log", text);
+    return tool("tools/kernel_resources '" + folder.path().string() + "'");
+  };
+  CHECK(wide("65").exit_code == 0);
+  CHECK(wide("136").exit_code == 1);
+  CHECK_THAT(wide("136").output, Contains("not one block") && Contains("backward_kernel<0>"));
 }
 
 TEST_CASE(
@@ -144,7 +157,7 @@ TEST_CASE(
   const test::TemporaryFolder folder;
   write_whole_text(folder / "check.py", R"(
 from compare_gpu import compare, counterpart
-print(counterpart("train_step/paper/tf32/cuda"), counterpart("runs28/together/fp32/cuda"))
+print(counterpart("train_step/paper/bf16/cuda"), counterpart("runs28/together/fp32/cuda"))
 print(counterpart("mfcc/features/cuda/4queues"), counterpart("machine/cores"), counterpart("train_step/paper/bf16/1core"))
 print(compare({"name": "a", "value": 2}, {"peer": "p", "unit": "s", "values": [3, 8, 4]})["ratio"])
 print(compare({"name": "a", "value": 200}, {"peer": "p", "unit": "clips/s", "values": [50]})["ratio"])

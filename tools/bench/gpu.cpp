@@ -124,20 +124,28 @@ Record mfcc(Backend& backend, std::size_t queues) {
 
 constexpr std::size_t steps = 12;  ///< of the paper's epoch, given together
 
-/// Seconds of one step of each of `runs`, as many at once as `workers`, each on a queue of its own.
-Record training_steps(const Precision& precision, const Shape& shape, std::size_t runs, std::size_t workers) {
+Group group_of_one(const Shape& shape) {
+  return {1, shape.batch, shape.frames, paper_classes, {static_cast<std::uint32_t>(shape.batch)}, {paper_classes}};
+}
+
+/// Seconds of one step of each of `runs`. Together: in groups of as many as the backend takes, or, where it computes run
+/// after run, on a queue each.
+Record training_steps(const Precision& precision, const Shape& shape, std::size_t runs, bool together) {
   check_training(precision, shape);
+  Backend& backend = *precision.backend;
   std::vector<std::unique_ptr<Training>> trainings;
   double megabytes = 0;
-  for (std::size_t run = 0; run < runs; ++run) {
-    trainings.push_back(std::make_unique<Training>(*precision.backend, shape));
+  const std::size_t in_group = together ? backend.runs_together(shape.stack, group_of_one(shape)) : 1;
+  for (std::size_t run = 0; run < runs; run += in_group) {
+    trainings.push_back(std::make_unique<Training>(backend, shape, Mode::training, std::min(in_group, runs - run)));
     megabytes += trainings.back()->megabytes();
   }
-  Record record = wall_time(*precision.backend, static_cast<double>(runs) * Operations(shape).step(), [&] {
+  const std::size_t workers = together ? trainings.size() : 1;
+  Record record = wall_time(backend, static_cast<double>(runs) * Operations(shape).step(), [&] {
     const Clock::time_point start = Clock::now();
-    run_on_workers(precision.backend->device(), workers, runs, [&](std::size_t run, Worker&) {
-      for (std::size_t step = 0; step < steps; ++step) trainings[run]->repeat_step();
-      trainings[run]->wait();
+    run_on_workers(backend.device(), workers, trainings.size(), [&](std::size_t item, Worker&) {
+      for (std::size_t step = 0; step < steps; ++step) trainings[item]->repeat_step();
+      trainings[item]->wait();
     });
     return seconds_since(start) / steps;
   });
@@ -179,20 +187,21 @@ std::vector<Benchmark> gpu_benchmarks(const Setup& setup) {
     all.push_back({fmt::format("mfcc/features/cuda/{}queues", queues),
                    [&setup, queues] { return mfcc(*setup.fp32().backend, queues); }});
   for (const Precision& precision : setup.precisions) {
-    const Group training{1, paper_shape.batch, paper_shape.frames, paper_classes, {35}, {paper_classes}};
+    const Group training = group_of_one(paper_shape);
     const Group evaluation{
         1, evaluation_batch, paper_shape.frames, paper_classes, {std::uint32_t{evaluation_batch}}, {paper_classes}};
     precision.backend->choose_algorithm(paper_shape.stack, {{training}, {evaluation}, 7});
-    const auto add = [&](const char* name, const Shape& shape, std::size_t runs, std::size_t workers) {
-      all.push_back({fmt::format("{}/{}/cuda", name, precision.name),
-                     [&precision, &shape, runs, workers] { return training_steps(precision, shape, runs, workers); }});
+    const auto add = [&](const char* name, const Shape& shape, std::size_t runs, bool together) {
+      all.push_back({fmt::format("{}/{}/cuda", name, precision.name), [&precision, &shape, runs, together] {
+                       return training_steps(precision, shape, runs, together);
+                     }});
     };
-    add("train_step/paper", paper_shape, 1, 1);
+    add("train_step/paper", paper_shape, 1, false);
     all.push_back({fmt::format("epoch/paper/{}/cuda", precision.name), [&precision] { return epoch(precision); }});
-    add("nodes7/in_turn", paper_shape, 7, 1);
-    add("nodes7/together", paper_shape, 7, 7);
-    add("runs28/in_turn", paper_shape, 28, 1);
-    add("runs28/together", paper_shape, 28, 28);
+    add("nodes7/in_turn", paper_shape, 7, false);
+    add("nodes7/together", paper_shape, 7, true);
+    add("runs28/in_turn", paper_shape, 28, false);
+    add("runs28/together", paper_shape, 28, true);
   }
   for (const auto& [name, cnn] : {std::pair{"mel", mel_variant()}, {"mfcc", mfcc_variant()}})
     all.push_back({fmt::format("cnn_step/{}/fp32/cuda", name),

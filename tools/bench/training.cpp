@@ -16,29 +16,31 @@ std::vector<float> made_up(std::size_t count) {
   return values;
 }
 
-Training::Training(Backend& backend, const Shape& shape, Mode mode)
+Training::Training(Backend& backend, const Shape& shape, Mode mode, std::size_t runs)
     : backend_(backend),
       queue_(backend.device().make_queue()),
       shape_(shape),
       mode_(mode),
-      group_{1,
+      group_{runs,
              shape.batch,
              shape.frames,
              paper_classes,
-             {static_cast<std::uint32_t>(shape.batch)},
-             {static_cast<std::uint32_t>(paper_classes)}},
-      h_(zeros(shape.batch * shape.stack.outputs())),
+             std::vector<std::uint32_t>(runs, static_cast<std::uint32_t>(shape.batch)),
+             std::vector<std::uint32_t>(runs, static_cast<std::uint32_t>(paper_classes))},
+      h_(zeros(runs * shape.batch * shape.stack.outputs())),
       dh_(zeros(h_.size())),
-      probabilities_(zeros(shape.batch * paper_classes)),
-      labels_(backend.device(), shape.batch),
-      correct_(backend.device(), 1),
-      loss_(backend.device(), 1),
-      steps_(backend.device(), 1),
+      probabilities_(zeros(runs * shape.batch * paper_classes)),
+      labels_(backend.device(), runs * shape.batch),
+      correct_(backend.device(), runs),
+      loss_(backend.device(), runs),
+      steps_(backend.device(), runs),
       state_(backend.make_stack_state(shape.stack, group_, mode)) {
-  const std::vector<float> weights = initial_parameters({shape.stack, paper_classes}, {}),
-                           x = made_up(shape.frames * shape.batch * shape.stack.inputs);
+  const std::vector<float> of_one = initial_parameters({shape.stack, paper_classes}, {}),
+                           x = made_up(runs * shape.frames * shape.batch * shape.stack.inputs);
+  std::vector<float> weights;
+  for (std::size_t run = 0; run < runs; ++run) weights.insert(weights.end(), of_one.begin(), of_one.end());
   std::vector<std::int32_t> labels;
-  for (std::size_t b = 0; b < shape.batch; ++b) labels.push_back(static_cast<std::int32_t>(b % paper_classes));
+  for (std::size_t b = 0; b < runs * shape.batch; ++b) labels.push_back(static_cast<std::int32_t>(b % paper_classes));
   gradients_ = zeros(weights.size()), moments_ = zeros(2 * weights.size());
   parameters_ = zeros(weights.size()), x_ = zeros(x.size());
   parameters_.copy_in(weights, *queue_), x_.copy_in(x, *queue_), labels_.copy_in(labels, *queue_);
@@ -67,14 +69,14 @@ void Training::forward() {
 void Training::classify() {
   const View<float, 3> dh = mode_ == Mode::training ? output_view(dh_) : View<float, 3>{};
   backend_.classify_loss(shape_.stack, group_, Loss::clipped, row_view(parameters_), output_view(h_),
-                         std::as_const(labels_).view(1, shape_.batch),
-                         probabilities_.view(1, shape_.batch, paper_classes), loss_.view(1), correct_.view(1), dh,
-                         row_view(gradients_), *queue_);
+                         std::as_const(labels_).view(group_.runs, shape_.batch),
+                         probabilities_.view(group_.runs, shape_.batch, paper_classes), loss_.view(group_.runs),
+                         correct_.view(group_.runs), dh, row_view(gradients_), *queue_);
 }
 
 void Training::update() {
-  backend_.update({}, group_, steps_.view(1), row_view(parameters_), row_view(gradients_),
-                  moments_.view(1, 2, parameters_.size()), *queue_);
+  backend_.update({}, group_, steps_.view(group_.runs), row_view(parameters_), row_view(gradients_),
+                  moments_.view(group_.runs, 2, parameters_.size() / group_.runs), *queue_);
 }
 
 void Training::backward() {

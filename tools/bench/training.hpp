@@ -38,11 +38,11 @@ struct Operations {
   double step() const { return forward + transposed + weights; }
 };
 
-/// A network, a batch and everything that a step needs, in the backend's memory. All but step() and the copies out give
+/// A network, a batch and everything that a step needs, in the backend's memory, for each run of a group of equals. All but step() and the copies out give
 /// work to a queue of its own and return; the CPU's does it at once.
 class Training {
  public:
-  Training(Backend& backend, const Shape& shape, Mode mode = Mode::training);
+  Training(Backend& backend, const Shape& shape, Mode mode = Mode::training, std::size_t runs = 1);
 
   /// Forward, loss, backward, Adam.
   void step();
@@ -71,9 +71,9 @@ class Training {
  private:
   std::vector<float> copy_of(const Buffer<float>& memory);
   Buffer<float> zeros(std::size_t size);
-  View<float, 2> row_view(Buffer<float>& values) { return values.view(1, values.size()); }
-  View<float, 3> output_view(Buffer<float>& h) { return h.view(1, shape_.batch, shape_.stack.outputs()); }
-  View<const float, 4> x_view() const { return x_.view(1, shape_.frames, shape_.batch, shape_.stack.inputs); }
+  View<float, 2> row_view(Buffer<float>& values) { return values.view(group_.runs, values.size() / group_.runs); }
+  View<float, 3> output_view(Buffer<float>& h) { return h.view(group_.runs, shape_.batch, shape_.stack.outputs()); }
+  View<const float, 4> x_view() const { return x_.view(group_.runs, shape_.frames, shape_.batch, shape_.stack.inputs); }
 
   Backend& backend_;
   std::unique_ptr<Queue> queue_;

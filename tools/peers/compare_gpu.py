@@ -21,8 +21,9 @@ def counterpart(name):
     if re.fullmatch(r"mfcc/features/cuda/\d+queues", name):
         return ["torchaudio_mfcc_gpu.py"]
     if match := re.fullmatch(r"(train_step/paper|train_step/short|epoch/paper|nodes7/in_turn|nodes7/together|"
-                             r"runs28/in_turn|runs28/together)/(fp32|tf32)/cuda", name):
-        return ["torch_gpu.py", *match.groups()]
+                             r"runs28/in_turn|runs28/together)/(fp32|bf16|fp32-cudnn|tf32-cudnn)/cuda", name):
+        task, precision = match.groups()  # torch's LSTM with fp32 weights is fastest in tf32: bf16 is held against that
+        return ["torch_gpu.py", task, "fp32" if precision.startswith("fp32") else "tf32"]
     return None
 
 

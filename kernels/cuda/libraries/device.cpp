@@ -23,11 +23,27 @@ std::string in_megabytes(std::size_t bytes) { return fmt::format("{:.1f} MB", st
 
 }  // namespace
 
+namespace {
+constexpr int first_gpu = 0;  ///< CUDA_VISIBLE_DEVICES chooses; also that of a thread which chooses none
+}  // namespace
+
 void launch_failed(cudaError_t error, dim3 grid, dim3 block, std::size_t shared_bytes) {
   cudaGetLastError();
   fail("CUDA refused a launch of {}×{}×{} blocks of {}×{}×{} threads with {} bytes of shared memory each: {} ({})",
        grid.x, grid.y, grid.z, block.x, block.y, block.z, shared_bytes, cudaGetErrorString(error),
        cudaGetErrorName(error));
+}
+
+cudaError_t allow_most_shared_memory(const void* kernel) {
+  static std::mutex mutex;
+  static std::set<const void*> allowed;
+  const std::lock_guard lock(mutex);
+  if (allowed.contains(kernel)) return cudaSuccess;
+  int bytes = 0;
+  cudaError_t error = cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, first_gpu);
+  if (error == cudaSuccess) error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  if (error == cudaSuccess) allowed.insert(kernel);
+  return error;
 }
 
 // --------------------------------------------------------------------------------------------------------------- queue
@@ -162,8 +178,6 @@ class CudaQueue final : public Queue {
 };
 
 // -------------------------------------------------------------------------------------------------------------- device
-
-constexpr int first_gpu = 0;  ///< CUDA_VISIBLE_DEVICES chooses; also that of a thread which chooses none
 
 int first_device() {
   // a worker that waits for the GPU leaves its core to others
@@ -505,10 +519,13 @@ DeviceProperties gpu_properties() {
   // results of fp32 multiply-adds in a clock cycle of a multiprocessor: CUDA C++ Programming Guide, "Throughput of
   // Native Arithmetic Instructions"
   const double lanes = properties.major == 8 && properties.minor == 0 ? 64 : 128;
-  return {properties.name, fmt::format("sm_{}{}", properties.major, properties.minor),
+  return {properties.name,
+          fmt::format("sm_{}{}", properties.major, properties.minor),
           fmt::format("CUDA {}, driver for CUDA {}, cuDNN {}.{}.{}, cuFFT {}", version_of(CUDART_VERSION),
                       version_of(driver), dnn / 10000, dnn / 100 % 100, dnn % 100, fft),
-          properties.multiProcessorCount * lanes * 2 * kilohertz / 1e6};
+          properties.multiProcessorCount * lanes * 2 * kilohertz / 1e6,
+          static_cast<std::size_t>(properties.multiProcessorCount),
+          properties.sharedMemPerBlockOptin};
 }
 
 Stream stream_of(Queue& queue) { return own(queue).stream(); }

@@ -22,6 +22,8 @@ struct DeviceProperties {
   std::string libraries;  ///< name and version of each one that computes
   /// fp32 multiply-adds, each two operations, of all lanes at the highest clock, without tensor cores.
   double peak_gflops = 0;
+  std::size_t multiprocessors = 0;
+  std::size_t shared_bytes = 0;  ///< shared memory that a block of threads may have
 };
 
 /// "" if there is a GPU that this build has code for; else what is missing (a driver, a newer one, a GPU, a newer one),

@@ -27,7 +27,7 @@ TEST_CASE("Every wrapper's twin computes what its check expects, in all orders")
     cuda::emulate(order);
     const auto device = cuda::make_device();
     const std::vector<OperationCheck> checks = cuda::check_assembly(*device);
-    CHECK(checks.size() == 12);
+    CHECK(checks.size() == 13);
     for (const OperationCheck& check : checks) {
       INFO(check_line(check));
       CHECK(check.passed());
@@ -70,6 +70,10 @@ TEST_CASE("A wrapper that computes something else fails its own line of the chec
     formulas.place = [](int row, int column) { return row * cuda::mma_columns + (column < 2 ? 1 - column : column); };
     expected = {"mma_bf16, inner 16", "mma_bf16, inner 8", "mma_tf32"};
   }
+  SECTION("matrices that are loaded as they lie") {
+    formulas.transposed = [](int k, int column) { return column * cuda::mma_columns + k; };
+    expected = {"load_transposed"};
+  }
   CHECK(failures(formulas) == expected);
 }
 
@@ -83,7 +87,7 @@ TEST_CASE(
     "What check_device asks of a GPU, the emulated one passes: its training step is recorded, a stack refused aloud") {
   if (emulator::checks_accesses()) return;  // the operations' own tests run there
   std::vector<std::unique_ptr<Backend>> backends;
-  backends.push_back(make_backend({.device = "cuda"}));
+  backends.push_back(make_backend({.device = "cuda", .lstm = "cudnn"}));
   bool refused = false, recorded = false;
   for (const OperationCheck& check :
        check_operations(backends, make_spectral_tables({.kind = FeatureKind::spectral33}))) {

@@ -11,28 +11,32 @@ namespace {
 TEST_CASE("check_operations: every algorithm that an LSTM may be computed by has lines of its own, named after it") {
   if (emulator::checks_accesses()) return;  // the operations' own tests run there
   const SpectralTables tables = make_spectral_tables({.kind = FeatureKind::mfcc});
-  const std::vector<std::string> lstms = backend_algorithms("cuda");
-  REQUIRE(lstms.size() > 1);
+  const std::string precision = GENERATE("fp32", "bf16", "tf32");
+  const std::vector<std::string> lstms = backend_algorithms("cuda", precision);
+  REQUIRE(lstms.size() == (precision == "bf16" ? 1u : precision == "fp32" ? 5u : 4u));
   for (const std::string& lstm : lstms) {
     std::vector<std::unique_ptr<Backend>> backends;
-    backends.push_back(make_backend({.device = "cuda", .lstm = lstm, .precision = "tf32"}));
+    backends.push_back(make_backend({.device = "cuda", .lstm = lstm, .precision = precision}));
     int computed = 0;
-    for (const OperationCheck& check :
-         check_operations(backends, tables, {.only_lstm = true, .may_refuse = lstm != lstms.front()})) {
+    for (const OperationCheck& check : check_operations(
+             backends, tables, {.only_lstm = true, .may_refuse = lstm != "fused" && lstm != "cudnn:standard"})) {
       INFO(check_line(check));
       CHECK(check.passed());
       CHECK(check.algorithm == lstm);
       computed += !check.refused;
     }
-    // inference, training, repeated, on two queues; the hard sigmoid is refused, and all of what the library has not
-    // got
-    CHECK((computed == 4 || (computed == 0 && lstm != lstms.front())));
+    // inference, training, two runs, repeated, on two queues; cuDNN refuses the hard sigmoid, and all of what it has not got
+    if (lstm == "fused")
+      CHECK(computed == 6);
+    else
+      CHECK((computed == 5 || (computed == 0 && lstm != "cudnn:standard")));
   }
 }
 
 TEST_CASE("check_choice: says which algorithm lstm: auto takes") {
   if (emulator::checks_accesses()) return;
-  const OperationCheck check = check_choice(*make_backend({.device = "cuda"}));
+  CHECK(check_choice(*make_backend({.device = "cuda"})).note == "takes fused");
+  const OperationCheck check = check_choice(*make_backend({.device = "cuda", .lstm = "cudnn"}));
   CHECK(check.passed());
   CHECK_THAT(check.note, Catch::StartsWith("takes cudnn:"));
 }

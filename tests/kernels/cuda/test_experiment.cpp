@@ -202,6 +202,27 @@ TEST_CASE("The CPU never takes the GPU's features from the cache, nor a run thos
                     Contains(gpu.features_by) && Contains(after.features_by) && Contains("--dataset"));
 }
 
+TEST_CASE("By the fused LSTM a sweep and a tree advance as groups, and their results are those of each run alone",
+          "[experiment]") {
+  const auto [kind, precision] =
+      GENERATE(table<const char*, const char*>({{sweep, "fp32"}, {sweep, "bf16"}, {tree, "bf16"}}));
+  Experiment experiment(kind);
+  experiment.spec.stack.units = {32, 16};
+  experiment.spec.backend.precision = precision;
+  const auto run = [&](const std::string& name, std::optional<std::size_t> jobs) {
+    Trace trace;
+    ExperimentOptions options;
+    options.cache = experiment.path("cache"), options.jobs = jobs, options.trace = &trace;
+    do_file({"tiny", experiment.spec, {}}, experiment.path(name), options);
+    const auto is_group = [](const Trace::Event& event) { return event.phase.starts_with("a group of up to"); };
+    CHECK(std::ranges::any_of(trace.events(), is_group) == !jobs.has_value());
+    return test::metrics(experiment.results(name));
+  };
+  const std::vector<std::string> together = run("together", {});
+  CHECK(together == run("alone", 1));
+  CHECK(experiment.results("alone").front().backend.algorithm == "fused");
+}
+
 TEST_CASE("A shard on a GPU does not choose its LSTM algorithm by itself", "[experiment]") {
   Experiment experiment(sweep);
   ExperimentOptions options;
@@ -252,7 +273,9 @@ TEST_CASE("auto takes the GPU for what it can do, and else says why not", "[expe
   CHECK_THAT(stack.why_no_gpu, Contains("hard") && Contains("cpu"));
   const BackendChoice precision = choose_backend({.precision = "bf16"}, {&able, 1});
   CHECK(device(precision) == "cpu");
-  CHECK_THAT(precision.why_no_gpu, Contains("'bf16'") && Contains("cuda"));
+  CHECK_THAT(precision.why_no_gpu, Contains("16, 32 … 256 units"));
+  const StackConfig fused{.inputs = 4, .units = {16}, .gate = Gate::hard_sigmoid};
+  CHECK(device(choose_backend({.precision = "bf16"}, {&fused, 1})) == "cuda");
   CHECK(device(choose_backend({.lstm = "interleaved"}, {&able, 1})) == "cpu");
   CHECK(device(choose_backend({.precision = "tf32"}, {&able, 1})) == "cuda");
 

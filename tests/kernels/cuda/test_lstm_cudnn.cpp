@@ -17,7 +17,7 @@ using test::Problem;
 
 namespace {
 
-std::unique_ptr<Backend> make_cuda(const std::string& lstm = "auto", const std::string& precision = "fp32") {
+std::unique_ptr<Backend> make_cuda(const std::string& lstm = "cudnn", const std::string& precision = "fp32") {
   return make_backend({.device = "cuda", .lstm = lstm, .precision = precision});
 }
 
@@ -145,7 +145,7 @@ TEST_CASE("lstm: names an algorithm of the cuda backend, and what it does not kn
   CHECK(make_cuda("cudnn:persist_static")->info().algorithm == "cudnn:persist_static");
   CHECK_THAT(test::error_of([] { make_cuda("cudnn:persist_statik"); }),
              Catch::Contains("'cudnn:persist_statik'") && Catch::Contains("did you mean 'cudnn:persist_static'") &&
-                 Catch::Contains("auto, cudnn, cudnn:standard, cudnn:persist_static_small_h"));
+                 Catch::Contains("auto, fused, cudnn, cudnn:standard, cudnn:persist_static_small_h"));
   CHECK_THAT(test::error_of([] { make_cuda("interleaved"); }), Catch::Contains("'interleaved' cannot run on the cuda"));
 }
 
@@ -189,9 +189,9 @@ class Variant final : public cuda::LstmState {
   Variant(std::unique_ptr<cuda::LstmState> state, const Traits& traits)
       : LstmState(state->mode()), state_(std::move(state)), traits_(traits) {}
   std::size_t bytes() const override { return state_->bytes(); }
-  void forward(const Group& group, View<const float, 2> parameters, View<const float, 4> x, Mode mode, View<float, 3> h,
-               Queue& queue) override {
-    for (std::size_t i = 0; i < traits_.work; ++i) state_->forward(group, parameters, x, mode, h, queue);
+  void forward(const Group& group, View<const float, 2> parameters, View<const float, 4> x, View<const float, 2> masks,
+               Mode mode, View<float, 3> h, Queue& queue) override {
+    for (std::size_t i = 0; i < traits_.work; ++i) state_->forward(group, parameters, x, masks, mode, h, queue);
     if (traits_.wrong_h) queue.zero(h.data, sizeof(float));
   }
   void backward(const Group& group, View<const float, 4> x, View<const float, 3> dh, View<float, 2> gradients,
@@ -216,7 +216,7 @@ struct Comparison {
   cuda::LstmCandidate candidate(const std::string& name, std::function<Traits(const Group&, Mode)> traits_of) {
     return {name, [this, traits_of](const Group& group, Mode mode) {
               const Traits traits = traits_of(group, mode);
-              auto state = cuda::make_lstm_state("cudnn:standard", p.stack, group, mode, false, *queue);
+              auto state = cuda::make_lstm_state("cudnn:standard", "fp32", p.stack, group, mode, *queue);
               queue->synchronize();
               return std::make_unique<Variant>(std::move(state), traits);
             }};

@@ -189,7 +189,15 @@ std::unique_ptr<Device> make_device() {
   if (!failure.empty()) fail("{}", failure);
   return std::make_unique<EmulatedDevice>();
 }
-DeviceProperties gpu_properties() { return {"emulator", "emulated", "host twins"}; }
+SmallerGpu::SmallerGpu(std::size_t shared_bytes) { emulator::most_shared_bytes() = shared_bytes; }
+SmallerGpu::~SmallerGpu() { emulator::most_shared_bytes() = emulator::largest_shared_bytes; }
+DeviceProperties gpu_properties() {
+  return {.name = "emulator",
+          .target = "emulated",
+          .libraries = "host twins",
+          .multiprocessors = 12,
+          .shared_bytes = emulator::most_shared_bytes()};
+}
 Stream stream_of(Queue& queue) { return &static_cast<EmulatedQueue&>(queue).emulator(); }
 void* workspace_of(Queue& queue, std::size_t bytes) { return static_cast<EmulatedQueue&>(queue).workspace(bytes); }
 

@@ -24,4 +24,11 @@ class FailingGpu {
   ~FailingGpu();
 };
 
+/// While it lives, a block may have no more shared memory than this: 163 KB on compute capability 8.0, 99 on 8.6.
+class SmallerGpu {
+ public:
+  explicit SmallerGpu(std::size_t shared_bytes);
+  ~SmallerGpu();
+};
+
 }  // namespace genretree::cuda
