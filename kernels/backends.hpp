@@ -15,7 +15,7 @@ namespace genretree {
 /// What the user asked for under `backend:`.
 struct BackendConfig {
   std::string device = "auto";     ///< auto | cpu | cuda
-  std::string lstm = "auto";       ///< auto | interleaved (cpu) | cudnn, cudnn:ALGORITHM (cuda)
+  std::string lstm = "auto";       ///< auto | interleaved (cpu) | fused, cudnn, cudnn:ALGORITHM (cuda)
   std::string precision = "fp32";  ///< one of backend_precisions(device)
   std::string target = "auto";     ///< auto, or one of backend_targets(device, precision)
 };

@@ -39,8 +39,8 @@ struct CheckScope {
 std::vector<OperationCheck> check_operations(std::span<const std::unique_ptr<Backend>> backends,
                                              const SpectralTables& tables, const CheckScope& scope = {});
 
-/// Backend::choose_algorithm for the paper's network on few frames, by a backend whose `lstm:` leaves the choice: which
-/// one it takes. The choice itself holds each algorithm's gradients against the first's.
+/// Backend::choose_algorithm for the paper's network on few frames, by a backend whose `lstm:` leaves several: which one
+/// it takes. The choice itself holds each algorithm's gradients against the first's.
 OperationCheck check_choice(Backend& backend);
 
 /// A table: its heading, and the line of a check, which says "ok", "FAILED" or "refused".

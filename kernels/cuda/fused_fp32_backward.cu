@@ -11,6 +11,7 @@
 // before the folding. Then thread n has numbers 4 n to 4 n + 3 of the set [H][8], in the first group dh of the very
 // cells that it has the saved numbers of.
 #include "kernels/cuda/fused_fp32_product.hpp"
+#include "kernels/cuda/hard_slope.hpp"
 
 namespace genretree::cuda::fused_fp32 {
 namespace {

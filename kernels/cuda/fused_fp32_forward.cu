@@ -11,6 +11,7 @@
 //
 // With dropout each gate has its own v, made as numbers enter the shared memory: [K][4][8].
 #include "kernels/cuda/fused_fp32_product.hpp"
+#include "kernels/cuda/hard_slope.hpp"
 
 namespace genretree::cuda::fused_fp32 {
 namespace {

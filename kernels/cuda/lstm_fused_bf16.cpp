@@ -2,6 +2,7 @@
 #include "core/rounding.hpp"
 #include "kernels/cuda/fused_bf16.hpp"
 #include "kernels/cuda/fused_state.hpp"
+#include "kernels/cuda/hard_slope.hpp"
 #include "kernels/cuda/lstm_fused.hpp"
 
 namespace genretree::cuda {
@@ -14,9 +15,6 @@ using bf16_kernels::tile;
 /// An input of more than this many numbers is multiplied with its weights for all frames beforehand. Two steps along k
 /// cost less in the recurrent product than sums of 4H numbers a frame do on their way through memory.
 constexpr std::size_t widest_joined = 2 * tile;
-
-/// Keras 2: clip(0.2 z + 0.5, 0, 1); Keras 3: relu6(z + 3) / 6.
-float hard_slope(Gate gate) { return gate == Gate::sigmoid ? 0 : gate == Gate::hard_sigmoid ? 0.2f : 1.0f / 6; }
 
 class Bf16Layer {
  public:

@@ -223,6 +223,24 @@ TEST_CASE("By the fused LSTM a sweep and a tree advance as groups, and their res
   CHECK(experiment.results("alone").front().backend.algorithm == "fused");
 }
 
+TEST_CASE("What was begun by cuDNN goes on by cuDNN, though the fused LSTM could", "[experiment]") {
+  Experiment experiment(sweep);
+  experiment.spec.stack.units = {16};
+  ExperimentOptions options;
+  options.cache = experiment.path("cache");
+  const auto run = [&](const std::string& lstm) {
+    experiment.spec.backend.lstm = lstm;
+    do_file({"tiny", experiment.spec, {}}, experiment.path("run"), options);
+  };
+  options.shard = {0, 2};
+  run("cudnn:standard");
+  options.shard = {1, 2};
+  run("auto");
+  const std::vector<Result> results = experiment.results("run");
+  CHECK(missing_cells(experiment.spec, results).empty());
+  for (const Result& result : results) CHECK(result.backend.algorithm == "cudnn:standard");
+}
+
 TEST_CASE("A shard on a GPU does not choose its LSTM algorithm by itself", "[experiment]") {
   Experiment experiment(sweep);
   ExperimentOptions options;
