@@ -50,6 +50,31 @@ struct CellMasks {
   float of[gates][4];
 };
 
+/// Eight rows of input k of the block's run as gate q gets them with dropout.
+__device__ inline uint4 masked_input(const Arguments& of, unsigned q, unsigned k, uint4 rows) {
+  const Layer& layer = of.layer;
+  const float* const masks = of.masks.input + blockIdx.y * of.masks.stride + k;  // [4, B, F] from [0, 0, k] on
+  const auto mask = [&](unsigned r) {
+    const unsigned row = blockIdx.x * block_rows + r;
+    return k < layer.features && row < layer.batch ? masks[(q * layer.batch + row) * std::size_t{layer.features}] : 0;
+  };
+  const auto pair = [&](std::uint32_t numbers, unsigned r) {
+    return bf16_pair(low_of(numbers) * mask(r), high_of(numbers) * mask(r + 1));
+  };
+  return make_uint4(pair(rows.x, 0), pair(rows.y, 2), pair(rows.z, 4), pair(rows.w, 6));
+}
+
+/// Writes what the backward pass needs of a lane's four cells. `place`: of the warp, in the frames before it.
+__device__ inline void keep_frame(const Saved& saved, std::size_t place, unsigned lane,
+                                  const float (&activated)[gates][4], const float (&cell)[4]) {
+#pragma unroll
+  for (unsigned half = 0; half < 2; ++half) {
+    const auto pair = [&](unsigned q) { return kept_gates(activated[q][2 * half], activated[q][2 * half + 1]); };
+    saved.gates[place * 64 + half * 32 + lane] = make_uint4(pair(0), pair(1), pair(2), pair(3));
+  }
+  saved.cells[place * 32 + lane] = make_uint2(bf16_pair(cell[0], cell[1]), bf16_pair(cell[2], cell[3]));
+}
+
 /// Steps of k in registers, all of them, or 0: in memory. `masked`: with dropout, each gate multiplies its own v.
 template <int steps, bool projects, bool masked>
 __global__ void __launch_bounds__(steps > 0 ? 256 : 512, 1) forward_kernel(Arguments of) {
@@ -102,26 +127,10 @@ __global__ void __launch_bounds__(steps > 0 ? 256 : 512, 1) forward_kernel(Argum
   // a row of v is 16 bytes, which thread k < I copies for each frame; beyond blockDim in turns
   const uint4* const inputs = projects ? nullptr : reinterpret_cast<const uint4*>(of.inputs) + part * T * I;
   const float4* const products = projects ? of.projected + part * T * step_size + (warp * gates * 32 + lane) : nullptr;
-  const auto put_input = [&](std::uint32_t* buffer, unsigned k, uint4 eight_rows) {
-    if constexpr (!masked) {
-      reinterpret_cast<uint4*>(buffer)[k] = eight_rows;
-    } else {
-      for (unsigned q = 0; q < gates; ++q) {
-        const std::uint32_t pairs[4] = {eight_rows.x, eight_rows.y, eight_rows.z, eight_rows.w};
-        for (unsigned pair = 0; pair < 4; ++pair) {
-          float mask[2];
-          for (unsigned r = 0; r < 2; ++r) {
-            const unsigned row = block * block_rows + 2 * pair + r;
-            mask[r] =
-                k < layer.features && row < layer.batch
-                    ? of.masks.input[run * of.masks.stride + (q * layer.batch + row) * std::size_t{layer.features} + k]
-                    : 0;
-          }
-          buffer[q * version_size + k * 4 + pair] =
-              bf16_pair(low_of(pairs[pair]) * mask[0], high_of(pairs[pair]) * mask[1]);
-        }
-      }
-    }
+  const auto put_input = [&](std::uint32_t* buffer, unsigned k, uint4 rows) {
+#pragma unroll 1  // else all masks are kept in registers, which spill
+    for (unsigned version = 0; version < versions; ++version)
+      reinterpret_cast<uint4*>(buffer + version * version_size)[k] = masked ? masked_input(of, version, k, rows) : rows;
   };
   for (unsigned i = threadIdx.x; i < H * 4; i += blockDim.x)
     for (unsigned version = 0; version < versions; ++version) shared[version * version_size + I * 4 + i] = 0;
@@ -200,16 +209,7 @@ __global__ void __launch_bounds__(steps > 0 ? 256 : 512, 1) forward_kernel(Argum
                    : unmasked;
       if (of.h) of.h[(part * T + t) * H * 4 + pair] = unmasked;
     }
-    if (of.saved.gates) {
-      const std::size_t place = ((part * T + t) * warps + warp) * 2 * 32 + lane;
-#pragma unroll
-      for (unsigned half = 0; half < 2; ++half) {
-        const auto pair = [&](unsigned q) { return kept_gates(activated[q][2 * half], activated[q][2 * half + 1]); };
-        of.saved.gates[place + half * 32] = make_uint4(pair(0), pair(1), pair(2), pair(3));
-      }
-      of.saved.cells[((part * T + t) * warps + warp) * 32 + lane] =
-          make_uint2(bf16_pair(cell[0], cell[1]), bf16_pair(cell[2], cell[3]));
-    }
+    if (of.saved.gates) keep_frame(of.saved, (part * T + t) * warps + warp, lane, activated, cell);
     if constexpr (!projects) {
       if (goes_on && threadIdx.x < I) put_input(next, threadIdx.x, fetched);
       for (unsigned k = threadIdx.x + blockDim.x; goes_on && k < I; k += blockDim.x)
