@@ -51,9 +51,9 @@ BackendChoice backend_in(const fs::path& folder, const Spec& spec, const Shard& 
   BackendChoice choice = backend_of(spec, spec.backend);
   const std::string device = choice.backend->info().backend;
   const std::vector<std::string> algorithms = choices(spec, *choice.backend);
-  const std::optional<BackendInfo> before = computed_by(folder);
   const bool has_choice = algorithms.size() > 1 || (!spec.cnn && spec.backend.lstm == "auto" && device != "cpu");
   if (!has_choice) return choice;
+  const std::optional<BackendInfo> before = computed_by(folder);
   if (!before || before->backend != device) {
     if (shard.count == 1 || algorithms.size() < 2) return choice;
     reject(

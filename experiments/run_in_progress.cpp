@@ -13,11 +13,14 @@ namespace fs = std::filesystem;
 
 std::vector<SharedTask> shared_tasks(const Spec& spec, const FeatureStore& store, Backend& backend) {
   const DeviceDataset clips(store, backend);
+  const Split split = make_split(store, spec.dataset.split, spec.seed, 0, false);
   std::vector<SharedTask> shared;
   for (const ClassifierTask& task : tasks_of(spec, store.genres)) {
     Model model{classifier_of(spec, task.classes.size()), store.config, task.classes, task.node};
     if (!task.node.empty()) model.below = spec.tree.genres_below_children(shared.size());
-    shared.push_back({task, DeviceDataset(clips, labels_of(task, store), backend), std::move(model)});
+    const Split own = clips_of(task, store, split);
+    const GroupSize alone{1, training_rows(own, spec.training), evaluation_rows(own), task.classes.size()};
+    shared.push_back({task, DeviceDataset(clips, labels_of(task, store), backend), std::move(model), alone});
   }
   return shared;
 }
@@ -80,7 +83,7 @@ void RunInProgress::epoch_done() {
                     run_.id, epochs()));
   }
   show(scores);
-  if (clock_.due()) save();
+  if (clock_.due()) save(trainer_.state());
 }
 
 void RunInProgress::record_if_wanted() {
@@ -88,13 +91,13 @@ void RunInProgress::record_if_wanted() {
 }
 
 void RunInProgress::save_if_changed() {
-  if (epochs() != saved_epochs_) save();
+  if (epochs() != saved_epochs_) save(trainer_.state());
 }
 
-void RunInProgress::save() {
+void RunInProgress::save(const TrainerState& state) {
   const Phase phase(queue_, "checkpoint");
   const Clock::time_point begin = Clock::now();
-  write_checkpoint(path_, shared_.model, {run_.id, grid_.hash, grid_.commit, grid_.info, seconds(), trainer_.state()});
+  write_checkpoint(path_, shared_.model, {run_.id, grid_.hash, grid_.commit, grid_.info, seconds(), state});
   saved_epochs_ = epochs();
   clock_.written(seconds_since(begin));
 }
@@ -102,7 +105,8 @@ void RunInProgress::save() {
 /// Saves, then appends the line of the present grid point.
 void RunInProgress::record_result() {
   const Phase phase(queue_, "result");
-  save_if_changed();
+  const TrainerState state = trainer_.state();
+  if (epochs() != saved_epochs_) save(state);
   Result result;
   result.run = run_.id;
   result.node = run_.node;
@@ -123,7 +127,7 @@ void RunInProgress::record_result() {
   result.confusion = confusion_of(shared_.task, result.answers.genres, result.answers.probabilities);
   if (!split_.validation.empty()) result.validation_confusion = trainer_.evaluate(split_.validation).confusion;
   write_result_model(grid_.folder.model(run_, result.epochs), grid_.spec, grid_.data, split_, result,
-                     {shared_.model, trainer_.state().parameters, ""});
+                     {shared_.model, state.parameters, ""});
   const std::lock_guard lock(grid_.ledger_mutex);
   append_line(grid_.folder.ledger(), to_json_line(result));
 }

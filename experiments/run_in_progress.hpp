@@ -26,6 +26,7 @@ struct SharedTask {
   ClassifierTask task;
   DeviceDataset dataset;
   Model model;
+  GroupSize alone;  ///< of a group of one of its runs: the splits of all trials have these sizes
 };
 
 std::vector<SharedTask> shared_tasks(const Spec& spec, const FeatureStore& store, Backend& backend);
@@ -92,7 +93,7 @@ class RunInProgress {
   double seconds() const { return seconds_before_ + seconds_since(start_); }
   std::optional<Checkpoint> readable_checkpoint() const;
   void restore();
-  void save();
+  void save(const TrainerState& state);
   void record_result();
   TestAnswers answers();
   void show(const EpochScores& scores) const;

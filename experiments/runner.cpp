@@ -52,58 +52,51 @@ void refuse_what_is_there(const Grid& grid, const std::vector<PlannedRun>& runs)
              grid.folder.path().string(), run.id);
 }
 
-/// The size of a group of this run alone.
-GroupSize size_alone(const Grid& grid, const PlannedRun& run) {
-  const FeatureStore& store = grid.data.store;
-  const ClassifierTask& task = grid.tasks[run.task].task;
-  const Split split =
-      clips_of(task, store, make_split(store, grid.spec.dataset.split, grid.spec.seed, run.trial, grid.options.strict));
-  return {1, training_rows(split, grid.spec.training), evaluation_rows(split), task.classes.size()};
-}
-
 /// Runs that nobody has begun, the longest first. Thread-safe.
 class OpenRuns {
  public:
-  OpenRuns(const Grid& grid, const std::vector<PlannedRun>& runs) {
-    for (const PlannedRun& run : runs) waiting_.push_back({&run, size_alone(grid, run)});
+  OpenRuns(const Grid& grid, const std::vector<PlannedRun>& runs) : grid_(grid) {
+    for (const PlannedRun& run : runs) waiting_.push_back(&run);
   }
 
   /// Takes the first that may enter a group of this size, or the first of all. Throws Interrupted if there is one, but
   /// a stop is requested.
   const PlannedRun* take(const std::optional<GroupSize>& group) {
     const std::lock_guard lock(mutex_);
-    const auto first = std::ranges::find_if(waiting_, [&](const Waiting& run) { return !group || fits(run, *group); });
+    const auto first =
+        std::ranges::find_if(waiting_, [&](const PlannedRun* run) { return !group || fits(size_alone(*run), *group); });
     if (first == waiting_.end()) return nullptr;
     throw_if_stop_requested();
-    const PlannedRun* run = first->run;
+    const PlannedRun* run = *first;
     waiting_.erase(first);
     return run;
   }
 
   /// The size of a group for a run, and for all others that may enter it at some time.
-  GroupSize size_with_others(GroupSize size, std::size_t slots) {
+  GroupSize size_with_others(const PlannedRun& first, std::size_t slots) {
+    GroupSize size = size_alone(first);
+    if (slots == 1) return size;
     const std::lock_guard lock(mutex_);
-    for (const Waiting& run : waiting_) {
-      if (slots == 1 || run.alone.training_rows != size.training_rows) continue;
+    for (const PlannedRun* run : waiting_) {
+      const GroupSize& alone = size_alone(*run);
+      if (alone.training_rows != size.training_rows) continue;
       size.slots = std::min(size.slots + 1, slots);
-      size.evaluation_rows = std::max(size.evaluation_rows, run.alone.evaluation_rows);
-      size.classes = std::max(size.classes, run.alone.classes);
+      size.evaluation_rows = std::max(size.evaluation_rows, alone.evaluation_rows);
+      size.classes = std::max(size.classes, alone.classes);
     }
     return size;
   }
 
  private:
-  struct Waiting {
-    const PlannedRun* run;
-    GroupSize alone;
-  };
-  static bool fits(const Waiting& run, const GroupSize& group) {
-    return run.alone.training_rows == group.training_rows && run.alone.evaluation_rows <= group.evaluation_rows &&
-           run.alone.classes <= group.classes;
+  const GroupSize& size_alone(const PlannedRun& run) const { return grid_.tasks[run.task].alone; }
+  static bool fits(const GroupSize& alone, const GroupSize& group) {
+    return alone.training_rows == group.training_rows && alone.evaluation_rows <= group.evaluation_rows &&
+           alone.classes <= group.classes;
   }
 
+  const Grid& grid_;
   std::mutex mutex_;
-  std::vector<Waiting> waiting_;
+  std::vector<const PlannedRun*> waiting_;
 };
 
 /// A run, unless another process works on it or has done it in the meantime.
@@ -231,7 +224,7 @@ class RunsTogether {
 /// Does open runs until none is left, at most `slots` at once.
 void do_open_runs(Grid& grid, OpenRuns& open, Worker& worker, std::size_t slots) {
   while (std::optional<ClaimedRun> first = claim_next(grid, open, std::nullopt)) {
-    const GroupSize size = open.size_with_others(size_alone(grid, *first->run), slots);
+    const GroupSize size = open.size_with_others(*first->run, slots);
     const std::string name =
         size.slots == 1 ? first->run->id : fmt::format("a group of up to {}", count_of(size.slots, "run"));
     RunsTogether(grid, open, worker, size, name).do_all(std::move(*first));
