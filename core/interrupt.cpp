@@ -10,7 +10,7 @@ volatile std::sig_atomic_t received = 0;
 
 void on_signal(int signal) {
   received = signal;
-  std::signal(signal, SIG_DFL);
+  if (signal == SIGINT) std::signal(SIGINT, SIG_DFL);
 }
 
 }  // namespace

@@ -4,7 +4,8 @@
 
 namespace genretree {
 
-/// From here on SIGINT and SIGTERM set the flag; the second signal ends the process at once.
+/// From here on SIGINT and SIGTERM set the flag. A second SIGINT (Ctrl-C) ends the process at once; further SIGTERMs do
+/// nothing, for engines of clusters send it more than once.
 void stop_on_signals();
 
 /// True once a signal has come.

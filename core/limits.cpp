@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <limits>
 #include <optional>
@@ -22,6 +23,25 @@ std::optional<std::size_t> number_of(const fs::path& file) {
   std::ifstream stream(file);
   std::size_t number = 0;
   return stream >> number ? std::optional(number) : std::nullopt;
+}
+
+/// The number in a variable of the environment; none if it is not set or no number.
+std::optional<std::size_t> number_in(const char* variable) {
+  const char* value = std::getenv(variable);
+  std::size_t number = 0;
+  return value && std::istringstream(value) >> number ? std::optional(number) : std::nullopt;
+}
+
+/// What a Slurm job was given, on nodes that do not confine it by control groups. Source: sbatch(1).
+std::optional<std::size_t> cores_of_slurm_job() {
+  const std::optional<std::size_t> asked_for = number_in("SLURM_CPUS_PER_TASK");
+  return asked_for ? asked_for : number_in("SLURM_CPUS_ON_NODE");
+}
+std::optional<std::size_t> memory_of_slurm_job() {
+  constexpr std::size_t megabyte = 1 << 20;
+  if (const auto on_node = number_in("SLURM_MEM_PER_NODE")) return *on_node * megabyte;
+  const auto of_core = number_in("SLURM_MEM_PER_CPU"), cores = cores_of_slurm_job();
+  return of_core && cores ? std::optional(*of_core * *cores * megabyte) : std::nullopt;
 }
 
 /// The number after `name` in a file of lines "name number".
@@ -89,6 +109,7 @@ std::size_t available_cores(const KernelFiles& kernel) {
   double cores = sched_getaffinity(0, sizeof affinity, &affinity) == 0 ? CPU_COUNT(&affinity)
                                                                        : std::thread::hardware_concurrency();
   for (const fs::path& group : groups_of("cpu", kernel)) cores = std::min(cores, std::ceil(cores_of_quota(group)));
+  if (const auto slurm = cores_of_slurm_job()) cores = std::min(cores, static_cast<double>(*slurm));
   return static_cast<std::size_t>(std::max(1.0, cores));
 }
 
@@ -96,6 +117,7 @@ std::size_t available_memory(const KernelFiles& kernel) {
   std::size_t bytes = unlimited;
   if (const auto kilobytes = number_after("MemAvailable:", kernel.proc / "meminfo")) bytes = *kilobytes * 1024;
   for (const fs::path& group : groups_of("memory", kernel)) bytes = std::min(bytes, memory_left(group));
+  if (const auto slurm = memory_of_slurm_job()) bytes = std::min(bytes, *slurm);
   return bytes;
 }
 

@@ -127,7 +127,12 @@ std::vector<fs::path> folders_of_variant(const std::vector<fs::path>& folders, c
   return found;
 }
 
-bool has_results(const std::vector<fs::path>& folders) { return !read_results(folders, true).empty(); }
+bool has_results(const std::vector<fs::path>& folders) {
+  return std::ranges::any_of(folders, [](const fs::path& folder) {
+    const LedgerIndex there(folder);
+    return !there.cells().empty() || !there.damaged_lines().empty();
+  });
+}
 
 bool holds_variants(const fs::path& folder) { return fs::exists(folder / names_file); }
 

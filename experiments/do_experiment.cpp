@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <fmt/format.h>
+#include <numeric>
+#include <set>
 
 #include "core/error.hpp"
 #include "core/text.hpp"
@@ -20,9 +22,7 @@ namespace {
 
 /// What computed the folder's results, whichever shard made them, or else its checkpoints; nothing in a new folder.
 std::optional<BackendInfo> computed_by(const fs::path& folder) {
-  for (const std::size_t shard : ledger_shards(folder))
-    if (const std::vector<Result> results = read_ledger(ledger_path(folder, shard), false); !results.empty())
-      return results.front().backend;
+  if (const LedgerIndex index(folder); !index.origins().empty()) return index.origins().front().computation.backend;
   if (!fs::is_directory(folder / "checkpoints")) return std::nullopt;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder / "checkpoints")) {
     if (entry.path().extension() != ".h5") continue;
@@ -69,7 +69,19 @@ BackendChoice backend_in(const fs::path& folder, const Spec& spec, const Shard& 
 
 // ------------------------------------------------------------------------------------------------------ one experiment
 
-/// The runs of one experiment in its folder, then its report.
+std::string part_text(const Shard& shard) {
+  return shard.count == 1 ? "" : fmt::format(", shard {}/{}", shard.index, shard.count);
+}
+
+/// The runs of each shard that have no result there yet.
+std::vector<std::vector<PlannedRun>> runs_left_of_shards(const Spec& spec, const LedgerIndex& there,
+                                                         const Shard& division) {
+  std::vector<std::vector<PlannedRun>> shards = divide(plan_runs(spec), division.count, division.first);
+  for (std::vector<PlannedRun>& runs : shards) runs = runs_left(runs, there.cells());
+  return shards;
+}
+
+/// The runs of one experiment in its folder, then its report, unless this is one of several shards.
 Outcome do_runs(const Spec& spec, const fs::path& out, const ExperimentOptions& options) {
   const BackendChoice choice = backend_in(out, spec, options.shard);
   Backend& backend = *choice.backend;
@@ -82,20 +94,32 @@ Outcome do_runs(const Spec& spec, const fs::path& out, const ExperimentOptions& 
   data_options.trace = options.trace;
 
   const Data data = load_data(spec, backend, data_options);
-  std::vector<PlannedRun> runs = planned_runs(spec, data, options.shard);
-  if (options.resume) runs = runs_left(runs, read_results({out}, options.allow_mixed));
+  const Shard& shard = options.shard;
+  const std::vector<std::vector<PlannedRun>> shards = options.resume
+                                                          ? runs_left_of_shards(spec, LedgerIndex(out), shard)
+                                                          : divide(plan_runs(spec), shard.count, shard.first);
+  const std::vector<PlannedRun>& runs = options.plan_of_shards
+                                            ? *std::ranges::max_element(shards, {}, &std::vector<PlannedRun>::size)
+                                            : shards[shard.index];
   if (!spec.cnn) {  // before workers_for, which asks a state of the chosen algorithm for its memory
     const std::size_t jobs = options.jobs.value_or(limits_of(backend).jobs);
     backend.choose_algorithm(spec.stack, stack_work(spec, data, std::clamp<std::size_t>(runs.size(), 1, jobs)));
   }
   const Workers workers = workers_for(spec, data, backend, runs.size(), options.jobs);
   if (options.dry_run) {
-    print_header(spec, data, choice, runs.size(), options.shard, workers);
-    print_dry_run(spec, data, backend, runs, workers);
+    if (options.plan_of_shards) {
+      print_header(spec, data, choice, runs.size(), fmt::format(" at most in each of {} shards", shard.count), workers);
+      const std::size_t all = std::accumulate(shards.begin(), shards.end(), std::size_t{0},
+                                              [](std::size_t sum, const auto& part) { return sum + part.size(); });
+      print_shards(spec, data, backend, shards, workers, workers_for(spec, data, backend, all, options.jobs).jobs);
+    } else {
+      print_header(spec, data, choice, runs.size(), part_text(shard), workers);
+      print_dry_run(spec, data, backend, runs, workers);
+    }
     return {};
   }
-  RunFolder folder(out, spec, options.shard, options.resume);
-  print_header(spec, data, choice, runs.size(), options.shard, workers);
+  RunFolder folder(out, spec, shard, options.resume);
+  print_header(spec, data, choice, runs.size(), part_text(shard), workers);
 
   RunnerOptions runner_options;
   runner_options.jobs = workers.jobs;
@@ -109,7 +133,11 @@ Outcome do_runs(const Spec& spec, const fs::path& out, const ExperimentOptions& 
       fmt::format("{} done in {}{}{}", count_of(summary.finished, "run"), duration(summary.seconds),
                   summary.before ? fmt::format(", {} were there already", summary.before) : "",
                   summary.elsewhere ? fmt::format(", {} passed over for another process", summary.elsewhere) : ""));
-  return report_when_complete(spec, data.summary, out, options.allow_mixed);
+  if (shard.count == 1 && summary.missing == 0) return report_folders({out}, options.allow_mixed);
+  fmt::print("{}\n", summary.missing
+                         ? fmt::format("{} of {} results are still missing", summary.missing, cells_of(spec).size())
+                         : fmt::format("All {} results are there", cells_of(spec).size()));
+  return {summary.elsewhere == 0, shard.count == 1 && data.summary.left_out > 0};
 }
 
 // ------------------------------------------------------------------------------------------------------- tree: learn
@@ -131,14 +159,13 @@ Outcome learn_and_do_runs(const Spec& spec, const fs::path& out, const fs::path&
     fmt::print("The tree follows from the classifier in {}, the same as its own would be\n", folder.string());
   else
     outcome = do_runs(flat, folder, options);
-  const std::vector<Result> results = read_results({folder}, options.allow_mixed);
-  if (const std::size_t missing = missing_cells(flat, results).size(); missing > 0) {
+  if (const std::size_t missing = missing_cells(flat, LedgerIndex(folder).cells()).size(); missing > 0) {
     fmt::print("The tree of {} follows from the classifier above, of which {} of {} results are missing. {}\n",
                spec.experiment, missing, cells_of(flat).size(),
                options.dry_run ? "Its nodes are not known before" : "When they are there, go on with --resume");
     return {false, outcome.left_out};
   }
-  TreeOrigin origin = tree_origin(flat, results);
+  TreeOrigin origin = tree_origin(flat, read_results({folder}, options.allow_mixed));
   origin.classifier = fs::relative(folder, out).generic_string();
   const Spec learned = with_learned_tree(spec, origin);
   if (!options.dry_run) {
@@ -153,11 +180,15 @@ Outcome do_experiment(const Spec& spec, const fs::path& out, const fs::path& twi
   return spec.learned_tree_epochs ? learn_and_do_runs(spec, out, twin, options) : do_runs(spec, out, options);
 }
 
+void check_no_variants(const fs::path& out) {
+  if (holds_variants(out)) reject("{} holds an experiment with variants. Choose another --out", out.string());
+}
+
 /// Refuses what do_experiment would, as far as it can be known before any feature is extracted.
 void check_experiment(const Spec& spec, const fs::path& out, const fs::path& twin, const ExperimentOptions& options) {
   backend_in(out, spec, options.shard);
   if (options.dry_run && !options.resume) return;
-  if (holds_variants(out)) reject("{} holds an experiment with variants. Choose another --out", out.string());
+  check_no_variants(out);
   if (spec.learned_tree_epochs == 0) return check_run_folder(out, spec, options.shard, options.resume);
   const fs::path flat = flat_folder(out, twin);
   if (flat != twin) check_run_folder(flat, flat_spec(spec), options.shard, options.resume);
@@ -192,6 +223,30 @@ void check_variants(const ExperimentFile& file, const fs::path& out) {
       reject("{} holds a variant '{}', which the file does not have. Choose another --out", out.string(), name);
 }
 
+/// The shards that have runs left of one experiment. Of a tree that is to be learned these are first its classifier's.
+std::set<std::size_t> open_shards_of(const Spec& spec, const fs::path& out, const fs::path& twin,
+                                     const Shard& division) {
+  std::set<std::size_t> open;
+  const auto add = [&](const Spec& experiment, const fs::path& folder) {
+    check_run_folder(folder, experiment, {}, true);
+    const LedgerIndex there(folder);
+    for (const std::string& line : there.damaged_lines()) warn(damaged_line_text(line));
+    const std::vector<std::vector<PlannedRun>> left = runs_left_of_shards(experiment, there, division);
+    for (std::size_t shard = 0; shard < division.count; ++shard)
+      if (!left[shard].empty()) open.insert(shard);
+  };
+  if (spec.learned_tree_epochs == 0) {
+    add(spec, out);
+    return open;
+  }
+  const Spec flat = flat_spec(spec);
+  const fs::path folder = flat_folder(out, twin);
+  if (folder != twin) add(flat, folder);
+  if (missing_cells(flat, LedgerIndex(folder).cells()).empty())
+    add(with_learned_tree(spec, tree_origin(flat, read_results({folder}, true))), out);
+  return open;
+}
+
 /// Says that variants may be computed differently.
 void say_who_chooses(const ExperimentFile& file) {
   for (const Variant& variant : file.variants) {
@@ -207,6 +262,17 @@ void say_who_chooses(const ExperimentFile& file) {
   }
 }
 
+/// The shards of each variant's division begin where those of the one before ended, so that small variants do not all
+/// fall to the first.
+std::vector<Shard> shards_of_variants(const ExperimentFile& file, Shard shard) {
+  std::vector<Shard> shards;
+  for (const Variant& variant : file.variants) {
+    shards.push_back(shard);
+    shard.first = (shard.first + plan_runs(variant.spec).size()) % shard.count;
+  }
+  return shards;
+}
+
 Outcome do_variants(const ExperimentFile& file, const fs::path& out, const ExperimentOptions& options) {
   check_variants(file, out);
   VariantNames names{file.name, {}};
@@ -217,26 +283,50 @@ Outcome do_variants(const ExperimentFile& file, const fs::path& out, const Exper
   if (!options.dry_run) write_variant_names(out, names);
   say_who_chooses(file);
   Outcome all{true, false};
-  for (const Variant& variant : file.variants) {
-    fmt::print("{}variant     {} ({})\n", variant.name == file.variants.front().name ? "" : "\n", variant.name,
-               variant.difference);
-    const Outcome outcome = do_experiment(variant.spec, out / variant.name, twin_of(variant, file, out), options);
+  const std::vector<Shard> shards = shards_of_variants(file, options.shard);
+  for (std::size_t v = 0; v < file.variants.size(); ++v) {
+    const Variant& variant = file.variants[v];
+    fmt::print("{}variant     {} ({})\n", v == 0 ? "" : "\n", variant.name, variant.difference);
+    ExperimentOptions own = options;
+    own.shard = shards[v];
+    const Outcome outcome = do_experiment(variant.spec, out / variant.name, twin_of(variant, file, out), own);
     all.complete = all.complete && outcome.complete;
     all.left_out = all.left_out || outcome.left_out;
   }
-  if (all.complete)
-    compare_variants({out}, options.allow_mixed);
-  else if (!options.dry_run)
-    fmt::print("The comparison follows when every variant is complete: run_experiment --report {}\n", out.string());
+  if (all.complete && options.shard.count == 1) compare_variants({out}, options.allow_mixed);
   return all;
 }
 
 }  // namespace
 
 Outcome do_file(const ExperimentFile& file, const fs::path& out, const ExperimentOptions& options) {
-  if (!file.variants.empty()) return do_variants(file, out, options);
-  check_experiment(file.spec, out, {}, options);
-  return do_experiment(file.spec, out, {}, options);
+  Outcome outcome;
+  if (file.variants.empty()) {
+    check_experiment(file.spec, out, {}, options);
+    outcome = do_experiment(file.spec, out, {}, options);
+  } else {
+    outcome = do_variants(file, out, options);
+  }
+  if (!options.dry_run && (options.shard.count > 1 || !outcome.complete))
+    fmt::print("The report, when all is there: run_experiment --report {}\n", out.string());
+  return outcome;
+}
+
+std::vector<std::size_t> open_shards(const ExperimentFile& file, const fs::path& out, std::size_t count) {
+  const Shard division{0, count};
+  std::set<std::size_t> open;
+  if (file.variants.empty()) {
+    check_no_variants(out);
+    open = open_shards_of(file.spec, out, {}, division);
+  } else {
+    check_variants(file, out);
+    const std::vector<Shard> divisions = shards_of_variants(file, division);
+    for (std::size_t v = 0; v < file.variants.size(); ++v) {
+      const Variant& variant = file.variants[v];
+      open.merge(open_shards_of(variant.spec, out / variant.name, twin_of(variant, file, out), divisions[v]));
+    }
+  }
+  return {open.begin(), open.end()};
 }
 
 }  // namespace genretree

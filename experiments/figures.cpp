@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "core/error.hpp"
@@ -141,10 +142,13 @@ Output run_shell(const std::string& command) {
 /// The SVG that gnuplot makes of a script. Where that fails, a second run fetches the messages, which would be mixed
 /// with the picture in one stream.
 std::string run_gnuplot(const std::string& script) {
-  // through a file: the curves of a thousand epochs are longer than a command line may be
-  const std::unique_ptr<FILE, int (*)(FILE*)> file(tmpfile(), fclose);
+  // through a file: the curves of a thousand epochs are longer than a command line may be; one in memory: a container's
+  // folders may all be read-only
+  const int memory = memfd_create("gnuplot", 0);
+  if (memory < 0) fail("cannot keep a script for gnuplot in memory: {}", std::strerror(errno));
+  const std::unique_ptr<FILE, int (*)(FILE*)> file(fdopen(memory, "w"), fclose);
   if (!file || fwrite(script.data(), 1, script.size(), file.get()) != script.size() || fflush(file.get()) != 0)
-    fail("cannot write a temporary file for gnuplot: {}. Free some space in /tmp", std::strerror(errno));
+    fail("cannot keep a script for gnuplot in memory: {}", std::strerror(errno));
   const auto command = [&](const char* streams) {
     return fmt::format("LC_ALL=C gnuplot -d {} </dev/fd/{}", streams, fileno(file.get()));
   };

@@ -1,7 +1,12 @@
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
+#include <fcntl.h>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/error.hpp"
 #include "core/io/files.hpp"
@@ -190,10 +195,7 @@ std::vector<Result> read_ledger(const fs::path& path, bool repair) {
             "report with the version that wrote the ledger",
             path.string(), number);
       if (end != std::string::npos && end + 1 < text.size())
-        reject(
-            "{}:{}: this line is no result. The file is damaged: delete the line, and its run will be done again with "
-            "--resume",
-            path.string(), number);
+        reject("{}", damaged_line_text(fmt::format("{}:{}", path.string(), number)));
       if (repair) fs::resize_file(path, begin);
       break;
     }
@@ -205,9 +207,14 @@ std::vector<Result> read_ledger(const fs::path& path, bool repair) {
 
 std::vector<Result> read_results(const std::vector<fs::path>& folders, bool allow_mixed) {
   std::vector<Result> results;
+  std::vector<std::string> damages;
   for (const fs::path& folder : folders)
-    for (std::size_t shard : ledger_shards(folder))
-      std::ranges::move(read_ledger(ledger_path(folder, shard), false), std::back_inserter(results));
+    for (std::size_t shard : ledger_shards(folder)) try {
+        std::ranges::move(read_ledger(ledger_path(folder, shard), false), std::back_inserter(results));
+      } catch (const InputError& error) {
+        damages.push_back(error.what());
+      }
+  if (!damages.empty()) reject("{}", join(damages, "\nerror: "));
   for (const Result& result : results) check_together(results.front(), result, allow_mixed);
   std::ranges::stable_sort(results, {}, &Result::cell);
 
@@ -222,6 +229,60 @@ std::vector<Result> read_results(const std::vector<fs::path>& folders, bool allo
     if (!again) cells.push_back(std::move(result));
   }
   return cells;
+}
+
+std::string damaged_line_text(const std::string& line) {
+  return fmt::format(
+      "{}: this line is no result. The file is damaged: delete the line, and its run will be done again with --resume",
+      line);
+}
+
+LedgerIndex::LedgerIndex(fs::path folder) : folder_(std::move(folder)) { update(); }
+
+void LedgerIndex::update() {
+  for (const std::size_t shard : ledger_shards(folder_))
+    if (!read_from(places_[shard], ledger_path(folder_, shard))) {  // somebody removed lines: all is read again
+      *this = LedgerIndex(folder_);
+      return;
+    }
+}
+
+bool LedgerIndex::read_from(Place& place, const fs::path& ledger) {
+  const Descriptor file(ledger, O_RDONLY);  // opened first: only then is a size up to date, on NFS
+  struct stat status {};
+  if (::fstat(file, &status) != 0) fail("cannot read {}: {}", ledger.string(), std::strerror(errno));
+  const auto size = static_cast<std::size_t>(status.st_size);
+  if (size < place.bytes) return false;
+  std::string added(size - place.bytes, '\0');
+  for (std::size_t read = 0; read < added.size();) {
+    const ssize_t bytes =
+        ::pread(file, added.data() + read, added.size() - read, static_cast<off_t>(place.bytes + read));
+    if (bytes < 0) fail("cannot read {}: {}", ledger.string(), std::strerror(errno));
+    if (bytes == 0) added.resize(read);  // somebody cuts it at this very moment
+    read += static_cast<std::size_t>(bytes);
+  }
+  std::size_t begin = 0;
+  for (std::size_t end; (end = added.find('\n', begin)) != std::string::npos; begin = end + 1)
+    add(std::string_view(added).substr(begin, end - begin), ledger, ++place.lines);
+  place.bytes += begin;  // the rest is a line that is being written, or was cut
+  return true;
+}
+
+void LedgerIndex::add(std::string_view line, const fs::path& ledger, std::size_t number) {
+  try {
+    // to_json_line puts these keys first; no string of JSON holds a bare quotation mark, so this can only be a key
+    const std::size_t rest = line.find(",\"machine\":");
+    const bool ours = rest != std::string_view::npos && line.ends_with("]}}");
+    const Json json = Json::parse(ours ? std::string(line.substr(0, rest)) + "}" : std::string(line));
+    const Cell cell{json.at("node"), json.at("epochs"), json.at("trial")};
+    Computation computation{json.at("spec_hash"), json.at("commit"), backend_from_json(json.at("backend"))};
+    const std::string run = json.at("run");
+    if (std::ranges::find(origins_, computation, &Origin::computation) == origins_.end())
+      origins_.push_back({std::move(computation), run});
+    cells_.insert(cell);
+  } catch (const Json::exception&) {
+    damaged_.push_back(fmt::format("{}:{}", ledger.string(), number));
+  }
 }
 
 std::string differences(const BackendInfo& before, const std::string& commit_before, const BackendInfo& now,

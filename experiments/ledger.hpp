@@ -3,8 +3,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernels/ops.hpp"
@@ -69,10 +72,56 @@ std::vector<std::size_t> ledger_shards(const std::filesystem::path& folder);
 /// bad line before the last is an InputError with its number, as is a line of an older program, without answers.
 std::vector<Result> read_ledger(const std::filesystem::path& path, bool repair);
 
-/// All results of the folders' ledgers, sorted by node, epochs and trial, each cell once. InputError on mixed spec
-/// hashes, on two results for one cell that differ, and on mixed commits or backends; with `allow_mixed` the latter
-/// pass, and of two results for one cell the first counts.
+/// All results of the folders' ledgers, sorted by node, epochs and trial, each cell once. InputError on damaged
+/// ledgers, which names them all, on mixed spec hashes, on two results for one cell that differ, and on mixed commits
+/// or backends; with `allow_mixed` the latter pass, and of two results for one cell the first counts.
 std::vector<Result> read_results(const std::vector<std::filesystem::path>& folders, bool allow_mixed);
+
+/// A damaged line, "FILE:NUMBER", with what to do about it.
+std::string damaged_line_text(const std::string& line);
+
+/// What computed a result: those for which it differs may differ in their last bits.
+struct Computation {
+  std::string spec_hash, commit;
+  BackendInfo backend;
+
+  bool operator==(const Computation&) const = default;
+};
+
+/// Which results the ledgers of a folder hold, without the results themselves: of each line only the beginning is
+/// understood, and update() reads only the lines that were added since. A shard among a thousand looks at the others'
+/// ledgers in this way before each of its runs.
+class LedgerIndex {
+ public:
+  /// Reads what is there; a folder that is not there has no results. Error if a ledger cannot be read.
+  explicit LedgerIndex(std::filesystem::path folder);
+  void update();
+
+  const std::set<Cell>& cells() const { return cells_; }
+  /// In the order in which they were met, each with a run that it computed.
+  struct Origin {
+    Computation computation;
+    std::string run;
+  };
+  const std::vector<Origin>& origins() const { return origins_; }
+  /// Whole lines that are seen to be no results, by their beginning and end: "runs/sweep/ledger.3.jsonl:5".
+  const std::vector<std::string>& damaged_lines() const { return damaged_; }
+
+ private:
+  /// How far a ledger was read: behind so many whole lines.
+  struct Place {
+    std::size_t bytes = 0, lines = 0;
+  };
+  /// False if the ledger is shorter than it was.
+  bool read_from(Place& place, const std::filesystem::path& ledger);
+  void add(std::string_view line, const std::filesystem::path& ledger, std::size_t number);
+
+  std::filesystem::path folder_;
+  std::map<std::size_t, Place> places_;  ///< by shard
+  std::set<Cell> cells_;
+  std::vector<Origin> origins_;
+  std::vector<std::string> damaged_;
+};
 
 /// Everything in which two computations differ that may change the last bits of a result: "target: 'AVX2' and 'AVX3';
 /// commit: …", or "".

@@ -27,22 +27,19 @@ struct PlannedRun {
   std::uint32_t trial = 0;
   std::vector<std::uint32_t> points;  ///< epochs after which a result is wanted, ascending; the last ends the run
   RandomKey key;                      ///< seed, point = the last of `points`, trial, node: 0 in a grid, else from 1
-  double cost = 0;                    ///< floating point operations
+  double cost = 0;                    ///< in epochs over the clips of all genres
 
   std::uint32_t epochs() const { return points.back(); }
   std::vector<Cell> cells() const;  ///< that its results fill
 };
 
-/// Floating point operations of one epoch of training and evaluation: forward 2 for each weight, clip and frame (of a
-/// CNN's kernels: pixel), 4 more backward.
-double epoch_cost(const Spec& spec, std::size_t train_clips, std::size_t evaluated_clips);
-
 /// Orders runs by their cost, the dearest first and equals as they were: workers that take them in this order are done
 /// at nearly the same time, for only short runs are left at the end.
 void put_longest_first(std::vector<PlannedRun>& runs);
 
-/// All runs of the grid or the tree, the longest first. cost_of_epoch: of each of tasks_of().
-std::vector<PlannedRun> plan_runs(const Spec& spec, const std::vector<double>& cost_of_epoch);
+/// All runs of the grid or the tree, the longest first. What a tree's node costs is reckoned as if all genres had as
+/// many clips, so that a plan, and with it the division into shards, follows from the experiment file alone.
+std::vector<PlannedRun> plan_runs(const Spec& spec);
 
 /// Every result that the experiment has when it is done.
 std::vector<Cell> cells_of(const Spec& spec);
@@ -50,15 +47,24 @@ std::vector<Cell> cells_of(const Spec& spec);
 /// One part of a grid that is divided between processes.
 struct Shard {
   std::size_t index = 0, count = 1;
+  std::size_t first = 0;  ///< that the division begins with: the variants of a file begin where the one before ended
 };
 
 /// "i/N" with i from zero; "auto/N" takes i from SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX. InputError on anything
 /// else.
 Shard parse_shard(std::string_view text);
 
-/// The runs of one shard: each run, the longest first, goes to the shard with the least cost so far (the first of
-/// equals), so that every process finds the same division.
-std::vector<PlannedRun> runs_of_shard(const std::vector<PlannedRun>& runs, const Shard& shard);
+/// Shards of a grid at most.
+inline constexpr std::size_t most_shards = 100'000;
+
+/// The runs of each of `count` shards: each run, the longest first, goes to the shard with the least cost so far (of
+/// equals the next one from `first` on), so that every process finds the same division, and no shard has much more to do
+/// than another.
+std::vector<std::vector<PlannedRun>> divide(const std::vector<PlannedRun>& runs, std::size_t count,
+                                            std::size_t first = 0);
+
+/// Indices of shards as Slurm's --array takes them: "0-3,7".
+std::string array_text(const std::vector<std::size_t>& ascending);
 
 /// When the last of `workers` ends if each takes the next of `seconds` as soon as it is free.
 double finishing_time(const std::vector<double>& seconds, std::size_t workers);

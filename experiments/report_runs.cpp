@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <span>
 
 #include "core/error.hpp"
 #include "core/progress.hpp"
@@ -14,6 +15,13 @@ namespace genretree {
 namespace fs = std::filesystem;
 namespace {
 
+/// The first of many names, and how many more there are.
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr std::size_t most = 28;  // the paper's grid
+  if (names.size() <= most) return join(names);
+  return fmt::format("{} and {} more", join(std::span(names).first(most)), names.size() - most);
+}
+
 /// Puts the trees whose nodes are all there together, and says which could not be.
 void make_trees(const std::vector<fs::path>& folders, const Spec& spec, const std::vector<Result>& results) {
   for (const std::string& problem : make_tree_models(folders, spec, results)) warn(problem);
@@ -26,7 +34,7 @@ Outcome report_experiment(const std::vector<fs::path>& folders, bool allow_mixed
   if (results.empty()) reject("{} has no results yet", folder.string());
   const std::vector<std::string> missing = missing_cells(spec, results);
   if (!missing.empty())
-    warn(fmt::format("{} of {} results are missing: {}", missing.size(), cells_of(spec).size(), join(missing)));
+    warn(fmt::format("{} of {} results are missing: {}", missing.size(), cells_of(spec).size(), some_of(missing)));
   make_trees(folders, spec, results);
   write_report(folder, spec, dataset, results);
   fmt::print("\n{}\nreport: {}\n", tables_as_text(spec, dataset, results), (folder / "report.html").string());
@@ -46,17 +54,6 @@ Outcome report_folders(const std::vector<fs::path>& folders, bool allow_mixed) {
   }
   compare_variants(folders, allow_mixed);
   return all;
-}
-
-Outcome report_when_complete(const Spec& spec, const DatasetSummary& dataset, const fs::path& folder,
-                             bool allow_mixed) {
-  const std::vector<Result> results = read_results({folder}, allow_mixed);
-  const std::vector<std::string> missing = missing_cells(spec, results);
-  if (missing.empty()) return report_experiment({folder}, allow_mixed);
-  make_trees({folder}, spec, results);
-  fmt::print("{} of {} results are still missing. When the other shards are done: run_experiment --report {}{}\n",
-             missing.size(), cells_of(spec).size(), folder.string(), " [their folders]");
-  return {false, dataset.left_out > 0};
 }
 
 void compare_variants(const std::vector<fs::path>& folders, bool allow_mixed) {

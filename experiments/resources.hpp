@@ -61,7 +61,7 @@ StackWork stack_work(const Spec& spec, const Data& data, std::size_t side_by_sid
 
 /// Seconds of one epoch over all clips, with validation and test, when so many groups of `slots` runs go side by side:
 /// measured on a batch of the real shape, again and again for two seconds. A run takes it
-/// run.cost / epoch_cost(all clips) times.
+/// run.cost times.
 double seconds_per_epoch(const Spec& spec, const Data& data, Backend& backend, std::size_t workers,
                          std::size_t slots = 1);
 

@@ -127,12 +127,9 @@ void RunFolder::begin(const DatasetSummary& dataset) {
 }
 
 fs::path RunFolder::ledger() const { return ledger_path(path_, shard_.index); }
+
 std::unique_ptr<FileLock> RunFolder::try_lock(const std::string& run) const {
-  try {
-    return std::make_unique<FileLock>(path_ / "checkpoints" / (run + ".lock"), "another process works on it");
-  } catch (const InputError&) {
-    return nullptr;
-  }
+  return FileLock::try_to_take(path_ / "checkpoints" / (run + ".lock"));
 }
 
 fs::path RunFolder::checkpoint(const std::string& run) const { return path_ / "checkpoints" / (run + ".h5"); }

@@ -23,9 +23,9 @@ void check_run_folder(const std::filesystem::path& path, const Spec& spec, const
 /// A folder that this process alone uses for one shard. What lies in it is told in runner.hpp.
 class RunFolder {
  public:
-  /// Makes the folder and locks the shard. InputError if another process works on it, if it holds another experiment
-  /// (which names the keys that differ), or if this shard is there already and `resume` is not set. Error if it cannot
-  /// be written to.
+  /// Makes the folder and locks the shard. InputError if it holds another experiment (which names the keys that differ),
+  /// or if this shard is there already and `resume` is not set. Error if another process works on the shard or the
+  /// folder cannot be written to.
   RunFolder(const std::filesystem::path& path, const Spec& spec, const Shard& shard, bool resume);
 
   /// Writes spec.hash, spec.yaml and dataset.json, and the ledger if there is none. InputError if the folder was begun

@@ -32,6 +32,19 @@ std::string model_line(const Spec& spec, std::size_t genres) {
                      spec.training.optimiser.learning_rate);
 }
 
+std::size_t epochs_of(const std::vector<PlannedRun>& runs) {
+  std::size_t epochs = 0;
+  for (const PlannedRun& run : runs) epochs += run.epochs();
+  return epochs;
+}
+
+/// When the last of the runs ends, if an epoch over all clips takes so long.
+double seconds_of(const std::vector<PlannedRun>& runs, double epoch, std::size_t jobs) {
+  std::vector<double> seconds;
+  for (const PlannedRun& run : runs) seconds.push_back(epoch * run.cost);
+  return finishing_time(seconds, jobs);
+}
+
 }  // namespace
 
 Workers workers_for(const Spec& spec, const Data& data, Backend& backend, std::size_t runs,
@@ -46,14 +59,13 @@ Workers workers_for(const Spec& spec, const Data& data, Backend& backend, std::s
   return {slots, slots, need, limits};
 }
 
-void print_header(const Spec& spec, const Data& data, const BackendChoice& choice, std::size_t runs, const Shard& shard,
-                  const Workers& workers) {
+void print_header(const Spec& spec, const Data& data, const BackendChoice& choice, std::size_t runs,
+                  const std::string& part, const Workers& workers) {
   const BackendInfo info = info_of(spec, *choice.backend);
   const DatasetSummary& summary = data.summary;
   const bool snapshots = spec.grid.mode == GridSpec::Mode::snapshots;
   fmt::print("experiment  {}: {} of training{}{}\n", spec.experiment, count_of(runs, "run"),
-             snapshots ? ", snapshots on the way" : "",
-             shard.count > 1 ? fmt::format(", shard {}/{}", shard.index, shard.count) : "");
+             snapshots ? ", snapshots on the way" : "", part);
   fmt::print("data        {}: {} in {} ({}), from {}\n", summary.name, count_of(summary.clips, "clip"),
              count_of(summary.genres.size(), "genre"), join(summary.genres), summary.source);
   for (const std::string& note : summary.notes) fmt::print("            {}\n", note);
@@ -82,23 +94,43 @@ void print_header(const Spec& spec, const Data& data, const BackendChoice& choic
 
 void print_dry_run(const Spec& spec, const Data& data, Backend& backend, const std::vector<PlannedRun>& runs,
                    const Workers& workers) {
-  const auto [jobs, slots, need, limits] = workers;
-  const double epoch = seconds_per_epoch(spec, data, backend, jobs / slots, slots);
-  const double cost = epoch_cost(spec, data.summary.train, data.summary.validation + data.summary.test);
-  std::vector<double> seconds;
-  std::size_t epochs = 0;
+  const double epoch = seconds_per_epoch(spec, data, backend, workers.jobs / workers.slots, workers.slots);
   std::size_t width = 12;
   for (const PlannedRun& run : runs) width = std::max(width, run.id.size() + 2);
   fmt::print("{:<{}}{:>8}{:>7}{:>16}\n", "run", width, "epochs", "trial", "estimated time");
-  for (const PlannedRun& run : runs) {
-    seconds.push_back(epoch * run.cost / cost);
-    epochs += run.epochs();
-    fmt::print("{:<{}}{:>8}{:>7}{:>16}\n", run.id, width, run.epochs(), run.trial, duration(seconds.back()));
-  }
+  for (const PlannedRun& run : runs)
+    fmt::print("{:<{}}{:>8}{:>7}{:>16}\n", run.id, width, run.epochs(), run.trial, duration(epoch * run.cost));
   fmt::print(
       "\n{}, {}; one over all clips takes {} (measured here, {} side by side): about {} in all. No run was trained\n",
-      count_of(runs.size(), "run"), count_of(epochs, "epoch"), duration(epoch), jobs,
-      duration(finishing_time(seconds, jobs)));
+      count_of(runs.size(), "run"), count_of(epochs_of(runs), "epoch"), duration(epoch), workers.jobs,
+      duration(seconds_of(runs, epoch, workers.jobs)));
+}
+
+void print_shards(const Spec& spec, const Data& data, Backend& backend,
+                  const std::vector<std::vector<PlannedRun>>& shards, const Workers& workers, std::size_t alone) {
+  const double epoch = seconds_per_epoch(spec, data, backend, workers.jobs / workers.slots, workers.slots);
+  std::vector<PlannedRun> all;
+  double slowest = 0;
+  fmt::print("{:<8}{:>8}{:>9}{:>16}\n", "shard", "runs", "epochs", "estimated time");
+  for (std::size_t shard = 0; shard < shards.size(); ++shard) {
+    const std::vector<PlannedRun>& runs = shards[shard];
+    const double seconds = seconds_of(runs, epoch, workers.jobs);
+    fmt::print("{:<8}{:>8}{:>9}{:>16}\n", shard, runs.size(), epochs_of(runs),
+               runs.empty() ? "nothing to do" : duration(seconds));
+    all.insert(all.end(), runs.begin(), runs.end());
+    slowest = std::max(slowest, seconds);
+  }
+  if (all.empty()) {
+    fmt::print("\nNothing is left to do\n");
+    return;
+  }
+  put_longest_first(all);
+  fmt::print(
+      "\n{}, {}; one over all clips takes {} (measured here, {} side by side). The last shard ends after {}; one "
+      "process "
+      "would take {}, and no number of shards less than the longest run, {}. No run was trained\n",
+      count_of(all.size(), "run"), count_of(epochs_of(all), "epoch"), duration(epoch), workers.jobs, duration(slowest),
+      duration(seconds_of(all, epoch, alone)), duration(epoch * all.front().cost));
 }
 
 }  // namespace genretree

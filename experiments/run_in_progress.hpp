@@ -41,6 +41,7 @@ struct Grid {
   std::vector<SharedTask> tasks = shared_tasks(spec, data.store, backend);
   std::string hash = spec_hash(spec), machine = machine_name(), commit = program_commit();
   BackendInfo info = info_of(spec, backend);
+  LedgerIndex index{folder.path()};       ///< under ledger_mutex
   std::atomic<std::size_t> runs{0};       ///< to do
   std::atomic<std::size_t> finished{0};   ///< runs
   std::atomic<std::size_t> elsewhere{0};  ///< runs that another process works on

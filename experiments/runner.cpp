@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -18,30 +19,37 @@ namespace genretree {
 namespace fs = std::filesystem;
 namespace {
 
-std::set<Cell> cells_done(const std::vector<Result>& results) {
+std::set<Cell> cells_of(const std::vector<Result>& results) {
   std::set<Cell> cells;
   for (const Result& result : results) cells.insert(result.cell());
   return cells;
 }
 
-/// Results of the experiment in the folder, whichever shard made them. InputError if they were computed in another way.
-std::vector<Result> results_there(Grid& grid) {
+/// Looks at what all shards have done by now. InputError if something of it was computed in another way.
+void update_index(Grid& grid) {
+  grid.index.update();
+  for (const auto& [computation, run] : grid.index.origins()) {
+    const auto& [hash, commit, backend] = computation;
+    if (hash != grid.hash)
+      reject("{} holds results of another experiment (spec hash {}, here {}). Choose another --out",
+             grid.folder.path().string(), hash, grid.hash);
+    const std::string difference = differences(backend, commit, grid.info, grid.commit);
+    if (!grid.options.allow_mixed && !difference.empty())
+      reject(
+          "{} in {} was computed differently ({}), so results may differ in their last bits. Resume where it was "
+          "begun, or add --allow-mixed",
+          run, grid.folder.path().string(), difference);
+  }
+}
+
+/// What is done by now of a run, whichever shard has done it.
+std::set<Cell> cells_done(Grid& grid, const PlannedRun& run) {
   const std::lock_guard lock(grid.ledger_mutex);
-  std::vector<Result> results;
-  for (std::size_t shard : ledger_shards(grid.folder.path()))
-    for (Result& result : read_ledger(ledger_path(grid.folder.path(), shard), shard == grid.folder.shard().index)) {
-      if (result.spec_hash != grid.hash)
-        reject("{} holds results of another experiment (spec hash {}, here {}). Choose another --out",
-               grid.folder.path().string(), result.spec_hash, grid.hash);
-      const std::string difference = differences(result.backend, result.commit, grid.info, grid.commit);
-      if (!grid.options.allow_mixed && !difference.empty())
-        reject(
-            "{} in {} was computed differently ({}), so results may differ in their last bits. Resume where it was "
-            "begun, or add --allow-mixed",
-            result.run, grid.folder.path().string(), difference);
-      results.push_back(std::move(result));
-    }
-  return results;
+  update_index(grid);
+  std::set<Cell> done;
+  for (const Cell& cell : run.cells())
+    if (grid.index.cells().contains(cell)) done.insert(cell);
+  return done;
 }
 
 /// Without --resume nothing of these runs may be there, not even from another division into shards.
@@ -109,12 +117,12 @@ std::optional<ClaimedRun> claim(Grid& grid, const PlannedRun& run) {
   }
   remove_stale_temporaries(grid.folder.checkpoint(run.id));
   for (const std::uint32_t epochs : run.points) remove_stale_temporaries(grid.folder.model(run, epochs));
-  const std::vector<Result> results = results_there(grid);
-  if (runs_left({run}, results).empty()) {
+  std::set<Cell> done = cells_done(grid, run);
+  if (done.size() == run.points.size()) {
     --grid.runs;
     return std::nullopt;
   }
-  return ClaimedRun{&run, std::move(lock), cells_done(results)};
+  return ClaimedRun{&run, std::move(lock), std::move(done)};
 }
 
 /// The next open run that may enter a group of this size, or the next of all.
@@ -249,25 +257,38 @@ std::string remake_model(const Grid& grid, const PlannedRun& run, const Result& 
   return "";
 }
 
+void remake_and_say(const Grid& grid, const PlannedRun& run, const Result& result) {
+  const std::unique_ptr<FileLock> lock = grid.folder.try_lock(run.id);
+  if (!lock) return;  // another process works on it
+  const std::string path = grid.folder.model(run, result.epochs).string();
+  const std::string problem = remake_model(grid, run, result);
+  grid.say(problem.empty() ? fmt::format("{}  made again", path)
+                           : fmt::format("warning: {} is missing and cannot be made again: {}", path, problem));
+}
+
 /// Model files that somebody removed are made again where that is possible without training, and named where it is not.
-void remake_models(const Grid& grid, const std::vector<PlannedRun>& runs, const std::vector<Result>& results) {
+void remake_models(const Grid& grid, const std::vector<PlannedRun>& runs) {
+  std::map<Cell, const PlannedRun*> without;
   for (const PlannedRun& run : runs)
-    for (const Result& result : results) {
-      const fs::path path = grid.folder.model(run, result.epochs);
-      if (result.run != run.id || fs::exists(path)) continue;
-      const std::unique_ptr<FileLock> lock = grid.folder.try_lock(run.id);
-      if (!lock) continue;  // another process works on it
-      if (const std::string problem = remake_model(grid, run, result); problem.empty())
-        grid.say(fmt::format("{}  made again", path.string()));
-      else
-        grid.say(fmt::format("warning: {} is missing and cannot be made again: {}", path.string(), problem));
+    for (const Cell& cell : run.cells())
+      if (grid.index.cells().contains(cell) && !fs::exists(grid.folder.model(run, cell.epochs))) without[cell] = &run;
+  for (const std::size_t shard : ledger_shards(grid.folder.path())) {
+    if (without.empty()) return;
+    try {
+      for (const Result& result : read_ledger(ledger_path(grid.folder.path(), shard), false))
+        if (const auto found = without.find(result.cell()); found != without.end()) {
+          remake_and_say(grid, *found->second, result);
+          without.erase(found);
+        }
+    } catch (const InputError& error) {  // another shard's affair
+      grid.say(fmt::format("warning: {}", error.what()));
     }
+  }
 }
 
 }  // namespace
 
-std::vector<PlannedRun> runs_left(const std::vector<PlannedRun>& runs, const std::vector<Result>& results) {
-  const std::set<Cell> done = cells_done(results);
+std::vector<PlannedRun> runs_left(const std::vector<PlannedRun>& runs, const std::set<Cell>& done) {
   std::vector<PlannedRun> left;
   std::ranges::copy_if(runs, std::back_inserter(left), [&](const PlannedRun& run) {
     return std::ranges::any_of(run.cells(), [&](const Cell& cell) { return !done.contains(cell); });
@@ -277,24 +298,18 @@ std::vector<PlannedRun> runs_left(const std::vector<PlannedRun>& runs, const std
 
 BackendInfo info_of(const Spec& spec, const Backend& backend) { return spec.cnn ? backend.cnn_info() : backend.info(); }
 
-std::vector<PlannedRun> planned_runs(const Spec& spec, const Data& data, const Shard& shard) {
-  const Split split = make_split(data.store, spec.dataset.split, spec.seed, 0, false);
-  std::vector<double> costs;
-  for (const ClassifierTask& task : tasks_of(spec, data.store.genres)) {
-    const Split own = clips_of(task, data.store, split);
-    costs.push_back(epoch_cost(spec, own.train.size(), own.validation.size() + own.test.size()));
-  }
-  return runs_of_shard(plan_runs(spec, costs), shard);
-}
-
 RunSummary run_grid(const Spec& spec, const Data& data, Backend& backend, RunFolder& folder,
                     const RunnerOptions& options) {
   const Clock::time_point start = Clock::now();
   folder.begin(data.summary);
+  read_ledger(folder.ledger(), true);  // mends its end, and knows that all other lines are whole
   Grid grid{spec, data, backend, folder, options};
-  const std::vector<PlannedRun> runs = planned_runs(spec, data, folder.shard());
+  const auto [index, count, first] = folder.shard();
+  const std::vector<PlannedRun> runs = divide(plan_runs(spec), count, first)[index];
   if (!folder.resume()) refuse_what_is_there(grid, runs);
-  const std::vector<PlannedRun> left = runs_left(runs, results_there(grid));
+  update_index(grid);
+  for (const std::string& line : grid.index.damaged_lines()) grid.say("warning: " + damaged_line_text(line));
+  const std::vector<PlannedRun> left = runs_left(runs, grid.index.cells());
   grid.runs = left.size();
   OpenRuns open(grid, left);
   const std::size_t slots = std::min(options.slots, options.jobs);
@@ -308,16 +323,21 @@ RunSummary run_grid(const Spec& spec, const Data& data, Backend& backend, RunFol
     }
   };
   run_on_workers(backend.device(), workers, workers, work, options.trace);
-  if (folder.resume()) remake_models(grid, runs, results_there(grid));
-  return {grid.finished, runs.size() - grid.finished - grid.elsewhere, grid.elsewhere, seconds_since(start)};
+  update_index(grid);
+  if (folder.resume()) remake_models(grid, runs);
+  return {grid.finished, runs.size() - grid.finished - grid.elsewhere, grid.elsewhere,
+          missing_cells(spec, grid.index.cells()).size(), seconds_since(start)};
 }
 
-std::vector<std::string> missing_cells(const Spec& spec, const std::vector<Result>& results) {
-  const std::set<Cell> done = cells_done(results);
+std::vector<std::string> missing_cells(const Spec& spec, const std::set<Cell>& done) {
   std::vector<std::string> missing;
   for (const Cell& cell : cells_of(spec))
     if (!done.contains(cell)) missing.push_back(cell.name());
   return missing;
+}
+
+std::vector<std::string> missing_cells(const Spec& spec, const std::vector<Result>& results) {
+  return missing_cells(spec, cells_of(results));
 }
 
 }  // namespace genretree

@@ -25,6 +25,7 @@
 // its result says null.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,7 @@ struct RunSummary {
   std::size_t finished = 0;   ///< runs of this shard that were done now
   std::size_t before = 0;     ///< that were there already
   std::size_t elsewhere = 0;  ///< that another process works on
+  std::size_t missing = 0;    ///< results of the whole experiment, whichever shard's, that are not there yet
   double seconds = 0;
 };
 
@@ -56,11 +58,8 @@ struct RunSummary {
 /// choose_algorithm it is final.
 BackendInfo info_of(const Spec& spec, const Backend& backend);
 
-/// The runs of a shard, the longest first.
-std::vector<PlannedRun> planned_runs(const Spec& spec, const Data& data, const Shard& shard);
-
 /// Those of the runs of which a result is missing.
-std::vector<PlannedRun> runs_left(const std::vector<PlannedRun>& runs, const std::vector<Result>& results);
+std::vector<PlannedRun> runs_left(const std::vector<PlannedRun>& runs, const std::set<Cell>& done);
 
 /// Does all runs of the folder's shard that it does not have yet. InputError if there are checkpoints of them and the
 /// folder is not resumed, or if what is there was computed by another backend or program. A checkpoint that cannot be
@@ -69,6 +68,7 @@ RunSummary run_grid(const Spec& spec, const Data& data, Backend& backend, RunFol
                     const RunnerOptions& options);
 
 /// Cells of the experiment that have no result: "50 epochs, trial 2".
+std::vector<std::string> missing_cells(const Spec& spec, const std::set<Cell>& done);
 std::vector<std::string> missing_cells(const Spec& spec, const std::vector<Result>& results);
 
 }  // namespace genretree

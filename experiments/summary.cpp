@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
-#include <iterator>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <optional>
 #include <span>
@@ -82,11 +82,13 @@ std::vector<TrackCount> track_counts(const Spec& spec, const std::vector<Result>
 }
 
 std::vector<GridPoint> summarise(const Spec& spec, const std::vector<Result>& results) {
+  std::map<Cell, const Result*> result_of;
+  for (const Result& result : results) result_of[result.cell()] = &result;
   std::vector<GridPoint> points;
   for (const Cell& cell : cells_of(spec)) {
     if (cell.trial == 0) points.push_back({cell.epochs, {}, cell.node});
-    std::ranges::copy_if(results, std::back_inserter(points.back().trials),
-                         [&](const Result& result) { return result.cell() == cell; });
+    if (const auto found = result_of.find(cell); found != result_of.end())
+      points.back().trials.push_back(*found->second);
   }
   std::erase_if(points, [](const GridPoint& point) { return point.trials.empty(); });
   for (GridPoint& point : points) point.test_interval = accuracy_interval(track_counts(spec, point.trials), spec.seed);

@@ -290,6 +290,8 @@ struct BackendInfo {
   std::string algorithm;  ///< of the network, e.g. "interleaved", "cudnn:persist_static"
   std::string precision;  ///< "fp32", "bf16"
   std::string libraries;  ///< name and version of each one that computes
+
+  bool operator==(const BackendInfo&) const = default;
 };
 
 /// Every field by the name under which files keep it.

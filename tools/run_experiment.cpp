@@ -21,6 +21,7 @@ struct Options {
   std::string file, dataset, backend, jobs = "auto", shard = "0/1";
   std::vector<std::string> assignments;
   std::vector<fs::path> report;
+  std::optional<std::size_t> open_shards;
   fs::path out, trace;
   bool explain = false;
   ExperimentOptions how;
@@ -62,6 +63,15 @@ void explain(const ExperimentFile& file) {
 
 ExitCode exit_code_of(const Outcome& outcome) { return outcome.left_out ? ExitCode::left_out : ExitCode::ok; }
 
+ExitCode report(const Options& options) {
+  if (options.open_shards) reject("--report and --open-shards are two things. Leave one out");
+  if (!options.file.empty()) reject("--report takes folders and no experiment file, but got {}", options.file);
+  if (!options.trace.empty())
+    reject("--trace has no timeline to write with --report, which trains nothing. Leave one out");
+  const Outcome outcome = report_folders(options.report, options.how.allow_mixed);
+  return outcome.complete ? exit_code_of(outcome) : ExitCode::incomplete;
+}
+
 ExitCode run(Options options) {
   const ExperimentFile file = read_experiment(options);
   if (options.explain) {
@@ -70,14 +80,23 @@ ExitCode run(Options options) {
     explain(file);
     return ExitCode::ok;
   }
-  options.how.shard = parse_shard(options.shard);
+  options.how.plan_of_shards = options.shard.starts_with("all/");
+  if (options.how.plan_of_shards && !options.how.dry_run)
+    reject("--shard {} is for --dry-run, which lists what each shard has to do. A process does one: i/N or auto/N",
+           options.shard);
+  options.how.shard = parse_shard(options.how.plan_of_shards ? "0" + options.shard.substr(3) : options.shard);
   options.how.jobs = jobs_asked_for(options);
-  if (!options.how.dry_run) check_gnuplot();
   const fs::path out = options.out.empty() ? fs::path("runs") / file.name : options.out;
+  if (options.open_shards) {
+    fmt::print("{}\n", array_text(open_shards(file, out, *options.open_shards)));
+    return ExitCode::ok;
+  }
+  if (!options.how.dry_run) check_gnuplot();
   ExitCode code = ExitCode::ok;
   with_trace_file(options.trace, "run_experiment", [&](Trace* trace) {
     options.how.trace = trace;
-    code = exit_code_of(do_file(file, out, options.how));
+    const Outcome outcome = do_file(file, out, options.how);
+    code = outcome.complete || options.how.dry_run ? exit_code_of(outcome) : ExitCode::interrupted;
   });
   return code;
 }
@@ -112,7 +131,11 @@ ExitCode run_experiment(int argc, char** argv) {
                              most_gpu_queues))
       ->capture_default_str();
   app.add_option("--shard", options.shard,
-                 "i/N: the i-th of N parts, from 0; auto/N: i from SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX");
+                 "i/N: the i-th of N parts, from 0; auto/N: i from SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX; all/N "
+                 "with --dry-run: the plan of all parts");
+  app.add_option("--open-shards", options.open_shards,
+                 "N: print which of N shards have something left to do, as Slurm's --array takes them; trains nothing")
+      ->check(CLI::Range(std::size_t{1}, most_shards));
   app.add_option("--cache", options.how.cache,
                  "folder of extracted features (default: $GENRETREE_CACHE, else ~/.cache/genretree)");
   app.add_option("--report", options.report, "folders of runs to merge and report; nothing is trained")
@@ -128,12 +151,7 @@ ExitCode run_experiment(int argc, char** argv) {
   app.add_flag("--strict", options.how.strict, "bad or missing clips are errors");
   if (asked_for_help(app, argc, argv)) return ExitCode::ok;
 
-  if (!options.report.empty()) {
-    if (!options.file.empty()) reject("--report takes folders and no experiment file, but got {}", options.file);
-    if (!options.trace.empty())
-      reject("--trace has no timeline to write with --report, which trains nothing. Leave one out");
-    return exit_code_of(report_folders(options.report, options.how.allow_mixed));
-  }
+  if (!options.report.empty()) return report(options);
   if (options.file.empty())
     reject("no experiment file was given. Try run_experiment experiments/quick_sweep.yaml, or --help");
   return run(options);

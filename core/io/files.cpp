@@ -5,6 +5,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
+#include <random>
 #include <sstream>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,9 +21,10 @@ constexpr const char* temporary_mark = ".tmp.";
 
 fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
 
-/// FILE.tmp.HOST.PID.COUNT: another one whenever the same file is written.
+/// FILE.tmp.HOST.PID.COUNT: another one whenever the same file is written. The count begins anywhere, for containers may
+/// have the same host name and process number.
 fs::path temporary_of(const fs::path& path) {
-  static std::atomic<unsigned> count{0};
+  static std::atomic<unsigned> count{std::random_device()()};
   char host[256] = "localhost";
   ::gethostname(host, sizeof host - 1);
   return path.string() + fmt::format("{}{}.{}.{}", temporary_mark, host, ::getpid(), count++);

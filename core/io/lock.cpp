@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
+#include <utility>
 
 #include "core/error.hpp"
 #include "core/io/lock.hpp"
@@ -36,7 +37,12 @@ FileLock::FileLock(const std::filesystem::path& path) : file_(open_lock_file(pat
 FileLock::FileLock(const std::filesystem::path& path, const std::string& message) : file_(open_lock_file(path)) {
   if (take(file_, LOCK_NB, path)) return;
   ::close(file_);
-  throw InputError(message);
+  throw Error(message);
+}
+
+std::unique_ptr<FileLock> FileLock::try_to_take(const std::filesystem::path& path) {
+  std::unique_ptr<FileLock> lock(new FileLock(open_lock_file(path)));
+  return take(lock->file_, LOCK_NB, path) ? std::move(lock) : nullptr;
 }
 
 FileLock::~FileLock() { ::close(file_); }

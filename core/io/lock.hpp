@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 
 namespace genretree {
@@ -12,13 +13,16 @@ class FileLock {
  public:
   /// Waits for the lock.
   explicit FileLock(const std::filesystem::path& path);
-  /// InputError with `message` if another process holds the lock.
+  /// Error with `message` if another process holds the lock: it will end, so that trying again is of use.
   FileLock(const std::filesystem::path& path, const std::string& message);
+  /// Nothing if another process holds the lock.
+  static std::unique_ptr<FileLock> try_to_take(const std::filesystem::path& path);
   ~FileLock();
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;
 
  private:
+  explicit FileLock(int file) : file_(file) {}
   int file_;
 };
 

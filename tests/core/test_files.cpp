@@ -166,4 +166,7 @@ TEST_CASE("a lock is held by one at a time") {
     CHECK_THROWS_WITH(FileLock(folder / "lock", "it is in use"), "it is in use");
   }
   CHECK_NOTHROW(FileLock(folder / "lock", "it is in use"));
+  const std::unique_ptr<FileLock> taken = FileLock::try_to_take(folder / "lock");
+  CHECK(taken);
+  CHECK(!FileLock::try_to_take(folder / "lock"));
 }

@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <sched.h>
 
 #include "core/io/files.hpp"
@@ -14,6 +15,8 @@ class Machine {
  public:
   /// `groups`: the content of /proc/self/cgroup.
   explicit Machine(const std::string& groups) {
+    for (const char* of_slurm : {"CPUS_PER_TASK", "CPUS_ON_NODE", "MEM_PER_NODE", "MEM_PER_CPU"})
+      ::unsetenv(fmt::format("SLURM_{}", of_slurm).c_str());  // the test itself may be a Slurm job
     write("proc/self/cgroup", groups);
     write("proc/meminfo", "MemTotal:        9000000 kB\nMemAvailable:    8000000 kB\n");
   }
@@ -87,6 +90,22 @@ TEST_CASE("control groups, version 1: each controller has a tree of its own") {
   machine.write("cgroup/cpu/share/cpu.cfs_quota_us", "80000\n");
   CHECK(machine.memory() == 200000);
   CHECK(machine.cores() == 1);
+}
+
+TEST_CASE("a Slurm job uses the cores that it asked for, though its node may let it see all") {
+  Machine machine("");
+  ::setenv("SLURM_CPUS_PER_TASK", "1", 1);
+  CHECK(machine.cores() == 1);
+  ::setenv("SLURM_CPUS_PER_TASK", "99999", 1);
+  CHECK(machine.cores() == affinity());
+  ::unsetenv("SLURM_CPUS_PER_TASK");
+  ::setenv("SLURM_CPUS_ON_NODE", "1", 1);  // set without --cpus-per-task too
+  CHECK(machine.cores() == 1);
+  ::setenv("SLURM_MEM_PER_CPU", "3", 1);
+  CHECK(machine.memory() == 3 << 20);
+  ::setenv("SLURM_MEM_PER_NODE", "2", 1);
+  CHECK(machine.memory() == 2 << 20);
+  for (const char* set : {"SLURM_CPUS_ON_NODE", "SLURM_MEM_PER_CPU", "SLURM_MEM_PER_NODE"}) ::unsetenv(set);
 }
 
 TEST_CASE("a container whose path is that of its host finds its limits at the root of the tree") {

@@ -92,12 +92,7 @@ TEST_CASE("what cannot be a CNN is refused where it stands") {
   CHECK_THAT(error_of("model: " + cnn + "}\nbackend: {target: avx2}"), Catch::Contains("ONEDNN_MAX_CPU_ISA"));
 }
 
-TEST_CASE("a CNN's cost counts its kernels at every pixel, and its memory is asked of the backend") {
-  const Spec spec = spec_of(mfcc_variant);
-  const double forward = 2.0 * (599 * 13 * 16 * 5 * 149 + 150 * 4 * 16 * 149 * 73 + 75 * 2 * 73 * 1024);
-  CHECK(epoch_cost(spec, 1, 0) == 3 * forward);
-  CHECK(epoch_cost(spec, 64, 10) == (3 * 64 + 10) * forward);
-
+TEST_CASE("a CNN's memory is asked of the backend") {
   Data data;
   data.store = test::tiny_store({.frames = 40});
   Spec small = spec_of("model: {layers: [{conv: 8, pool: 4}, {dense: 50}, {dense: softmax}]}");
@@ -158,7 +153,6 @@ TEST_CASE("the CNNs that come with the program, both variants of both sizes, are
   }
   const Spec &mel = original.variants[0].spec, &mfcc = original.variants[1].spec;
   CHECK(classifier_of(mel, 10).parameter_count() == 87'472'939);
-  CHECK(epoch_cost(mel, 64, 0) == Approx(513e9).epsilon(0.001));
   CHECK((mfcc.cnn->stages[0].filters == 149 && mfcc.cnn->stages[1].filters == 73 && mfcc.cnn->units == 1024));
   for (const Spec& spec : {mel, mfcc})
     CHECK((spec.training.batch == 64 && spec.initialisation == Initialisation::original && !spec.cnn->standardise));

@@ -7,6 +7,7 @@
 #include "tests/support/support.hpp"
 
 namespace genretree {
+namespace fs = std::filesystem;
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
@@ -120,6 +121,73 @@ TEST_CASE("a bad line before the last is an error with its number") {
   const auto path = ledger_path(folder.path(), 0);
   write_whole_text(path, to_json_line(sample(2)) + "\n{\"run\": 1}\n" + to_json_line(sample(5)) + "\n");
   CHECK_THROWS_WITH(read_ledger(path, true), Catch::Contains("jsonl:2:"));
+}
+
+TEST_CASE("all damaged ledgers of a merge are named") {
+  const test::TemporaryFolder folder;
+  for (const std::size_t shard : {0, 2, 5})
+    write_whole_text(ledger_path(folder.path(), shard), "{\"run\": 1}\n" + to_json_line(sample()) + "\n");
+  append_line(ledger_path(folder.path(), 3), to_json_line(sample(5)));
+  CHECK_THROWS_WITH(read_results({folder.path()}, true), Catch::Contains("ledger.0.jsonl:1:") &&
+                                                             Catch::Contains("ledger.2.jsonl:1:") &&
+                                                             Catch::Contains("ledger.5.jsonl:1:"));
+}
+
+TEST_CASE("an index knows which results ledgers hold, and reads only what is added to them") {
+  const test::TemporaryFolder folder;
+  LedgerIndex index(folder / "nothing");
+  CHECK(index.cells().empty());
+  index = LedgerIndex(folder.path());
+  append_line(ledger_path(folder.path(), 0), to_json_line(sample(2)));
+  index.update();
+  CHECK(index.cells() == std::set<Cell>{{"", 2, 0}});
+  REQUIRE(index.origins().size() == 1);
+  CHECK(index.origins()[0].run == "e002-t0");
+  CHECK(index.origins()[0].computation ==
+        Computation{"00ff00ff00ff00ff",
+                    "abc",
+                    {"cpu", "a \"quoted\" processor", "AVX2", "interleaved", "fp32", "highway 1.0.3"}});
+
+  // a line that is being written counts when it is whole; what was read is not read again
+  const std::string line = to_json_line(sample(5)) + "\n";
+  std::string text = read_text(ledger_path(folder.path(), 0));
+  write_whole_text(ledger_path(folder.path(), 0), text + line.substr(0, line.size() / 2));
+  index.update();
+  CHECK(index.cells().size() == 1);
+  text[5] = '#';
+  write_whole_text(ledger_path(folder.path(), 0), text + line);
+  index.update();
+  CHECK(index.cells() == std::set<Cell>{{"", 2, 0}, {"", 5, 0}});
+  CHECK(index.damaged_lines().empty());
+  CHECK(LedgerIndex(folder.path()).damaged_lines() ==
+        std::vector<std::string>{ledger_path(folder.path(), 0).string() + ":1"});
+
+  // another shard, computed in another way; then one of the ledgers becomes shorter
+  Result other = sample(7, 1);
+  other.backend.target = "AVX3";
+  append_line(ledger_path(folder.path(), 4), to_json_line(other));
+  index.update();
+  CHECK(index.origins().size() == 2);
+  write_whole_text(ledger_path(folder.path(), 0), to_json_line(sample(9)) + "\n");
+  index.update();
+  CHECK(index.cells() == std::set<Cell>{{"", 7, 1}, {"", 9, 0}});
+}
+
+TEST_CASE("an index takes no line for a result whose end is gone, and reads lines that others have written anew") {
+  const test::TemporaryFolder folder;
+  const fs::path ledger = ledger_path(folder.path(), 0);
+  const std::string line = to_json_line(sample(2));
+  write_whole_text(ledger, line.substr(0, line.size() - 20) + std::string(20, '\0') + "\n");
+  CHECK(LedgerIndex(folder.path()).cells().empty());
+  CHECK(LedgerIndex(folder.path()).damaged_lines().size() == 1);
+  std::string spaced;
+  for (const char sign : line) spaced += sign == ',' ? ", " : std::string(1, sign);
+  write_whole_text(ledger, spaced + "\n");
+  CHECK(read_ledger(ledger, false).size() == 1);
+  CHECK(LedgerIndex(folder.path()).cells() == std::set<Cell>{{"", 2, 0}});
+  fs::remove(ledger);
+  fs::create_directory(ledger);
+  CHECK_THROWS_WITH(LedgerIndex(folder.path()), Catch::Contains("cannot read " + ledger.string()));
 }
 
 TEST_CASE("results of all shards and folders come together, sorted") {

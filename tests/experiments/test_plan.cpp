@@ -21,7 +21,7 @@ Spec paper_grid(GridSpec::Mode mode = GridSpec::Mode::independent) {
 }
 
 TEST_CASE("the paper's grid: 28 runs with stable names, the longest first") {
-  const std::vector<PlannedRun> runs = plan_runs(paper_grid(), {1.0});
+  const std::vector<PlannedRun> runs = plan_runs(paper_grid());
   REQUIRE(runs.size() == 28);
   CHECK(runs[0].id == "e400-t0");
   CHECK(runs[3].id == "e400-t3");
@@ -41,31 +41,13 @@ TEST_CASE("the paper's grid: 28 runs with stable names, the longest first") {
   CHECK(names.size() == 28);
 }
 
-TEST_CASE("runs are ordered by what they cost, across classifiers of different size") {
-  Spec small = paper_grid();
-  small.stack.units = {16};
-  small.grid.epochs = {5, 400};
-  Spec large = paper_grid();
-  large.grid.epochs = {10, 20};
-  std::vector<PlannedRun> runs = plan_runs(small, {epoch_cost(small, 420, 180)});
-  std::ranges::move(plan_runs(large, {epoch_cost(large, 420, 180)}), std::back_inserter(runs));
-  put_longest_first(runs);
-  // a weight of the small one is used 400 times, but the large one has 92,672 of them against 1,856
-  std::vector<std::string> order;
-  for (const PlannedRun& run : runs) order.push_back(run.id);
-  CHECK(order == std::vector<std::string>{"e020-t0", "e020-t1", "e020-t2", "e020-t3", "e010-t0", "e010-t1", "e010-t2",
-                                          "e010-t3", "e400-t0", "e400-t1", "e400-t2", "e400-t3", "e005-t0", "e005-t1",
-                                          "e005-t2", "e005-t3"});
-  CHECK(std::ranges::is_sorted(runs, std::ranges::greater{}, &PlannedRun::cost));
-}
-
 TEST_CASE("workers that take the longest first end together") {
   const auto finish = [](const std::vector<PlannedRun>& runs, std::size_t workers) {
     std::vector<double> costs;
     for (const PlannedRun& run : runs) costs.push_back(run.cost);
     return finishing_time(costs, workers);
   };
-  const std::vector<PlannedRun> runs = plan_runs(paper_grid(), {1.0});
+  const std::vector<PlannedRun> runs = plan_runs(paper_grid());
   for (std::size_t workers : {1, 2, 3, 4}) {
     INFO(workers);
     CHECK(finish(runs, workers) <= std::ceil(3140.0 / static_cast<double>(workers)) + 5);  // 5: the shortest run
@@ -73,13 +55,13 @@ TEST_CASE("workers that take the longest first end together") {
   CHECK(finish(runs, 28) == 400);
   const std::vector<PlannedRun> shortest_first(runs.rbegin(), runs.rend());
   CHECK(finish(shortest_first, 3) > finish(runs, 3) + 150);
-  CHECK(finish(plan_runs(paper_grid(GridSpec::Mode::snapshots), {1.0}), 2) == 800);
+  CHECK(finish(plan_runs(paper_grid(GridSpec::Mode::snapshots)), 2) == 800);
 }
 
 TEST_CASE("snapshots: a run a trial, with the random numbers of the largest grid point") {
   Spec spec = paper_grid(GridSpec::Mode::snapshots);
   spec.grid.epochs = {50, 5, 400, 5};
-  const std::vector<PlannedRun> runs = plan_runs(spec, {1.0});
+  const std::vector<PlannedRun> runs = plan_runs(spec);
   REQUIRE(runs.size() == 4);
   CHECK(runs[2].id == "s400-t2");
   CHECK(runs[2].points == std::vector<std::uint32_t>{5, 50, 400});
@@ -87,23 +69,16 @@ TEST_CASE("snapshots: a run a trial, with the random numbers of the largest grid
   CHECK(runs[2].key.trial == 2);
 }
 
-TEST_CASE("the cost of an epoch is counted in floating point operations") {
-  // 2 for each weight of the LSTM layers, 1293 frames and 35 clips: 8.39e9 forward; backward costs twice that again
-  const double weights = 4 * 128 * (13 + 128) + 4 * 32 * (128 + 32), forward = 2 * weights * 1293 * 35;
-  CHECK(forward == Approx(8.39e9).epsilon(1e-3));
-  CHECK(epoch_cost(paper_grid(), 0, 35) == forward);
-  CHECK(epoch_cost(paper_grid(), 35, 0) == 3 * forward);
-  CHECK(plan_runs(paper_grid(), {2.5})[0].cost == 1000);
-}
-
 TEST_CASE("shards divide the runs: each is in one of them, and their costs are near to each other") {
-  const std::vector<PlannedRun> runs = plan_runs(paper_grid(), {1.0});
+  const std::vector<PlannedRun> runs = plan_runs(paper_grid());
   for (std::size_t count : {1, 2, 3, 4, 7, 28, 40}) {
     std::multiset<std::string> names;
     double least = 1e9, most = 0;
-    for (std::size_t index = 0; index < count; ++index) {
+    const std::vector<std::vector<PlannedRun>> shards = divide(runs, count);
+    REQUIRE(shards.size() == count);
+    for (const std::vector<PlannedRun>& shard : shards) {
       double cost = 0;
-      for (const PlannedRun& run : runs_of_shard(runs, {index, count})) names.insert(run.id), cost += run.cost;
+      for (const PlannedRun& run : shard) names.insert(run.id), cost += run.cost;
       least = std::min(least, cost), most = std::max(most, cost);
     }
     CHECK(names.size() == 28);
@@ -113,10 +88,37 @@ TEST_CASE("shards divide the runs: each is in one of them, and their costs are n
   }
 }
 
+TEST_CASE("a division is the same in every process: runs one after another to the shard with the least so far") {
+  std::vector<std::vector<std::string>> names;
+  for (const std::vector<PlannedRun>& shard : divide(plan_runs(paper_grid()), 5)) {
+    names.emplace_back();
+    for (const PlannedRun& run : shard) names.back().push_back(run.id);
+  }
+  // 400 epochs each to four shards, two of 200 to the fifth, the others to the first of equals; after those of 50 all
+  // have 600
+  CHECK(names[0] == std::vector<std::string>{"e400-t0", "e200-t2", "e020-t0", "e010-t2"});
+  CHECK(names[1] == std::vector<std::string>{"e400-t1", "e200-t3", "e020-t1", "e010-t3"});
+}
+
+TEST_CASE("a division may begin with another shard, as those of a file's later variants do") {
+  const std::vector<PlannedRun> runs = plan_runs(paper_grid());
+  const auto from_0 = divide(runs, 5), from_3 = divide(runs, 5, 3);
+  for (std::size_t shard = 0; shard < 5; ++shard) {
+    REQUIRE(from_3[(shard + 3) % 5].size() == from_0[shard].size());
+    CHECK(from_3[(shard + 3) % 5].front().id == from_0[shard].front().id);
+  }
+}
+
+TEST_CASE("indices of shards as Slurm's --array takes them") {
+  CHECK(array_text({}).empty());
+  CHECK(array_text({7}) == "7");
+  CHECK(array_text({0, 1, 2, 3, 7, 9, 10}) == "0-3,7,9-10");
+}
+
 TEST_CASE("--shard: from zero, or from the cluster's variables") {
   CHECK(parse_shard("0/1").count == 1);
   CHECK(parse_shard("3/4").index == 3);
-  for (const char* bad : {"", "1", "4/4", "-1/4", "1/0", "a/4", "1/4x", "1/", "/4", "1.0/4"})
+  for (const char* bad : {"", "1", "4/4", "-1/4", "1/0", "a/4", "1/4x", "1/", "/4", "1.0/4", "all/4", "0/100001"})
     CHECK_THROWS_AS(parse_shard(bad), InputError);
 
   ::unsetenv("SLURM_ARRAY_TASK_ID"), ::unsetenv("JOB_COMPLETION_INDEX");

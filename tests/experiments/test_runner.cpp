@@ -133,6 +133,33 @@ TEST_CASE("shards, in one folder or in several, merge to the same results") {
   CHECK(experiment.run("shared", true, {2, 3}).finished == 0);
 }
 
+TEST_CASE("a last line whose end is gone is removed from the own ledger, and its run done at once") {
+  const Experiment experiment;
+  experiment.run("run");
+  const fs::path ledger = ledger_path(experiment.path("run"), 0);
+  std::string text = read_text(ledger);
+  std::fill(text.end() - 200, text.end() - 4, '\0');  // but not "]}}" and the newline
+  write_whole_text(ledger, text);
+  const RunSummary summary = experiment.run("run", true);
+  CHECK(summary.finished == 1);
+  CHECK(summary.missing == 0);
+}
+
+TEST_CASE("another shard's damaged ledger is no obstacle to a shard") {
+  const Experiment experiment;
+  experiment.run("run", false, {0, 2});
+  experiment.run("run", false, {1, 2});
+  const fs::path other = ledger_path(experiment.path("run"), 1);
+  write_whole_text(other, "{}\n" + read_text(other));
+  const std::string run = read_ledger(ledger_path(experiment.path("run"), 0), false).front().run;
+  const fs::path model = experiment.path("run") / "models" / (run + ".h5");
+  fs::remove(model);
+  const RunSummary summary = experiment.run("run", true, {0, 2});
+  CHECK(summary.before == 3);
+  CHECK(fs::exists(model));
+  CHECK_THROWS_WITH(experiment.run("run", true, {1, 2}), Catch::Contains("ledger.1.jsonl:1:"));
+}
+
 TEST_CASE("a run that another process works on is passed over, and missing until somebody does it") {
   const Experiment experiment;
   fs::create_directories(experiment.path("run") / "checkpoints");

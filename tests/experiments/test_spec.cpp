@@ -177,7 +177,8 @@ TEST_CASE("errors name file, line and column, the key's path, the value, what is
       {"experiment: ../x",
        "sweep.yaml:1:13: experiment cannot be '../x': allowed is a name of letters, digits, '_', '-' and '.'"},
       {"backend: {lstm: cudn}",
-       "sweep.yaml:1:17: backend.lstm cannot be 'cudn': allowed is auto | interleaved | fused | cudnn | cudnn:ALGORITHM, such "
+       "sweep.yaml:1:17: backend.lstm cannot be 'cudn': allowed is auto | interleaved | fused | cudnn | "
+       "cudnn:ALGORITHM, such "
        "as "
        "cudnn:standard (did you mean 'cudnn'?)"},
       {"backend: {precision: fp16}",

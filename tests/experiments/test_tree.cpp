@@ -158,7 +158,7 @@ TEST_CASE("the plan of a tree: a run for each node and trial, the longest first,
           "[tree]") {
   Spec spec = paper_spec();
   spec.grid.trials = 2;
-  const std::vector<PlannedRun> runs = plan_runs(spec, {10, 5, 5, 3, 2, 2, 3});
+  const std::vector<PlannedRun> runs = plan_runs(spec);
   std::vector<std::string> order;
   std::set<std::uint32_t> nodes;
   for (const PlannedRun& run : runs) {
@@ -173,7 +173,8 @@ TEST_CASE("the plan of a tree: a run for each node and trial, the longest first,
                                           "sub-mild-2-t0", "sub-strong-1-t1", "sub-mild-2-t1", "strong-t0", "strong-t1",
                                           "sub-strong-2-t0", "sub-mild-1-t0", "sub-strong-2-t1", "sub-mild-1-t1"});
   CHECK(nodes.size() == 7);
-  CHECK(runs[0].cost == 350);
+  CHECK(runs[0].cost == 35);  // all ten genres
+  CHECK(runs[8].cost == 10);  // strong: five of them, 20 epochs
   CHECK(cells_of(spec).size() == 14);
 }
 

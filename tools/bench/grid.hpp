@@ -23,7 +23,7 @@ grid: {{epochs: [5, 10, 20, 50, 100, 200, 400], trials: 4, mode: {}}}
 /// Hours that the grid takes if each worker does an epoch in so many seconds.
 inline double hours_of(const Spec& spec, double seconds_per_epoch, std::size_t workers) {
   std::vector<double> seconds;
-  for (const PlannedRun& run : plan_runs(spec, {1.0})) seconds.push_back(run.epochs() * seconds_per_epoch);
+  for (const PlannedRun& run : plan_runs(spec)) seconds.push_back(run.epochs() * seconds_per_epoch);
   return finishing_time(seconds, workers) / 3600;
 }
 
