@@ -12,12 +12,11 @@ namespace genretree {
 /// Exit codes of every program.
 enum class ExitCode : int {
   ok = 0,
-  failure = 1,     ///< something broke: no space, no memory, a bug
-  left_out = 3,    ///< finished, but some inputs were bad and are left out
-  incomplete = 4,  ///< a report was written, but results are missing
-  bad_input = 65,  ///< a file, option or value that can never work: trying again is pointless
-  interrupted =
-      75,  ///< stopped by a signal with everything saved, or others have to end first: run again with --resume
+  failure = 1,       ///< something broke: no space, no memory, a bug
+  left_out = 3,      ///< finished, but some inputs were bad and are left out
+  incomplete = 4,    ///< a report was written, but results are missing
+  bad_input = 65,    ///< a file, option or value that can never work: trying again is pointless
+  interrupted = 75,  ///< stopped by a signal with everything saved, or others have to end first: --resume goes on
 };
 
 /// Anything that stops a program. Its text is shown to the user after "error: ".

@@ -12,12 +12,12 @@ struct KernelFiles {
   std::filesystem::path proc = "/proc", cgroup = "/sys/fs/cgroup";
 };
 
-/// Cores that this process may use (its affinity, its control groups' CPU quotas and what a Slurm job was
-/// given counted in), at least 1.
+/// Cores that this process may use (its affinity, its control groups' CPU quotas and what a Slurm job was given counted
+/// in), at least 1.
 std::size_t available_cores(const KernelFiles& kernel = {});
 
-/// Bytes that this process may still take: MemAvailable, and what its control groups leave (caches that can be dropped
-/// counted as free).
+/// Bytes that this process may still take: MemAvailable, and what its control groups and Slurm leave (caches that can
+/// be dropped counted as free).
 std::size_t available_memory(const KernelFiles& kernel = {});
 
 }  // namespace genretree
