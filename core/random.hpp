@@ -26,7 +26,16 @@ constexpr PhiloxBlock philox(PhiloxBlock counter, std::uint64_t key) {
 }
 
 /// What a random number is for. Two uses never share numbers.
-enum class RandomUse : std::uint32_t { split, corpus, initial_weights, shuffle, dropout, bootstrap };
+enum class RandomUse : std::uint32_t {
+  split,
+  corpus,
+  initial_weights,
+  shuffle,
+  dropout,
+  bootstrap,
+  augmentation,
+  search
+};
 
 /// Names one stream of random numbers.
 struct RandomKey {

@@ -7,9 +7,11 @@
 #include "core/text.hpp"
 #include "experiments/comparison.hpp"
 #include "experiments/do_experiment.hpp"
+#include "experiments/do_search.hpp"
 #include "experiments/run_folder.hpp"
 #include "experiments/run_header.hpp"
 #include "experiments/runner.hpp"
+#include "experiments/search_results.hpp"
 #include "experiments/tree_learning.hpp"
 #include "features/extract.hpp"
 #include "models/checkpoint.hpp"
@@ -44,9 +46,8 @@ std::vector<std::string> choices(const Spec& spec, const Backend& backend) {
   return spec.cnn ? std::vector<std::string>{} : backend.algorithms_for(spec.stack);
 }
 
-/// The backend of an experiment in `folder`. Where a trial would choose the algorithm, it keeps to the one of the
-/// results that are there, so that a resumed run ends as it was begun. InputError if there are none in a shard: another
-/// one, begun at the same time, may choose otherwise, and their results could not be merged.
+}  // namespace
+
 BackendChoice backend_in(const fs::path& folder, const Spec& spec, const Shard& shard) {
   BackendChoice choice = backend_of(spec, spec.backend);
   const std::string device = choice.backend->info().backend;
@@ -69,6 +70,27 @@ BackendChoice backend_in(const fs::path& folder, const Spec& spec, const Shard& 
 
 // ------------------------------------------------------------------------------------------------------ one experiment
 
+DataOptions data_options_of(const ExperimentOptions& options, Backend& backend, Progress& progress) {
+  DataOptions data;
+  data.cache = options.cache.empty() ? default_cache() : options.cache;
+  data.jobs = options.jobs.value_or(extraction_workers(backend.device()));
+  data.strict = options.strict;
+  data.progress = &progress;
+  data.trace = options.trace;
+  return data;
+}
+
+Workers chosen_workers(const Spec& spec, const Data& data, Backend& backend, std::size_t runs,
+                       std::optional<std::size_t> jobs) {
+  if (!spec.cnn) {  // before workers_for, which asks a state of the chosen algorithm for its memory
+    const std::size_t most = jobs.value_or(limits_of(backend).jobs);
+    backend.choose_algorithm(spec.stack, stack_work(spec, data, std::clamp<std::size_t>(runs, 1, most)));
+  }
+  return workers_for(spec, data, backend, runs, jobs);
+}
+
+namespace {
+
 std::string part_text(const Shard& shard) {
   return shard.count == 1 ? "" : fmt::format(", shard {}/{}", shard.index, shard.count);
 }
@@ -86,14 +108,7 @@ Outcome do_runs(const Spec& spec, const fs::path& out, const ExperimentOptions& 
   const BackendChoice choice = backend_in(out, spec, options.shard);
   Backend& backend = *choice.backend;
   Progress progress;
-  DataOptions data_options;
-  data_options.cache = options.cache.empty() ? default_cache() : options.cache;
-  data_options.jobs = options.jobs.value_or(extraction_workers(backend.device()));
-  data_options.strict = options.strict;
-  data_options.progress = &progress;
-  data_options.trace = options.trace;
-
-  const Data data = load_data(spec, backend, data_options);
+  const Data data = load_data(spec, backend, data_options_of(options, backend, progress));
   const Shard& shard = options.shard;
   const std::vector<std::vector<PlannedRun>> shards = options.resume
                                                           ? runs_left_of_shards(spec, LedgerIndex(out), shard)
@@ -101,11 +116,7 @@ Outcome do_runs(const Spec& spec, const fs::path& out, const ExperimentOptions& 
   const std::vector<PlannedRun>& runs = options.plan_of_shards
                                             ? *std::ranges::max_element(shards, {}, &std::vector<PlannedRun>::size)
                                             : shards[shard.index];
-  if (!spec.cnn) {  // before workers_for, which asks a state of the chosen algorithm for its memory
-    const std::size_t jobs = options.jobs.value_or(limits_of(backend).jobs);
-    backend.choose_algorithm(spec.stack, stack_work(spec, data, std::clamp<std::size_t>(runs.size(), 1, jobs)));
-  }
-  const Workers workers = workers_for(spec, data, backend, runs.size(), options.jobs);
+  const Workers workers = chosen_workers(spec, data, backend, runs.size(), options.jobs);
   if (options.dry_run) {
     if (options.plan_of_shards) {
       print_header(spec, data, choice, runs.size(), fmt::format(" at most in each of {} shards", shard.count), workers);
@@ -180,11 +191,13 @@ Outcome do_experiment(const Spec& spec, const fs::path& out, const fs::path& twi
   return spec.learned_tree_epochs ? learn_and_do_runs(spec, out, twin, options) : do_runs(spec, out, options);
 }
 
+}  // namespace
+
 void check_no_variants(const fs::path& out) {
   if (holds_variants(out)) reject("{} holds an experiment with variants. Choose another --out", out.string());
+  if (holds_search(out)) reject("{} holds a search. Choose another --out", out.string());
 }
 
-/// Refuses what do_experiment would, as far as it can be known before any feature is extracted.
 void check_experiment(const Spec& spec, const fs::path& out, const fs::path& twin, const ExperimentOptions& options) {
   backend_in(out, spec, options.shard);
   if (options.dry_run && !options.resume) return;
@@ -197,6 +210,8 @@ void check_experiment(const Spec& spec, const fs::path& out, const fs::path& twi
 }
 
 // ----------------------------------------------------------------------------------------------------------- variants
+
+namespace {
 
 /// The folder of the variant before `learner` that is the very classifier which its tree follows from, so that it is
 /// trained once; empty if there is none.
@@ -214,6 +229,7 @@ fs::path twin_of(const Variant& learner, const ExperimentFile& file, const fs::p
 void check_variants(const ExperimentFile& file, const fs::path& out) {
   if (fs::exists(out / "spec.yaml"))
     reject("{} holds an experiment without variants. Choose another --out", out.string());
+  if (holds_search(out)) reject("{} holds a search. Choose another --out", out.string());
   if (!holds_variants(out)) return;
   const VariantNames there = read_variant_names(out);
   if (there.experiment != file.name)
@@ -301,7 +317,9 @@ Outcome do_variants(const ExperimentFile& file, const fs::path& out, const Exper
 
 Outcome do_file(const ExperimentFile& file, const fs::path& out, const ExperimentOptions& options) {
   Outcome outcome;
-  if (file.variants.empty()) {
+  if (file.search) {
+    outcome = do_search(file, out, options);
+  } else if (file.variants.empty()) {
     check_experiment(file.spec, out, {}, options);
     outcome = do_experiment(file.spec, out, {}, options);
   } else {
@@ -314,6 +332,7 @@ Outcome do_file(const ExperimentFile& file, const fs::path& out, const Experimen
 
 std::vector<std::size_t> open_shards(const ExperimentFile& file, const fs::path& out, std::size_t count) {
   const Shard division{0, count};
+  if (file.search) return open_shards_of_search(file, out, count);
   std::set<std::size_t> open;
   if (file.variants.empty()) {
     check_no_variants(out);

@@ -128,6 +128,26 @@ std::string describe(const Range& range) {
   return fmt::format("a number {} and {} {}", lower, range.with_highest ? "at most" : "below", range.highest);
 }
 
+std::string line_of(const FieldRow& row) {
+  const std::string key = row.path.substr(row.path.rfind('.') + 1);
+  return fmt::format("{}{}:{}{}\n", std::string(2 * row.depth, ' '), key,
+                     row.is_group || row.value[0] == '\n' ? "" : " ", row.value);
+}
+
+/// "# " and the text, in lines of at most 100 characters.
+std::string comment(const std::string& text, const std::string& indent) {
+  std::string lines, line;
+  const auto end_line = [&] { lines += fmt::format("{}# {}\n", indent, line), line.clear(); };
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find(' ', begin), text.size());
+    if (!line.empty() && indent.size() + 3 + line.size() + end - begin > 100) end_line();
+    line.append(line.empty() ? "" : " ").append(text, begin, end - begin);
+    begin = end + 1;
+  }
+  end_line();
+  return lines;
+}
+
 }  // namespace
 
 void read_fields(const YamlValue& document, const std::function<void(Fields&)>& describe_keys) {
@@ -139,6 +159,28 @@ std::vector<FieldRow> collect_fields(const std::function<void(Fields&)>& describ
   Collector collector;
   describe_keys(collector);
   return std::move(collector.rows);
+}
+
+std::string plain_yaml(const std::vector<FieldRow>& rows) {
+  std::string yaml;
+  for (const FieldRow& row : rows) yaml += line_of(row);
+  return yaml;
+}
+
+std::string documented_yaml(const std::vector<FieldRow>& rows, const std::vector<FieldRow>& defaults) {
+  std::string yaml;
+  for (const FieldRow& row : rows) {
+    const std::string indent(2 * row.depth, ' ');
+    const auto same_key = [&](const FieldRow& other) { return other.path == row.path && !row.is_group; };
+    const auto usual = std::find_if(defaults.begin(), defaults.end(), same_key);
+    if (row.depth == 0) yaml += "\n";
+    yaml += comment(row.documentation, indent);
+    if (!row.is_group) yaml += comment(fmt::format("allowed: {}", row.allowed), indent);
+    if (usual != defaults.end() && usual->value != row.value)
+      yaml += comment(fmt::format("default: {}", usual->value), indent);
+    yaml += line_of(row);
+  }
+  return yaml;
 }
 
 bool read_whole(const YamlValue& value, std::uint64_t lowest, std::uint64_t highest, std::uint64_t& number) {

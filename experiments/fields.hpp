@@ -61,6 +61,12 @@ struct FieldRow {
 };
 std::vector<FieldRow> collect_fields(const std::function<void(Fields&)>& describe);
 
+/// The rows as YAML.
+std::string plain_yaml(const std::vector<FieldRow>& rows);
+/// The same, each key below its line of documentation and what is allowed, and below its default where that is among
+/// `defaults` and the value is another.
+std::string documented_yaml(const std::vector<FieldRow>& rows, const std::vector<FieldRow>& defaults);
+
 // ------------------------------------------------------------------------------------------------- kinds of values
 
 /// A number in YAML's plain decimal form that is all of the scalar; false if it is none or out of range.

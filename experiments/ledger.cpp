@@ -123,6 +123,7 @@ std::string to_json_line(const Result& result) {
                      {"train", score_to_json(result.train)},
                      {"validation", score_to_json(result.validation)},
                      {"test", score_to_json(result.test)},
+                     {"selected_epoch", result.selected_epoch},
                      {"history", history},
                      {"confusion", result.confusion},
                      {"validation_confusion", result.validation_confusion},
@@ -148,6 +149,8 @@ std::optional<Result> result_from_json_line(const std::string& line) {
     result.validation = score_from_json(json.at("validation"));
     result.test = score_from_json(json.at("test"));
     for (const Json& row : json.at("history")) result.history.push_back(epoch_from_json(row));
+    // ledgers of earlier versions: the last epoch's
+    result.selected_epoch = json.value("selected_epoch", static_cast<std::uint32_t>(result.history.size()));
     json.at("confusion").get_to(result.confusion);
     json.at("validation_confusion").get_to(result.validation_confusion);
     result.answers = answers_from_json(json.at("answers"));

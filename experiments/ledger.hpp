@@ -48,7 +48,8 @@ struct Result {
   std::string machine;                   ///< host name, cores
   double seconds = 0;                    ///< wall time in its group up to this point, resumed parts included
   Score train, validation, test;         ///< at the end
-  std::vector<EpochScores> history;      ///< of every epoch
+  std::vector<EpochScores> history;      ///< of every epoch that was trained; fewer than `epochs` if it ended early
+  std::uint32_t selected_epoch = 0;      ///< from 1: the one whose weights and scores these are
   std::vector<std::uint32_t> confusion;  ///< test set, [classes, classes], true class by row
   TestAnswers answers;
   std::vector<std::uint32_t> validation_confusion = {};  ///< [classes, classes], empty without a validation set

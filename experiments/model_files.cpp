@@ -31,10 +31,13 @@ DatasetSummary summary_for(const Model& model, const Data& data, const Split& sp
 
 std::string origin_of(const Result& result, const DatasetSummary& data, const Spec& spec) {
   return fmt::format(
-      "{}trained for {} on {} of {}, run {} of the experiment {}: test accuracy {:.1f} % of {}",
+      "{}trained for {}{} on {} of {}, run {} of the experiment {}: test accuracy {:.1f} % of {}",
       result.node.empty() ? "" : fmt::format("node {} of a tree, whose children are the classes; ", result.node),
-      count_of(result.epochs, "epoch"), count_of(data.train, "clip"), data.name, result.run, spec.experiment,
-      100 * result.test.accuracy, count_of(data.test, "clip"));
+      count_of(result.history.size(), "epoch"),
+      result.selected_epoch == result.history.size() ? ""
+                                                     : fmt::format(" (weights of epoch {})", result.selected_epoch),
+      count_of(data.train, "clip"), data.name, result.run, spec.experiment, 100 * result.test.accuracy,
+      count_of(data.test, "clip"));
 }
 
 /// Texts of a node's model file that go with it into the tree's, where they may differ from node to node.

@@ -5,6 +5,7 @@
 #include "experiments/network_figure.hpp"
 #include "experiments/plan.hpp"
 #include "experiments/report_content.hpp"
+#include "models/model_file.hpp"
 
 namespace genretree {
 namespace {
@@ -133,26 +134,38 @@ void add_cnn(std::vector<NetworkLayer>& layers, const CnnConfig& cnn, const CnnL
   layers.push_back({"dense, softmax", "", parameters_of(layout.output)});
 }
 
-void add_stack(std::vector<NetworkLayer>& layers, const StackConfig& stack, std::size_t frames,
+void add_stack(std::vector<NetworkLayer>& layers, const NetworkConfig& stack, std::size_t frames,
                const ParameterLayout& layout) {
+  if (stack.standardise)
+    layers.push_back({"standardise, not trained", fmt::format("{} × {}", frames, stack.inputs), stack.constants()});
   for (std::size_t i = 0; i < stack.layers(); ++i) {
-    const ParameterLayout::Layer& layer = layout.layers[i];
-    const bool is_last = i + 1 == stack.layers();  // of which only the output after the last frame goes on
-    layers.push_back({fmt::format("LSTM {}", stack.units[i]),
-                      is_last ? fmt::format("{}", stack.units[i]) : fmt::format("{} × {}", frames, stack.units[i]),
-                      layer.kernel.size() + layer.recurrent.size() + layer.bias.size()});
+    std::size_t parameters = 0;
+    for (std::size_t direction = 0; direction < stack.directions(); ++direction) {
+      const ParameterLayout::Layer& layer = layout.layers[i * stack.directions() + direction];
+      parameters += layer.kernel.size() + layer.recurrent.size() + layer.bias.size();
+    }
+    // where only the output after the last frame goes on
+    const bool is_end = i + 1 == stack.layers() && stack.readout == Readout::last;
+    layers.push_back(
+        {fmt::format("{} {}", stack.bidirectional ? "bidirectional LSTM" : "LSTM", stack.units[i]),
+         is_end ? fmt::format("{}", stack.layer_outputs(i)) : fmt::format("{} × {}", frames, stack.layer_outputs(i)),
+         parameters});
   }
+  if (stack.readout != Readout::last)
+    layers.push_back({fmt::format("{} over time", describe(stack.readout)), fmt::format("{}", stack.dense_inputs())});
   layers.push_back({"dense, softmax", "", layout.dense_kernel.size() + layout.dense_bias.size()});
 }
 
 }  // namespace
 
 std::vector<NetworkLayer> network_layers(const ClassifierConfig& classifier, std::size_t frames) {
-  std::vector<NetworkLayer> layers = {{"input", fmt::format("{} × {}", frames, classifier.inputs())}};
+  std::vector<NetworkLayer> layers = {
+      {"input", fmt::format("{} × {}", classifier.row_frames(frames), classifier.inputs())}};
   if (classifier.cnn)
     add_cnn(layers, *classifier.cnn, CnnLayout(*classifier.cnn, classifier.classes));
   else
-    add_stack(layers, classifier.stack, frames, ParameterLayout(classifier.stack, classifier.classes));
+    add_stack(layers, classifier.stack, classifier.row_frames(frames),
+              ParameterLayout(classifier.stack, classifier.classes));
   layers.back().shape = fmt::format("{}", classifier.classes);
   return layers;
 }

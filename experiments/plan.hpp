@@ -15,7 +15,7 @@ namespace genretree {
 
 /// The classifier of an experiment for so many classes.
 inline ClassifierConfig classifier_of(const Spec& spec, std::size_t classes) {
-  return {spec.stack, classes, spec.cnn, spec.initialisation};
+  return {spec.stack, classes, spec.cnn, spec.initialisation, spec.dataset.window};
 }
 
 /// One training of one classifier.

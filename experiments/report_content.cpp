@@ -10,6 +10,7 @@
 #include "experiments/report_content.hpp"
 #include "experiments/tree_report.hpp"
 #include "features/gtzan.hpp"
+#include "models/model_file.hpp"
 
 namespace genretree {
 namespace {
@@ -36,7 +37,9 @@ std::string network_text(const Spec& spec, std::size_t classes) {
     layers += fmt::format(" → dense {}", spec.cnn->units);
   } else {
     layers = fmt::format("{} inputs", spec.stack.inputs);
-    for (const std::size_t units : spec.stack.units) layers += fmt::format(" → LSTM {}", units);
+    for (const std::size_t units : spec.stack.units)
+      layers += fmt::format(" → {} {}", spec.stack.bidirectional ? "bidirectional LSTM" : "LSTM", units);
+    if (spec.stack.readout != Readout::last) layers += fmt::format(" → {} over time", describe(spec.stack.readout));
   }
   if (!spec.tree.empty()) return layers + " → dense softmax over the children, one such network at each node";
   return fmt::format("{} → dense softmax {}; {} parameters", layers, classes,
@@ -49,9 +52,14 @@ std::string model_text(const Spec& spec, std::size_t classes) {
                        spec.cnn->dropout, name_of(spec.initialisation),
                        spec.cnn->standardise ? "standardised by the training clips" : "as they are");
   const char* gates[] = {"sigmoid", "hard sigmoid (Keras 2)", "hard sigmoid (Keras 3)"};
-  return fmt::format("{}; preset {}: {} gates, dropout {}, recurrent dropout {}", network_text(spec, classes),
-                     spec.preset, gates[static_cast<int>(spec.stack.gate)], spec.stack.dropout,
-                     spec.stack.recurrent_dropout);
+  std::string text =
+      fmt::format("{}; preset {}: {} gates, dropout {}, recurrent dropout {}", network_text(spec, classes), spec.preset,
+                  gates[static_cast<int>(spec.stack.gate)], spec.stack.dropout, spec.stack.recurrent_dropout);
+  if (spec.stack.layer_dropout > 0) text += fmt::format(", layer dropout {}", spec.stack.layer_dropout);
+  if (spec.stack.standardise) text += "; inputs standardised by the training clips";
+  if (spec.dataset.window > 0)
+    text += fmt::format("; hears {} frames at once, judges a clip by the mean over its windows", spec.dataset.window);
+  return text;
 }
 
 std::string optimiser_text(const Optimiser& o) {
@@ -67,9 +75,31 @@ std::string optimiser_text(const Optimiser& o) {
 }
 
 std::string training_text(const TrainingConfig& training) {
-  return fmt::format("{}; batch {}; {} cross-entropy; {}", optimiser_text(training.optimiser), training.batch,
-                     training.loss == Loss::clipped ? "clipped" : "exact",
-                     training.shuffle ? "shuffled in each epoch" : "not shuffled");
+  std::string text = fmt::format("{}; batch {}; {} cross-entropy; {}", optimiser_text(training.optimiser),
+                                 training.batch, training.loss == Loss::clipped ? "clipped" : "exact",
+                                 training.shuffle ? "shuffled in each epoch" : "not shuffled");
+  const auto add = [&](bool wanted, const std::string& option) {
+    if (wanted) text += "; " + option;
+  };
+  using Schedule = TrainingConfig::Schedule;
+  const Optimiser& optimiser = training.optimiser;
+  const Augmentation& augmentation = training.augmentation;
+  add(optimiser.weight_decay > 0, fmt::format("weight decay {}", optimiser.weight_decay));
+  add(optimiser.clip_norm > 0, fmt::format("gradients clipped to norm {}", optimiser.clip_norm));
+  add(training.schedule != Schedule::constant,
+      fmt::format("{} schedule", training.schedule == Schedule::linear ? "linear" : "cosine"));
+  add(training.warmup > 0, fmt::format("warm-up of {}", count_of(training.warmup, "epoch")));
+  add(training.label_smoothing > 0, fmt::format("label smoothing {}", training.label_smoothing));
+  add(augmentation.mixup > 0, fmt::format("mixup {}", augmentation.mixup));
+  add(augmentation.time_masks > 0,
+      fmt::format("{} of at most {}", count_of(augmentation.time_masks, "time mask"), augmentation.longest_time_mask));
+  add(augmentation.feature_masks > 0,
+      fmt::format("{} of at most {}", count_of(augmentation.feature_masks, "feature mask"),
+                  augmentation.widest_feature_mask));
+  add(training.select == TrainingConfig::Select::best_validation,
+      training.patience > 0 ? fmt::format("best epoch by validation, patience {}", training.patience)
+                            : "best epoch by validation");
+  return text;
 }
 
 std::string grid_text(const Spec& spec) {
@@ -265,6 +295,16 @@ std::string incomplete_gtzan(const DatasetSummary& dataset, const std::vector<Gr
 std::vector<std::string> means_notes(const Spec& spec, const DatasetSummary& dataset, const ReportContent& content) {
   std::vector<std::string> notes = {"Mean ± standard deviation over trials (n − 1); accuracies in percent. " +
                                     interval_note()};
+  if (const TrainingConfig& t = spec.training; t.label_smoothing > 0 || t.augmentation.mixup > 0 ||
+                                               t.augmentation.time_masks + t.augmentation.feature_masks > 0 ||
+                                               spec.dataset.window > 0)
+    notes.push_back(
+        "Training figures are of what was trained on: windows, altered clips, softened targets. They do not "
+        "compare with the others.");
+  if (spec.training.select == TrainingConfig::Select::best_validation)
+    notes.push_back(
+        "Each trial counts at its best epoch by validation accuracy, which is therefore the highest of many: "
+        "the test accuracy is the measure.");
   if (content.results.of_tree)
     notes.push_back("Largest class alone: the accuracy of always answering the class with the most test clips.");
   else
@@ -287,12 +327,7 @@ std::vector<std::string> means_notes(const Spec& spec, const DatasetSummary& dat
 
 }  // namespace
 
-ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, const std::vector<Result>& results) {
-  ReportContent content;
-  content.points = summarise(spec, results);
-  if (content.points.empty())
-    fail("there is nothing to report: no result of the grid of '{}' is finished", spec.experiment);
-  content.title = spec.experiment;
+void set_data(ReportContent& content, const Spec& spec, const DatasetSummary& dataset) {
   content.synthetic = spec.dataset.name == "built-in" || dataset.source.starts_with("synthetic corpus");
   content.data = content.synthetic
                      ? fmt::format("{}: these figures say nothing about GTZAN, real music or the paper", dataset.name)
@@ -300,6 +335,15 @@ ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, cons
                                    count_of(dataset.genres.size(), "genre"));
   content.split = split_text(spec.dataset.split);
   content.first_line = fmt::format("{}{} {}.", content.data, content.synthetic ? ". Split" : "; split", content.split);
+}
+
+ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, const std::vector<Result>& results) {
+  ReportContent content;
+  content.points = summarise(spec, results);
+  if (content.points.empty())
+    fail("there is nothing to report: no result of the grid of '{}' is finished", spec.experiment);
+  content.title = spec.experiment;
+  set_data(content, spec, dataset);
   std::size_t done = 0;
   for (const GridPoint& point : content.points) done += point.trials.size();
   const std::size_t cells = cells_of(spec).size();

@@ -33,6 +33,7 @@ struct ReportTable {
   std::vector<std::vector<std::string>> rows;
   std::vector<std::string> notes;
   std::size_t words = 1;
+  bool sortable = false;  ///< in HTML, by a click on a heading
 };
 
 /// What the two tables that every experiment has are called: the means of each grid point or node, and its trials.
@@ -82,6 +83,9 @@ struct ReportContent {
   std::vector<std::pair<std::string, std::string>> files;  ///< further CSV files: name and text
   std::optional<ReportTable> first_table = {};             ///< above the table of means: the tree itself
 };
+
+/// Says which data they are: data, split, first_line and synthetic.
+void set_data(ReportContent& content, const Spec& spec, const DatasetSummary& dataset);
 
 ReportContent make_content(const Spec& spec, const DatasetSummary& dataset, const std::vector<Result>& results);
 

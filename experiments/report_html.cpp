@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 
@@ -40,6 +41,11 @@ tbody th { font-weight: 600; }
 .results thead th, .results .words { white-space: normal; }
 .results tbody + tbody tr:first-child > *, .results.lined tbody tr > * { border-top: 1px solid var(--line); }
 .results .words { text-align: left; }
+.tall { max-height: 40rem; overflow-y: auto; }
+.sortable thead th { cursor: pointer; position: sticky; top: 0; background: var(--page); }
+.sortable .long { min-width: 13rem; }
+.sortable thead th[aria-sort]::after { content: " ▲"; }
+.sortable thead th[aria-sort="descending"]::after { content: " ▼"; }
 .paper { display: block; color: var(--quiet); font-size: .8125rem; }
 .facts { margin-top: 1.4rem; background: var(--panel); border-radius: .4rem; width: 100%; }
 .facts th, .facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; padding: .3rem .9rem; }
@@ -56,11 +62,29 @@ tbody th { font-weight: 600; }
     --warning-ink: #000000; color-scheme: light; }
   body { padding: 0; font-size: 10pt; max-width: none; }
   .banner { border: 1px solid #000000; }
+  .tall { max-height: none; }
   h2 { break-after: avoid; }
   figure, .keep, tr { break-inside: avoid; }
   .heat td { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 )css";
+
+/// Numbers by their size, with what has none at the end; other texts by the alphabet. A second click turns them round.
+constexpr const char* sorting = R"js(<script>
+for (const table of document.querySelectorAll("table.sortable"))
+  for (const head of table.tHead.rows[0].cells)
+    head.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending", body = table.tBodies[0];
+      const text = row => row.cells[head.cellIndex].textContent, rows = [...body.rows];
+      const numbers = rows.every(row => text(row) === "" || !isNaN(parseFloat(text(row))));
+      const compare = (a, b) => numbers ? parseFloat(a) - parseFloat(b) : a.localeCompare(b);
+      rows.sort((a, b) => !text(a) - !text(b) || (text(a) && (down ? -1 : 1) * compare(text(a), text(b))));
+      body.append(...rows);
+      for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    });
+</script>
+)js";
 
 std::string escaped(const std::string& text) { return xml_escaped(text); }
 
@@ -140,12 +164,19 @@ std::string trials(const ReportContent& content) {
 }
 
 std::string text_table(const ReportTable& table) {
+  constexpr std::size_t longest_number = 20;
   const auto cells = [&](const std::vector<std::string>& row, const char* scope, const char* others) {
     std::string text;
     for (std::size_t i = 0; i < row.size(); ++i) {
       const char* kind = i == 0 ? "th" : others;
-      text += fmt::format("<{0}{1}{2}>{3}</{0}>", kind, i == 0 ? scope : "", i < table.words ? " class=\"words\"" : "",
-                          escaped(row[i]));
+      const bool is_long = table.sortable && characters(row[i]) > longest_number;
+      std::string cell = escaped(row[i]);
+      if (table.sortable && &row == &table.heading) replace_all(cell, ".", ".<wbr>");  // keys such as training.batch
+      text += fmt::format("<{0}{1}{2}>{3}</{0}>", kind, i == 0 ? scope : "",
+                          is_long           ? " class=\"words long\""
+                          : i < table.words ? " class=\"words\""
+                                            : "",
+                          cell);
     }
     return fmt::format("<tr>{}</tr>\n", text);
   };
@@ -153,9 +184,11 @@ std::string text_table(const ReportTable& table) {
   for (const std::vector<std::string>& row : table.rows) rows += cells(row, " scope=\"row\"", "td");
   for (const std::string& note : table.notes) notes += fmt::format("<p class=\"note\">{}</p>\n", escaped(note));
   return fmt::format(
-      "<h2>{}</h2>\n<div class=\"scroll\"><table class=\"results lined\">\n<thead>\n{}</thead>\n<tbody>\n{}</tbody>\n"
+      "<h2>{}</h2>\n<div class=\"scroll{}\"><table class=\"results "
+      "lined{}\">\n<thead>\n{}</thead>\n<tbody>\n{}</tbody>\n"
       "</table></div>\n{}",
-      escaped(table.title), cells(table.heading, " scope=\"col\"", "th"), rows, notes);
+      escaped(table.title), table.sortable ? " tall" : "", table.sortable ? " sortable" : "",
+      cells(table.heading, " scope=\"col\"", "th"), rows, notes);
 }
 
 std::string figures(const std::vector<ReportFigure>& list) {
@@ -240,12 +273,14 @@ std::string to_html(const ReportContent& content) {
   for (const ReportTable& table : content.tables) body += text_table(table);
   if (!content.figures.empty()) body += fmt::format("<h2>{}</h2>\n{}", content.figures_title, figures(content.figures));
   if (!content.curve_figures.empty()) body += "<h2>While it trains</h2>\n" + figures(content.curve_figures);
-  body +=
-      "<h2>Which genres are taken for which</h2>\n<p class=\"note\">Clips of the test set unless they say otherwise, "
-      "summed over trials: true "
-      "genre by row, answer by column.</p>\n";
+  if (!content.confusions.empty())
+    body +=
+        "<h2>Which genres are taken for which</h2>\n<p class=\"note\">Clips of the test set unless they say otherwise, "
+        "summed over trials: true "
+        "genre by row, answer by column.</p>\n";
   for (const ReportConfusion& confusion : content.confusions) body += confusion_table(confusion);
   if (!content.points.empty()) body += trials(content);
+  if (std::ranges::any_of(content.tables, &ReportTable::sortable)) body += sorting;
   return html_page(content.title, body);
 }
 

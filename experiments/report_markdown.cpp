@@ -119,9 +119,11 @@ std::string to_markdown(const ReportContent& content) {
   if (content.first_table) text += text_table(*content.first_table);
   if (!content.points.empty()) text += means(content);
   for (const ReportTable& one : content.tables) text += text_table(one);
-  text += figures(content.figures) + figures(content.curve_figures) +
-          "## Which genres are taken for which\n\nClips of the test set unless they say otherwise, summed over trials: "
-          "true genre by row, answer by column.\n\n";
+  text += figures(content.figures) + figures(content.curve_figures);
+  if (!content.confusions.empty())
+    text +=
+        "## Which genres are taken for which\n\nClips of the test set unless they say otherwise, summed over trials: "
+        "true genre by row, answer by column.\n\n";
   for (const ReportConfusion& confusion : content.confusions) text += confusion_table(confusion);
   if (!content.points.empty()) text += trials(content);
   return text;

@@ -10,6 +10,7 @@
 #include "experiments/plan.hpp"
 #include "experiments/report_runs.hpp"
 #include "experiments/runner.hpp"
+#include "experiments/search_report.hpp"
 
 namespace genretree {
 namespace fs = std::filesystem;
@@ -44,6 +45,7 @@ Outcome report_experiment(const std::vector<fs::path>& folders, bool allow_mixed
 }  // namespace
 
 Outcome report_folders(const std::vector<fs::path>& folders, bool allow_mixed) {
+  if (holds_search(folders.front())) return report_search(folders, allow_mixed);
   if (!holds_variants(folders.front())) return report_experiment(folders, allow_mixed);
   Outcome all{true, false};
   for (const auto& [name, difference] : read_variant_names(folders.front()).variants) {

@@ -1,4 +1,4 @@
-// The reports of folders of runs: of one experiment, or of each variant and their comparison.
+// The reports of folders of runs: of one experiment, of each variant and their comparison, or of a search.
 #pragma once
 
 #include <filesystem>
@@ -16,8 +16,8 @@ struct Outcome {
   bool left_out = false;  ///< some clips could not be read
 };
 
-/// Writes the report of what the folders hold, parts of one experiment or of one with variants, into the first of them,
-/// and prints its tables. Variants without any result yet are named in a warning and left out. InputError if there is
+/// Writes the report of what the folders hold, parts of one experiment, of one with variants or of a search, into the
+/// first of them, and prints its tables. Variants without any result yet are named in a warning and left out. InputError if there is
 /// no result at all.
 Outcome report_folders(const std::vector<std::filesystem::path>& folders, bool allow_mixed);
 

@@ -38,9 +38,11 @@ std::size_t fitting(std::size_t memory, std::size_t shared, std::size_t each, st
   return std::min(limit, (memory - std::min(memory, shared)) / each);
 }
 
-/// What a trainer on this split holds when clips have `frames` frames, which need not be those of the data set.
-std::size_t bytes_of_trainer(const Spec& spec, const Split& split, std::size_t genres, std::size_t frames,
+/// What a trainer on this split holds when rows of its batches have so many frames, which need not be those of the data
+/// set, and clips as many windows as they have there.
+std::size_t bytes_of_trainer(const Spec& spec, const Split& split, std::size_t genres, std::size_t row_frames,
                              Backend& backend) {
+  const std::size_t frames = row_frames * window_count(spec.features.frames, spec.dataset.window);
   FeatureStore one_clip;  // one will do: but for labels, a trainer holds as much for any number
   one_clip.config = spec.features;
   one_clip.config.frames = frames;
@@ -52,7 +54,9 @@ std::size_t bytes_of_trainer(const Spec& spec, const Split& split, std::size_t g
   same_sizes.validation.resize(split.validation.size());
   same_sizes.test.resize(split.test.size());
   const std::unique_ptr<Queue> queue = backend.device().make_queue();
-  const Trainer trainer(backend, *queue, dataset, same_sizes, classifier_of(spec, genres), spec.training, {});
+  ClassifierConfig classifier = classifier_of(spec, genres);
+  if (classifier.window > 0) classifier.window = row_frames;
+  const Trainer trainer(backend, *queue, dataset, same_sizes, classifier, spec.training, {}, 1);
   return trainer.bytes();
 }
 
@@ -66,7 +70,7 @@ double measure(TrainingGroup& group, const DeviceDataset& dataset, const Split& 
   constexpr double measuring_time = 1;
   std::vector<std::unique_ptr<Trainer>> runs;
   for (std::size_t run = 0; run < group.slots(); ++run)
-    runs.push_back(std::make_unique<Trainer>(group, dataset, split, classes, RandomKey{}));
+    runs.push_back(std::make_unique<Trainer>(group, dataset, split, classes, RandomKey{}, most_epochs));
   group.train_epoch();  // warms up memory and tables
   double best = std::numeric_limits<double>::infinity();
   const Clock::time_point begin = Clock::now();
@@ -85,7 +89,8 @@ std::size_t runs_together(const Spec& spec, const Data& data, const Backend& bac
 }
 
 MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std::size_t limit, bool one_queue) {
-  const std::size_t genres = data.store.genres.size(), frames = spec.features.frames;
+  const std::size_t genres = data.store.genres.size();
+  const std::size_t heard = classifier_of(spec, genres).row_frames(spec.features.frames);
   const std::size_t parameters = classifier_of(spec, genres).parameter_count(), copy = bytes_of_copy(parameters);
   const std::size_t labels = std::span(data.store.labels).size_bytes();
   const bool gpu = !is_host(backend.device());
@@ -103,15 +108,15 @@ MemoryNeed memory_need(const Spec& spec, const Data& data, Backend& backend, std
   };
   if (need.of(1) > limit) return need;
   constexpr std::size_t few = 16;
-  if (!spec.cnn && frames > 2 * few) {  // what grows with the frames is in proportion to them
+  if (!spec.cnn && heard > 2 * few) {  // what grows with the frames is in proportion to them
     try {
       const std::size_t first = bytes(few), slope = (bytes(2 * few) - first) / few;
-      need.per_run = first + slope * (frames - few);
+      need.per_run = first + slope * (heard - few);
     } catch (const InputError&) {  // a library that refuses few frames may take all of them
     }
     if (need.of(1) > limit) return need;
   }
-  need.per_run = bytes(frames);
+  need.per_run = bytes(heard);
   return need;
 }
 
@@ -148,16 +153,18 @@ std::size_t automatic_jobs(std::size_t runs, const MemoryNeed& need, const Limit
 StackWork stack_work(const Spec& spec, const Data& data, std::size_t side_by_side) {
   const Split split = make_split(data.store, spec.dataset.split, spec.seed, 0, false);  // each trial's has these sizes
   std::set<std::size_t, std::greater<>> training, evaluation;
+  const std::size_t frames = data.store.config.frames, windows = window_count(frames, spec.dataset.window);
+  const std::size_t row_frames = classifier_of(spec, 2).row_frames(frames);
   for (const ClassifierTask& task : tasks_of(spec, data.store.genres)) {
     const Split own = clips_of(task, data.store, split);
     training.insert(training_rows(own, spec.training));
-    evaluation.insert(evaluation_rows(own));
+    evaluation.insert(evaluation_rows(own, windows));
   }
   const auto classes = static_cast<std::uint32_t>(data.store.genres.size());
   const auto groups_of = [&](const auto& sizes) {
     std::vector<Group> groups;
     for (const std::size_t rows : sizes)
-      groups.push_back({1, rows, data.store.config.frames, classes, {static_cast<std::uint32_t>(rows)}, {classes}});
+      groups.push_back({1, rows, row_frames, classes, {static_cast<std::uint32_t>(rows)}, {classes}});
     return groups;
   };
   return {groups_of(training), groups_of(evaluation), side_by_side};
@@ -174,11 +181,14 @@ double seconds_per_epoch(const Spec& spec, const Data& data, Backend& backend, s
       static_cast<double>(split.validation.size() + split.test.size()) / static_cast<double>(evaluated.test.size());
 
   const std::size_t classes = data.store.genres.size();
-  const GroupSize size{slots, training_rows(batch, spec.training), evaluation_rows(evaluated), classes};
+  const std::size_t windows = window_count(data.store.config.frames, spec.dataset.window);
+  const GroupSize size{slots, training_rows(batch, spec.training), evaluation_rows(evaluated, windows), classes};
   const DeviceDataset dataset(data.store, backend);
+  TrainingConfig training_config = spec.training;  // there is nothing to select by on these few clips
+  training_config.select = TrainingConfig::Select::last, training_config.patience = 0;
   std::vector<double> seconds(workers);
   run_on_workers(backend.device(), workers, workers, [&](std::size_t item, Worker& worker) {
-    TrainingGroup group(backend, worker.queue, dataset, classifier_of(spec, classes), spec.training, size);
+    TrainingGroup group(backend, worker.queue, dataset, classifier_of(spec, classes), training_config, size);
     const double training = measure(group, dataset, batch, classes);
     const double evaluation = std::max(0.0, measure(group, dataset, evaluated, classes) - training);
     seconds[item] = batches * training + evaluations * evaluation;

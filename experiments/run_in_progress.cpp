@@ -19,7 +19,8 @@ std::vector<SharedTask> shared_tasks(const Spec& spec, const FeatureStore& store
     Model model{classifier_of(spec, task.classes.size()), store.config, task.classes, task.node};
     if (!task.node.empty()) model.below = spec.tree.genres_below_children(shared.size());
     const Split own = clips_of(task, store, split);
-    const GroupSize alone{1, training_rows(own, spec.training), evaluation_rows(own), task.classes.size()};
+    const std::size_t windows = window_count(store.config.frames, spec.dataset.window);
+    const GroupSize alone{1, training_rows(own, spec.training), evaluation_rows(own, windows), task.classes.size()};
     shared.push_back({task, DeviceDataset(clips, labels_of(task, store), backend), std::move(model), alone});
   }
   return shared;
@@ -35,7 +36,7 @@ RunInProgress::RunInProgress(Grid& grid, ClaimedRun claimed, TrainingGroup& grou
       trial_split_(
           make_split(grid.data.store, grid.spec.dataset.split, grid.spec.seed, run_.trial, grid.options.strict)),
       split_(clips_of(shared_.task, grid.data.store, trial_split_)),
-      trainer_(group, shared_.dataset, split_, shared_.model.classifier.classes, run_.key),
+      trainer_(group, shared_.dataset, split_, shared_.model.classifier.classes, run_.key, run_.epochs()),
       path_(grid.folder.checkpoint(run_.id)),
       clock_(group.slots()) {
   for (const Cell& cell : run_.cells())
@@ -87,7 +88,8 @@ void RunInProgress::epoch_done() {
 }
 
 void RunInProgress::record_if_wanted() {
-  if (wanted_.contains(epochs())) record_result();
+  for (const std::uint32_t point : wanted_)  // a run that ends early has the same result for all that are left
+    if (point == epochs() || (at_end() && point > epochs())) record_result(point);
 }
 
 void RunInProgress::save_if_changed() {
@@ -103,14 +105,14 @@ void RunInProgress::save(const TrainerState& state) {
 }
 
 /// Saves, then appends the line of the present grid point.
-void RunInProgress::record_result() {
+void RunInProgress::record_result(std::uint32_t point) {
   const Phase phase(queue_, "result");
   const TrainerState state = trainer_.state();
   if (epochs() != saved_epochs_) save(state);
   Result result;
   result.run = run_.id;
   result.node = run_.node;
-  result.epochs = epochs();
+  result.epochs = point;
   result.trial = run_.trial;
   result.seed = grid_.spec.seed;
   result.spec_hash = grid_.hash;
@@ -119,15 +121,16 @@ void RunInProgress::record_result() {
   result.machine = grid_.machine;
   result.seconds = seconds();
   result.history = trainer_.history();
-  const EpochScores& last = result.history.back();
-  result.train = last.train;
-  result.validation = last.validation;
-  result.test = last.test;
+  result.selected_epoch = static_cast<std::uint32_t>(trainer_.selected_epoch());
+  const EpochScores& selected = result.history[result.selected_epoch - 1];
+  result.train = selected.train;
+  result.validation = selected.validation;
+  result.test = selected.test;
   result.answers = answers();
   result.confusion = confusion_of(shared_.task, result.answers.genres, result.answers.probabilities);
   if (!split_.validation.empty()) result.validation_confusion = trainer_.evaluate(split_.validation).confusion;
   write_result_model(grid_.folder.model(run_, result.epochs), grid_.spec, grid_.data, split_, result,
-                     {shared_.model, state.parameters, ""});
+                     {shared_.model, state.selected(), ""});
   const std::lock_guard lock(grid_.ledger_mutex);
   append_line(grid_.folder.ledger(), to_json_line(result));
 }
@@ -158,7 +161,7 @@ void RunInProgress::show(const EpochScores& scores) const {
 void RunInProgress::announce_end() {
   const std::size_t finished = ++grid_.finished;
   if (grid_.options.progress) grid_.options.progress->clear(line_);
-  const EpochScores& last = trainer_.history().back();
+  const EpochScores& last = trainer_.history()[trainer_.selected_epoch() - 1];
   grid_.say(fmt::format("{}  finished  test accuracy {:.1f} %  loss {:.4f}  {}  ({} of {})", run_.id,
                         100 * last.test.accuracy, last.test.loss, duration(seconds()), finished, grid_.runs.load()));
 }

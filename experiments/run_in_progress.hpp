@@ -84,7 +84,7 @@ class RunInProgress {
   void epoch_done();
   /// A line in the ledger, if one is wanted at this point of the training.
   void record_if_wanted();
-  bool at_end() const { return epochs() >= run_.epochs(); }
+  bool at_end() const { return trainer_.is_done(); }
   void announce_end();
   /// Writes a checkpoint of the state after the last whole epoch, unless that is saved.
   void save_if_changed();
@@ -95,7 +95,7 @@ class RunInProgress {
   std::optional<Checkpoint> readable_checkpoint() const;
   void restore();
   void save(const TrainerState& state);
-  void record_result();
+  void record_result(std::uint32_t point);
   TestAnswers answers();
   void show(const EpochScores& scores) const;
 

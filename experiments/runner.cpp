@@ -245,12 +245,12 @@ std::string remake_model(const Grid& grid, const PlannedRun& run, const Result& 
   try {
     Checkpoint checkpoint = read_checkpoint(grid.folder.checkpoint(run.id), shared.model);
     if (checkpoint.run != run.id || checkpoint.spec_hash != grid.hash) return "its checkpoint belongs to another run";
-    if (const std::size_t epochs = checkpoint.state.history.size(); epochs != result.epochs)
-      return fmt::format("its checkpoint stands at {}, not at {}", count_of(epochs, "epoch"), result.epochs);
+    if (const std::size_t epochs = checkpoint.state.history.size(); epochs != result.history.size())
+      return fmt::format("its checkpoint stands at {}, not at {}", count_of(epochs, "epoch"), result.history.size());
     const Split split = make_split(grid.data.store, grid.spec.dataset.split, grid.spec.seed, run.trial, false);
     write_result_model(grid.folder.model(run, result.epochs), grid.spec, grid.data,
                        clips_of(shared.task, grid.data.store, split), result,
-                       {shared.model, std::move(checkpoint.state.parameters), ""});
+                       {shared.model, checkpoint.state.selected(), ""});
   } catch (const InputError& error) {
     return error.what();
   }

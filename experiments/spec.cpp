@@ -150,6 +150,10 @@ void describe_dataset(Fields& fields, DatasetSpec& dataset) {
                  "a single genre cannot be told from anything; name two or more, or none for all");
 
   describe_split(fields, dataset.split);
+  fields.key(whole("window", dataset.window, 0, 1'000'000,
+                   "Frames that an LSTM hears at once: in training a window of each clip that begins anywhere, anew in "
+                   "each epoch; a clip is judged by the mean of its probabilities over as many windows as it takes to "
+                   "hear all of features.frames, which in shorter clips overlap. 0: whole clips."));
   fields.only_if(built_in, "dataset.name: built-in", [&] {
     fields.key(
         whole("clips_per_genre", dataset.corpus.clips_per_genre, 3, 100'000, "Clips that are made of each genre."));
@@ -177,7 +181,8 @@ constexpr FeatureKey feature_documentation[] = {
     {"frames", "a whole number from 1",
      "Frames of each clip; longer clips are cut, shorter ones are filled. 1293 is 30 s."},
     {"pad", "zero | edge",
-     "Short clips are filled with copies of their last frame, or with zeros (which here mean: loud)."},
+     "Short clips are filled with copies of their last frame, or with zeros (which mean: loud, unless clip_mean is "
+     "removed)."},
     {"compat", "librosa-1.0 | librosa-0.6",
      "Whose numbers to match: today's librosa (a clip goes on in zeros beyond its ends) or the one of the paper's time "
      "(mirrored). Audio at another rate is resampled with soxr in both, where librosa 0.6 took resampy."},
@@ -186,15 +191,26 @@ constexpr FeatureKey feature_documentation[] = {
     {"hop", "a whole number from 1",
      "Samples from one frame to the next: 512 at 22050 Hz is 23 ms, the paper's rounded 25 ms."},
     {"mels", "a whole number from 1", "Mel bands."},
+    {"clip_mean", "keep | remove",
+     "remove: each number less its mean over the whole track, however much of it is heard (cepstral mean "
+     "normalisation), so that what is particular to a "
+     "recording as a whole does not tell its genre."},
+    {"deltas", "0 | 1 | 2",
+     "Adds to each number of a frame its slope over nine frames (1), and its curvature, too (2): librosa's "
+     "feature.delta."},
 };
 
 std::string feature_value(const FeatureConfig& features, const char* key) {
+  // a store's text has these two only where they are not the default
+  if (std::string_view(key) == "deltas") return fmt::format("{}", features.deltas);
+  if (std::string_view(key) == "clip_mean") return std::string(name_of(features.clip_mean));
   const nlohmann::json value = nlohmann::json::parse(to_json(features)).at(key);
   if (value.is_string()) return yaml_text(value.get<std::string>());
   return value.is_array() ? fmt::format("[{}, {}]", value[0].dump(), value[1].dump()) : value.dump();
 }
 
-void describe_features(Fields& fields, FeatureConfig& features) {
+void describe_features(Fields& fields, Spec& spec) {
+  FeatureConfig& features = spec.features;
   for (const FeatureKey& row : feature_documentation)
     fields.only_if(features.kind == FeatureKind::mfcc || std::string_view(row.key) != "coefficients",
                    "features.kind: mfcc", [&] {
@@ -213,6 +229,10 @@ void describe_features(Fields& fields, FeatureConfig& features) {
   } catch (const InputError& error) {
     fields.require(false, "", error.what());
   }
+  fields.key(choice<bool>("normalize", spec.stack.standardise, {{"none", false}, {"train-set", true}},
+                          "train-set: an LSTM is given each number of a frame with mean 0 and standard deviation 1, "
+                          "both taken from the training clips of the run and kept with the weights; none: the features "
+                          "as they are. (A CNN has model.standardise.)"));
 }
 
 // -------------------------------------------------------------------------------------------------- model and training
@@ -328,6 +348,22 @@ void describe_lstm(Fields& fields, Spec& spec) {
                    "relu6(x + 3) / 6."));
 }
 
+void describe_readout(Fields& fields, NetworkConfig& stack) {
+  fields.key(choice<Readout>(
+      "readout", stack.readout,
+      {{"last", Readout::last}, {"mean", Readout::mean}, {"max", Readout::max}, {"mean_max", Readout::mean_max}},
+      "What the dense layer is given of the last LSTM layer: its outputs after the last frame, their mean or maximum "
+      "over all frames, or both."));
+  fields.key(choice<bool>("bidirectional", stack.bidirectional, {{"true", true}, {"false", false}},
+                          "Each LSTM layer is two, of which one hears the clip backwards; both have the layer's units, "
+                          "and their outputs are put side by side."));
+  fields.key(
+      real("layer_dropout", stack.layer_dropout, {0, 1, true, false},
+           "Share of what the next layer, and at the end the dense layer, is given that is dropped in training: "
+           "the same numbers in all frames (variational dropout; torch.nn.LSTM's draws anew for each frame). "
+           "model.dropout acts within the cells, for each gate by itself, and on the first layer's inputs, too."));
+}
+
 void describe_cnn(Fields& fields, Spec& spec) {
   CnnConfig unused, &cnn = spec.cnn ? *spec.cnn : unused;
   fields.key(whole("neighbours", cnn.channels, 1, 64,
@@ -358,6 +394,7 @@ void describe_model(Fields& fields, Spec& spec) {
   fields.only_if(!spec.cnn, lstm, [&] {
     fields.key(real("recurrent_dropout", spec.stack.recurrent_dropout, {0, 1, true, false},
                     "Share of each layer's fed-back outputs that is dropped in training."));
+    describe_readout(fields, spec.stack);
   });
 }
 
@@ -399,9 +436,75 @@ void describe_optimiser(Fields& fields, Optimiser& optimiser) {
     fields.key(real("epsilon", optimiser.epsilon, positive,
                     "Added to the root of the mean square, against division by zero."));
   });
+  fields.key(
+      real("weight_decay", optimiser.weight_decay, {0, 1000},
+           "Decoupled (AdamW): each step also takes this share, times the learning rate, off all weights and biases."));
+  fields.key(real("clip_norm", optimiser.clip_norm, {0, 1e6},
+                  "Longest gradient, by its Euclidean norm over all weights (Keras's global_clipnorm); a longer one is "
+                  "shortened to it. 0: none "
+                  "is."));
 }
 
-void describe_training(Fields& fields, TrainingConfig& training) {
+/// [count, longest] of SpecAugment's masks; [0, 0]: none.
+Field masks(const char* key, std::size_t& count, std::size_t& longest, const char* documentation) {
+  return {key,
+          documentation,
+          "[count, longest]: 0 to 2 masks of at most 1 to 100000 each; [0, 0]: none",
+          {},
+          [&count, &longest](const YamlValue& yaml) -> const YamlValue* {
+            std::uint64_t number = 0, length = 0;
+            if (yaml.kind != YamlValue::Kind::sequence || yaml.items.size() != 2) return &yaml;
+            if (!read_whole(yaml.items[0], 0, 2, number)) return &yaml.items[0];
+            if (!read_whole(yaml.items[1], number > 0 ? 1 : 0, 100'000, length)) return &yaml.items[1];
+            count = number, longest = number > 0 ? length : 0;
+            return nullptr;
+          },
+          [&count, &longest] { return fmt::format("[{}, {}]", count, longest); }};
+}
+
+void describe_schedule(Fields& fields, TrainingConfig& training) {
+  using Schedule = TrainingConfig::Schedule;
+  fields.key(choice<Schedule>(
+      "schedule", training.schedule,
+      {{"constant", Schedule::constant}, {"linear", Schedule::linear}, {"cosine", Schedule::cosine}},
+      "How the learning rate goes down, epoch by epoch, over the epochs of a run: not at all, in a straight line "
+      "towards 0, or along half a cosine towards 0. With grid.mode: snapshots, a run is the longest one's, and what it "
+      "is at shorter grid points has not gone down so far."));
+  fields.key(whole("warmup", training.warmup, 0, most_epochs,
+                   "Epochs at the beginning over which the learning rate goes up to its full size."));
+}
+
+void describe_selection(Fields& fields, TrainingConfig& training) {
+  using Select = TrainingConfig::Select;
+  fields.key(choice<Select>(
+      "select", training.select, {{"last", Select::last}, {"best-validation", Select::best_validation}},
+      "Which weights a run ends with, and is tested with: those after its last epoch, or after the epoch with the "
+      "highest validation accuracy (of equals the one with the lowest validation loss)."));
+  fields.key(
+      whole("patience", training.patience, 0, most_epochs,
+            "With select: best-validation, a run ends when so many epochs have brought no better one. 0: never."));
+  fields.require(training.patience == 0 || training.select == Select::best_validation, "patience",
+                 "patience waits for a better epoch: give select: best-validation, or 0");
+}
+
+/// What an LSTM alone can be trained with.
+void describe_regularisation(Fields& fields, TrainingConfig& training) {
+  Augmentation& augmentation = training.augmentation;
+  fields.key(real("label_smoothing", training.label_smoothing, {0, 1, true, false},
+                  "Share of each training clip's target that is spread evenly over all genres."));
+  fields.key(real("mixup", augmentation.mixup, {0, 1},
+                  "Mixes each training clip with another one, and their targets, with shares drawn from Beta(α, α) of "
+                  "this α. 0: none."));
+  fields.key(
+      masks("time_masks", augmentation.time_masks, augmentation.longest_time_mask,
+            "Stretches of frames of each training clip that are set to 0, anew each time (SpecAugment). 0 is the mean "
+            "with features.normalize: train-set or clip_mean: remove; of plain MFCCs it is loud."));
+  fields.key(masks("feature_masks", augmentation.feature_masks, augmentation.widest_feature_mask,
+                   "The same of neighbouring numbers of its frames: bands of a mel spectrogram, MFCCs, or whatever "
+                   "features.kind puts side by side, deltas included."));
+}
+
+void describe_training(Fields& fields, TrainingConfig& training, bool is_cnn) {
   describe_optimiser(fields, training.optimiser);
   fields.key(
       whole("batch", training.batch, 1, 100'000, "Clips of one step; the last batch of an epoch may be smaller."));
@@ -411,6 +514,9 @@ void describe_training(Fields& fields, TrainingConfig& training) {
       "logits: exact, as in Keras 3."));
   fields.key(choice<bool>("shuffle", training.shuffle, {{"true", true}, {"false", false}},
                           "A new order of the training clips in each epoch."));
+  describe_schedule(fields, training);
+  describe_selection(fields, training);
+  fields.only_if(!is_cnn, "an LSTM, not layers of conv", [&] { describe_regularisation(fields, training); });
 }
 
 // --------------------------------------------------------------------------------------------------- grid and backend
@@ -466,11 +572,27 @@ void check_learned_tree(Fields& fields, const Spec& spec) {
           "trial, so that validation clips of one trial are test clips of another. Write a split with the same "
           "sets in every trial, such as {{kind: by-index, train: 65, validation: 10, test: 25}}, or kind: lists",
           split.name));
-  const bool validates = split.kind == SplitConfig::Kind::lists ? !split.validation_list.empty() : split.validation > 0;
-  fields.require(validates, "tree",
+  fields.require(split.has_validation(), "tree",
                  fmt::format("learn takes the tree from validation clips, but dataset.split ({}) has none. Write one "
                              "such as {{kind: by-index, train: 65, validation: 10, test: 25}}",
                              split.name));
+}
+
+/// What must fit together across groups.
+void check_options(Fields& fields, const Spec& spec) {
+  if (!fields.reading()) return;
+  const SplitConfig& split = spec.dataset.split;
+  fields.require(split.has_validation() || spec.training.select == TrainingConfig::Select::last, "training",
+                 fmt::format("select: best-validation needs validation clips, but dataset.split ({}) has none. Give it "
+                             "some, or select: last",
+                             split.name));
+  fields.require(!spec.cnn || spec.dataset.window == 0, "dataset",
+                 "window is for an LSTM; a CNN takes all of features.frames");
+  fields.require(!spec.cnn || !spec.stack.standardise, "features",
+                 "normalize is for an LSTM; a CNN has model.standardise");
+  fields.require(spec.dataset.window <= spec.features.frames, "dataset",
+                 fmt::format("window is {} frames, but features.frames is {}: give a window of at most that, or 0",
+                             spec.dataset.window, spec.features.frames));
 }
 
 void describe_epochs(Fields& fields, GridSpec& grid) {
@@ -493,9 +615,24 @@ void describe_epochs(Fields& fields, GridSpec& grid) {
       "trained once to the largest grid point and evaluated at each, for about half the work."));
 }
 
+/// Epochs of the shortest training.
+std::uint32_t shortest_run(const Spec& spec) {
+  if (spec.tree.empty())
+    return spec.grid.mode == GridSpec::Mode::snapshots ? spec.grid.epochs.back() : spec.grid.epochs.front();
+  std::uint32_t shortest = most_epochs;
+  for (const auto& node : spec.tree.nodes()) shortest = std::min(shortest, node.epochs);
+  return shortest;
+}
+
 void describe_grid(Fields& fields, Spec& spec) {
   fields.only_if(spec.tree.empty(), "an experiment without a tree, whose nodes have epochs of their own",
                  [&] { describe_epochs(fields, spec.grid); });
+  const std::uint32_t shortest = shortest_run(spec);
+  fields.require(
+      spec.training.warmup == 0 || spec.training.warmup < shortest, "",
+      fmt::format("training.warmup takes {}, but the shortest run has {}: it would never reach its learning rate. "
+                  "Give fewer, or 0",
+                  count_of(spec.training.warmup, "epoch"), shortest));
   fields.key(whole("trials", spec.grid.trials, 1, 10'000,
                    "Trainings of each grid point or of the whole tree, each with random numbers of its own."));
 }
@@ -552,15 +689,18 @@ void describe(Fields& fields, Spec& spec) {
                   "Its name, and that of its folder under runs/; the file's own name if it is left out.", good_name));
   fields.require(good_name(spec.experiment), "experiment",
                  "the file's name cannot name the experiment; give a name of letters, digits, '_', '-' and '.'");
-  fields.key(whole("seed", spec.seed, 0, std::numeric_limits<std::uint64_t>::max(),
-                   "All random numbers follow from it: splits, initial weights, order of clips, dropout."));
+  fields.key(whole(
+      "seed", spec.seed, 0, std::numeric_limits<std::uint64_t>::max(),
+      "All random numbers follow from it: splits, initial weights, order of clips, dropout, windows, mixup, masks, a "
+      "search's candidates."));
   fields.group("dataset", "What is learnt from.", [&] { describe_dataset(fields, spec.dataset); });
-  fields.group("features", "What the classifier hears of each clip.",
-               [&] { describe_features(fields, spec.features); });
+  fields.group("features", "What the classifier hears of each clip.", [&] { describe_features(fields, spec); });
   fields.group("model", "The classifier.", [&] { describe_model(fields, spec); });
-  fields.group("training", "How it is trained.", [&] { describe_training(fields, spec.training); });
+  fields.group("training", "How it is trained.",
+               [&] { describe_training(fields, spec.training, spec.cnn.has_value()); });
   fields.key(describe_tree(spec));
   check_learned_tree(fields, spec);
+  check_options(fields, spec);
   fields.group("grid", "What is repeated.", [&] { describe_grid(fields, spec); });
   fields.group("backend", "What computes it. Every choice but auto is kept to or refused, never replaced.",
                [&] { describe_backend(fields, spec.backend, spec.cnn.has_value()); });
@@ -579,20 +719,6 @@ Spec defaults_beside(const Spec& spec) {
   if (spec.cnn) set_yaml_path(document, fmt::format("model.layers={}", write_layers(spec)));
   document.source = fmt::format("{}.yaml", spec.experiment);
   return parse_spec(document);
-}
-
-/// "# " and the text, in lines of at most 100 characters.
-std::string comment(const std::string& text, const std::string& indent) {
-  std::string lines, line;
-  const auto end_line = [&] { lines += fmt::format("{}# {}\n", indent, line), line.clear(); };
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find(' ', begin), text.size());
-    if (!line.empty() && indent.size() + 3 + line.size() + end - begin > 100) end_line();
-    line.append(line.empty() ? "" : " ").append(text, begin, end - begin);
-    begin = end + 1;
-  }
-  end_line();
-  return lines;
 }
 
 /// `dataset: built-in` is `dataset: {name: built-in}`.
@@ -674,35 +800,39 @@ YamlValue changed_document(YamlValue document, const std::vector<std::string>& a
 }
 
 std::string to_yaml(const Spec& spec, bool documented) {
-  std::vector<FieldRow> defaults;
-  if (documented) defaults = rows_of(defaults_beside(spec));
-  std::string yaml = documented ? "# A key without a line \"default\" has its default value.\n" : "";
-  for (const FieldRow& row : rows_of(spec)) {
-    const std::string indent(2 * row.depth, ' '), key = row.path.substr(row.path.rfind('.') + 1);
-    if (documented) {
-      const auto same_key = [&](const FieldRow& other) { return other.path == row.path && !row.is_group; };
-      const auto usual = std::find_if(defaults.begin(), defaults.end(), same_key);
-      if (row.depth == 0) yaml += "\n";
-      yaml += comment(row.documentation, indent);
-      if (!row.is_group) yaml += comment(fmt::format("allowed: {}", row.allowed), indent);
-      if (usual != defaults.end() && usual->value != row.value)
-        yaml += comment(fmt::format("default: {}", usual->value), indent);
-    }
-    yaml += fmt::format("{}{}:{}{}\n", indent, key, row.is_group || row.value[0] == '\n' ? "" : " ", row.value);
-  }
-  return yaml;
+  if (!documented) return plain_yaml(rows_of(spec));
+  return "# A key without a line \"default\" has its default value.\n" +
+         documented_yaml(rows_of(spec), rows_of(defaults_beside(spec)));
 }
+
+namespace {
+
+/// Keys that came later. Where such a key has its default, all is as it was without it, and so is the hash.
+constexpr std::string_view later_keys[] = {
+    "dataset.window",        "features.clip_mean",       "features.deltas",     "features.normalize",
+    "model.readout",         "model.bidirectional",      "model.layer_dropout", "training.weight_decay",
+    "training.clip_norm",    "training.schedule",        "training.warmup",     "training.select",
+    "training.patience",     "training.label_smoothing", "training.mixup",      "training.time_masks",
+    "training.feature_masks"};
+
+bool is_later_default(const FieldRow& row, const std::vector<FieldRow>& defaults) {
+  const auto is_same = [&](const FieldRow& usual) { return usual.path == row.path && usual.value == row.value; };
+  return std::ranges::count(later_keys, row.path) > 0 && std::ranges::any_of(defaults, is_same);
+}
+
+}  // namespace
 
 std::string spec_hash(const Spec& given) {
   Spec spec = given;
   spec.dataset.split.artists.clear();  // a list of artists only warns
+  const std::vector<FieldRow> defaults = rows_of(Spec{});
   std::string canonical;
   for (const FieldRow& row : rows_of(spec)) {
     const auto starts_with = [&](const char* prefix) { return row.path.rfind(prefix, 0) == 0; };
     const bool of_no_matter = row.path == "experiment" || row.path == "dataset.name" || row.path == "dataset.path" ||
                               row.path == "dataset.split.artists" || row.path == "model.preset" ||
                               row.path == "grid.epochs" || row.path == "grid.trials" || starts_with("backend.") ||
-                              (row.path == "tree" && spec.tree.empty());
+                              (row.path == "tree" && spec.tree.empty()) || is_later_default(row, defaults);
     const bool is_list_file = spec.dataset.split.kind == SplitConfig::Kind::lists && starts_with("dataset.split.") &&
                               row.path != "dataset.split.kind";
     if (!of_no_matter && !row.is_group && !is_list_file) canonical += fmt::format("{}={}\n", row.path, row.value);

@@ -24,7 +24,8 @@ struct DatasetSpec {
   std::filesystem::path path;
   std::vector<std::string> genres;  ///< empty: all that the data set has
   SplitConfig split;
-  CorpusConfig corpus;  ///< of the built-in data set
+  std::size_t window = 0;  ///< frames that the classifier hears at once; 0: the whole clip
+  CorpusConfig corpus;     ///< of the built-in data set
 };
 
 inline constexpr std::uint32_t most_epochs = 1'000'000;  ///< of a training
@@ -45,7 +46,7 @@ struct Spec {
   DatasetSpec dataset;
   FeatureConfig features;
   std::string preset = "paper";  ///< paper | keras2018: sets the defaults of model and training
-  StackConfig stack;             ///< `inputs` follows from the features
+  NetworkConfig stack;           ///< `inputs` follows from the features
   std::optional<CnnConfig> cnn;  ///< in place of the stack; `frames` and `bands` follow from the features
   Initialisation initialisation = Initialisation::he;  ///< of the CNN
   TrainingConfig training;

@@ -111,6 +111,7 @@ EpochSpread training_curve(const GridPoint& point, const Metric& metric) {
     std::vector<double> values;
     for (const Result& result : point.trials)
       if (epoch < result.history.size()) values.push_back(metric.of(result.history[epoch]));
+    if (values.size() < point.trials.size()) break;  // a trial has ended early: the mean would be the others' alone
     const Spread spread = spread_of(values);
     curve.epochs.push_back(static_cast<double>(epoch + 1));
     curve.mean.push_back(spread.mean);

@@ -8,7 +8,13 @@
 #include "experiments/variants.hpp"
 
 namespace genretree {
+namespace fs = std::filesystem;
 namespace {
+
+std::string yaml_without_name(Spec spec) {
+  spec.experiment.clear();
+  return to_yaml(spec, false);
+}
 
 /// A folder is called by it.
 bool is_variant_name(const std::string& name) {
@@ -65,29 +71,29 @@ void refuse_whole_group(const YamlValue& document, const std::string& key, const
   const auto is_group = [](const YamlValue* v) { return v && v->kind == YamlValue::Kind::map && !v->entries.empty(); };
   if (key == "tree" || !is_group(&value) || !is_group(document.find(key))) return;
   const auto& [first, own] = value.entries.front();
-  reject("{}: the variant '{}' sets all of '{}', and the file's other keys of it would be lost; write {}.{}: {}",
-         value.where_key(), variant, key, key, first, own.one_line());
+  reject("{}: {} sets all of '{}', and the file's other keys of it would be lost; write {}.{}: {}", value.where_key(),
+         variant, key, key, first, own.one_line());
 }
 
+/// `variant`: "the variant 'adam'", or "the candidate 'c001'"
 void change(YamlValue& document, const YamlValue& keys, const std::string& variant) {
   for (const auto& [key, value] : keys.entries) {
-    if (key == "experiment" || key == "variants")
-      reject("{}: the variant '{}' cannot set '{}'", value.where_key(), variant, key);
+    if (key == "experiment" || key == "variants") reject("{}: {} cannot set '{}'", value.where_key(), variant, key);
     refuse_whole_group(document, key, value, variant);
     if (change_key(document, key, value)) continue;
     if (value.kind == YamlValue::Kind::null)
-      reject("{}: the variant '{}' removes '{}', which the file does not have", value.where_key(), variant, key);
-    reject("{}: the key '{}' of the variant '{}' has an empty part", value.where_key(), key, variant);
+      reject("{}: {} removes '{}', which the file does not have", value.where_key(), variant, key);
+    reject("{}: the key '{}' of {} has an empty part", value.where_key(), key, variant);
   }
 }
 
 /// Two variants that differ in nothing are a mistake, perhaps of a --set that took the place of what they differ in.
-void refuse_equals(const std::vector<Variant>& variants, const std::string& where) {
-  for (std::size_t i = 0; i < variants.size(); ++i)
-    for (std::size_t j = 0; j < i; ++j)
-      if (same_experiment(variants[i].spec, variants[j].spec))
-        reject("{}: the variants '{}' and '{}' are the same experiment; let them differ in some key, or remove one",
-               where, variants[j].name, variants[i].name);
+void refuse_equals(const std::vector<Variant>& variants, const char* kind, const std::string& where) {
+  std::map<std::string, std::string> seen;
+  for (const Variant& variant : variants)
+    if (const auto [other, is_new] = seen.try_emplace(yaml_without_name(variant.spec), variant.name); !is_new)
+      reject("{}: the {}s '{}' and '{}' are the same experiment; let them differ in some key, or remove one", where,
+             kind, other->second, variant.name);
 }
 
 /// One --set taken apart: "adam:training.batch=20" is for the variant adam, "training.batch=20" for all, "".
@@ -119,10 +125,10 @@ void check_addressees(const std::vector<Assignment>& assignments, const std::vec
 }
 
 /// The file's document with a variant's keys and then all that --dataset and --set say of it.
-Variant read_variant(YamlValue document, const std::string& name, const YamlValue& keys,
+Variant read_variant(YamlValue document, const char* kind, const std::string& name, const YamlValue& keys,
                      const std::vector<Assignment>& assignments, const std::string& dataset) {
-  check_variant(keys, name);
-  change(document, keys, name);
+  const std::string variant = fmt::format("the {} '{}'", kind, name);
+  change(document, keys, variant);
   std::vector<std::string> differing, own;
   for (const auto& [key, value] : keys.entries) differing.push_back(key);
   for (const Assignment& assignment : assignments) {
@@ -136,27 +142,13 @@ Variant read_variant(YamlValue document, const std::string& name, const YamlValu
     const Spec spec = parse_spec(document);
     return {name, difference_of(differing, document, spec), spec};
   } catch (const InputError& error) {
-    reject("{} (in the variant '{}')", error.what(), name);
+    reject("{} (in {})", error.what(), variant);
   }
 }
 
-}  // namespace
-
-ExperimentFile load_experiment(const std::filesystem::path& path, const std::vector<std::string>& assignments,
-                               const std::string& dataset) {
-  YamlValue document = parse_yaml_file(path);
-  const std::vector<Assignment> parts = taken_apart(assignments);
-  const YamlValue* given = document.find("variants");
-  if (!given) {
-    const std::vector<std::string> meant = {"variants"};
-    for (const auto& [key, value] : document.entries)
-      if (const std::string hint = did_you_mean(key, meant); !hint.empty())
-        reject("{}: unknown key '{}'{}", value.where_key(), key, hint);
-    check_addressees(parts, {}, path.string());
-    const Spec spec = parse_spec(changed_document(document, assignments, dataset));
-    return {spec.experiment, spec, {}};
-  }
-  const YamlValue variants = *given;
+ExperimentFile load_variants(YamlValue document, const std::vector<Assignment>& assignments, const std::string& dataset,
+                             const fs::path& path) {
+  const YamlValue variants = *document.find("variants");
   if (variants.kind != YamlValue::Kind::map || variants.entries.empty())
     reject("{}: variants cannot be {}: allowed are names with keys, such as adam: {{training.optimizer: adam}}",
            variants.where(), variants.entries.empty() ? "empty" : variants.describe());
@@ -164,22 +156,122 @@ ExperimentFile load_experiment(const std::filesystem::path& path, const std::vec
   std::vector<std::string> names;
   for (const auto& [name, keys] : variants.entries) names.push_back(name);
   check_names(variants);
-  check_addressees(parts, names, path.string());
+  check_addressees(assignments, names, path.string());
   ExperimentFile file;
   for (const auto& [name, keys] : variants.entries) {
-    file.variants.push_back(read_variant(document, name, keys, parts, dataset));
+    check_variant(keys, name);
+    file.variants.push_back(read_variant(document, "variant", name, keys, assignments, dataset));
     Spec& spec = file.variants.back().spec;
     file.name = spec.experiment;
     spec.experiment += '-' + name;
   }
-  refuse_equals(file.variants, variants.where_key());
+  refuse_equals(file.variants, "variant", variants.where_key());
   return file;
 }
 
-bool same_experiment(const Spec& a, const Spec& b) {
-  Spec renamed = b;
-  renamed.experiment = a.experiment;
-  return to_yaml(a, false) == to_yaml(renamed, false);
+// -------------------------------------------------------------------------------------------------------------- search
+
+void refuse_set_of_swept(const std::vector<Assignment>& assignments, const SearchSpec& search) {
+  for (const Assignment& assignment : assignments)
+    for (const auto& [key, values] : search.keys)
+      if (const std::string set = assignment.key();
+          set == key || set.starts_with(key + ".") || key.starts_with(set + "."))
+        reject("--set {}: the search sweeps {} ({}); set search.keys in the file instead", assignment.text, key,
+               values.where_key());
 }
+
+/// What makes validation results a measure, and halving more than one rung.
+void check_searched(const Spec& spec, const SearchSpec& search, const std::string& where) {
+  if (spec.learned_tree_epochs)
+    reject("{}: a search cannot learn trees; write the tree down, or search for one classifier", where);
+  if (!spec.tree.empty() && search.by == SearchSpec::By::validation_loss)
+    reject("{}: search.by: a tree has no validation loss as a whole; take validation_accuracy", where);
+  const SplitConfig& split = spec.dataset.split;
+  if (!split.has_validation())
+    reject("{}: the search needs validation clips to rank its candidates, but dataset.split ({}) has none", where,
+           split.name);
+  if (search.method == SearchSpec::Method::halving && spec.grid.trials < 2)
+    reject("{}: search.method: halving gives the better candidates more trials, but grid.trials is {}; give 4, say",
+           where, spec.grid.trials);
+}
+
+/// The keys of one candidate as a variant has them.
+YamlValue keys_of(const SearchSpec& search, const std::vector<YamlValue>& values) {
+  YamlValue keys;
+  keys.kind = YamlValue::Kind::map;
+  for (std::size_t k = 0; k < values.size(); ++k) keys.entries.emplace_back(search.keys[k].key, values[k]);
+  return keys;
+}
+
+/// Every listed value and both ends of every range beside the first candidate's other values, so that a wrong one is
+/// found whatever was drawn.
+void check_extremes(const YamlValue& document, const Search& search) {
+  for (std::size_t k = 0; k < search.spec.keys.size(); ++k)
+    for (const YamlValue& value : search.spec.keys[k].extremes()) {
+      const auto has_it = [&](const std::vector<YamlValue>& values) {
+        return values[k].one_line() == value.one_line();
+      };
+      if (std::ranges::any_of(search.values, has_it)) continue;  // a candidate that was not refused
+      std::vector<YamlValue> values = search.values.front();
+      values[k] = value;
+      read_variant(document, "candidate", "c001 with another value", keys_of(search.spec, values), {}, "");
+    }
+}
+
+ExperimentFile load_search(YamlValue document, const std::vector<Assignment>& assignments) {
+  const YamlValue group = *document.find("search");
+  erase_yaml_value(document, "search");
+  ExperimentFile file;
+  file.spec = parse_spec(document);
+  file.name = file.spec.experiment;
+  file.search = Search{read_search(group), {}};
+  Search& search = *file.search;
+  refuse_set_of_swept(assignments, search.spec);
+  check_searched(file.spec, search.spec, group.where_key());
+  search.values = candidates_of(search.spec, file.spec.seed);
+  std::string first_error;
+  std::vector<std::string> refused;
+  for (const std::vector<YamlValue>& values : search.values) {
+    const std::string name = fmt::format("c{:03}", file.variants.size() + 1);
+    try {
+      const Variant candidate = read_variant(document, "candidate", name, keys_of(search.spec, values), {}, "");
+      check_searched(candidate.spec, search.spec, group.where_key());
+      file.variants.push_back(candidate);
+    } catch (const InputError& error) {
+      if (refused.empty()) first_error = error.what();
+      refused.push_back(name);
+      file.variants.push_back({name, "", {}});
+    }
+    file.variants.back().spec.experiment = fmt::format("{}-{}", file.name, name);
+  }
+  if (refused.size() == 1) reject("{}", first_error);
+  if (!refused.empty())
+    reject("{}; {} of {} candidates are refused: {}", first_error, refused.size(), file.variants.size(), join(refused));
+  check_extremes(document, search);
+  refuse_equals(file.variants, "candidate", group.where_key());
+  return file;
+}
+
+}  // namespace
+
+ExperimentFile load_experiment(const fs::path& path, const std::vector<std::string>& assignments,
+                               const std::string& dataset) {
+  const YamlValue document = parse_yaml_file(path);
+  const std::vector<Assignment> parts = taken_apart(assignments);
+  const YamlValue *variants = document.find("variants"), *search = document.find("search");
+  if (variants && search) reject("{}: a file has variants or a search, not both; remove one", search->where_key());
+  if (variants) return load_variants(document, parts, dataset, path);
+  const std::vector<std::string> meant = {"variants", "search"};
+  for (const auto& [key, value] : document.entries)
+    if (const std::string hint = did_you_mean(key, meant); !search && !hint.empty())
+      reject("{}: unknown key '{}'{}", value.where_key(), key, hint);
+  check_addressees(parts, {}, path.string());
+  const YamlValue changed = changed_document(document, assignments, dataset);
+  if (search) return load_search(changed, parts);
+  const Spec spec = parse_spec(changed);
+  return {spec.experiment, spec, {}};
+}
+
+bool same_experiment(const Spec& a, const Spec& b) { return yaml_without_name(a) == yaml_without_name(b); }
 
 }  // namespace genretree

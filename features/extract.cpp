@@ -13,6 +13,7 @@
 #include "core/io/files.hpp"
 #include "core/text.hpp"
 #include "core/worker_pool.hpp"
+#include "features/deltas.hpp"
 #include "features/extract.hpp"
 #include "features/journal.hpp"
 
@@ -55,18 +56,22 @@ std::vector<float> features_of(const Audio& audio, const std::string& track, con
         track, count_of(samples, "sample"), config.sample_rate, name_of(config.compat), config.n_fft / 2,
         name_of(Compat::librosa_1_0));
   const std::size_t frames = tables.frames(samples);
-  std::vector<float> features(frames * config.width());
+  if (config.deltas > 0 && frames < delta_frames)
+    reject("{} has {}, but differences over time need {}. Use deltas 0, or remove it", track, count_of(frames, "frame"),
+           delta_frames);
+  const std::size_t width = config.spectral_width();
+  std::vector<float> features(frames * width);
   if (!work.state) work.state = backend.make_spectral_state(tables);
   const View<const float, 1> input = on_device(audio.samples, backend, work, queue);
   grow(work.features, backend.device(), features.size());
   {
     const Phase phase(queue, "features");
-    backend.spectral_features(*work.state, input, std::span(&samples, 1), work.features.view(frames, config.width()),
-                              queue);
+    backend.spectral_features(*work.state, input, std::span(&samples, 1), work.features.view(frames, width), queue);
   }
   queue.copy_out(features.data(), work.features.data(), std::span(features).size_bytes());
   queue.synchronize();
-  return features;
+  if (config.clip_mean == ClipMean::remove) remove_mean(features, width);
+  return config.deltas > 0 ? with_deltas(features, width, config.deltas) : features;
 }
 
 /// Throws InputError for a clip that cannot be used.

@@ -43,6 +43,7 @@ Enum named(const std::string& key, const YamlValue& value, const std::vector<Enu
 const std::vector<FeatureKind> kinds = {FeatureKind::mfcc, FeatureKind::log_mel, FeatureKind::mel,
                                         FeatureKind::spectral33};
 constexpr std::size_t most_frames = 1'000'000, most_fft = 1 << 16, most_mels = 1024;
+constexpr std::size_t most_deltas = 2;
 constexpr unsigned lowest_rate = 1000, highest_rate = 384'000;
 
 void check_range(const char* key, std::size_t value, std::size_t low, std::size_t high) {
@@ -198,7 +199,7 @@ std::size_t first_bin_from(double hz, double bin_hz) { return static_cast<std::s
 
 }  // namespace
 
-std::size_t FeatureConfig::width() const {
+std::size_t FeatureConfig::spectral_width() const {
   switch (kind) {
     case FeatureKind::mfcc:
       return coefficients;
@@ -225,11 +226,12 @@ std::string_view name_of(FeatureKind kind) {
   fail("a feature kind has no name");
 }
 std::string_view name_of(Compat compat) { return compat == Compat::librosa_1_0 ? "librosa-1.0" : "librosa-0.6"; }
+std::string_view name_of(ClipMean mean) { return mean == ClipMean::keep ? "keep" : "remove"; }
 std::string_view name_of(FramePadding pad) { return pad == FramePadding::zero ? "zero" : "edge"; }
 
 const std::vector<std::string>& feature_keys() {
-  static const std::vector<std::string> keys = {"kind",        "coefficients", "frames", "pad", "compat",
-                                                "sample_rate", "n_fft",        "hop",    "mels"};
+  static const std::vector<std::string> keys = {"kind",  "coefficients", "frames", "pad",       "compat", "sample_rate",
+                                                "n_fft", "hop",          "mels",   "clip_mean", "deltas"};
   return keys;
 }
 
@@ -259,6 +261,10 @@ void set_feature(FeatureConfig& config, const std::string& key, const YamlValue&
     config.hop = whole_number(key, value, 1, most_fft);
   } else if (key == "mels") {
     config.mels = whole_number(key, value, 1, most_mels);
+  } else if (key == "clip_mean") {
+    config.clip_mean = named<ClipMean>(key, value, {ClipMean::keep, ClipMean::remove});
+  } else if (key == "deltas") {
+    config.deltas = whole_number(key, value, 0, most_deltas);
   } else {
     reject("{}: features has no key '{}'{}. Keys: {}", value.where_key(), key, did_you_mean(key, feature_keys()),
            join(feature_keys()));
@@ -271,6 +277,7 @@ void validate(const FeatureConfig& config) {
   check_range("n_fft", config.n_fft, 4, most_fft);
   check_range("hop", config.hop, 1, most_fft);
   check_range("mels", config.mels, 1, most_mels);
+  check_range("deltas", config.deltas, 0, most_deltas);
   if ((config.n_fft & (config.n_fft - 1)) != 0)
     reject("features: n_fft is {}, but must be a power of two, such as 2048", config.n_fft);
   const FeatureConfig usual;
@@ -297,6 +304,9 @@ std::string to_json(const FeatureConfig& config) {
   json["n_fft"] = config.n_fft;
   json["hop"] = config.hop;
   json["mels"] = config.mels;
+  // stores of earlier versions lack the next two
+  if (config.clip_mean != ClipMean::keep) json["clip_mean"] = name_of(config.clip_mean);
+  if (config.deltas > 0) json["deltas"] = config.deltas;
   return json.dump();
 }
 
@@ -307,7 +317,8 @@ FeatureConfig feature_config_from_json(const std::string& json) {
   FeatureConfig config;
   for (const auto& [key, value] : document.entries) set_feature(config, key, value);
   for (const std::string& key : feature_keys())
-    if (!document.find(key) && (key != "coefficients" || config.kind == FeatureKind::mfcc))
+    if (!document.find(key) && key != "clip_mean" && key != "deltas" &&
+        (key != "coefficients" || config.kind == FeatureKind::mfcc))
       reject("feature parameters: the key '{}' is missing", key);
   validate(config);
   return config;
@@ -329,10 +340,18 @@ std::string differing_features(const FeatureConfig& a, const FeatureConfig& b, s
     if (old_text != new_text)
       parts.push_back(fmt::format("{} is {} {} and {} {}", key, old_text, there, new_text, here));
   }
+  // only one of the texts has these
+  if (a.clip_mean != b.clip_mean)
+    parts.push_back(
+        fmt::format("clip_mean is {} {} and {} {}", name_of(a.clip_mean), there, name_of(b.clip_mean), here));
+  if (a.deltas != b.deltas && a.deltas * b.deltas == 0)
+    parts.push_back(fmt::format("deltas is {} {} and {} {}", a.deltas, there, b.deltas, here));
   return join(parts);
 }
 
-std::string describe_frame(const FeatureConfig& config) {
+namespace {
+
+std::string describe_spectrum(const FeatureConfig& config) {
   switch (config.kind) {
     case FeatureKind::mfcc:
       return fmt::format("MFCC {} to {}", config.first_coefficient, config.first_coefficient + config.coefficients - 1);
@@ -344,6 +363,16 @@ std::string describe_frame(const FeatureConfig& config) {
       return "13 MFCC, spectral centroid, 12 chroma, 7 spectral contrasts";
   }
   fail("a feature kind has no description");
+}
+
+}  // namespace
+
+std::string describe_frame(const FeatureConfig& config) {
+  constexpr std::array<const char*, 3> differences = {"", " with first differences",
+                                                      " with first and second differences"};
+  return fmt::format("{}{}{}", describe_spectrum(config),
+                     config.clip_mean == ClipMean::remove ? " less the clip's mean" : "",
+                     differences.at(config.deltas));
 }
 
 std::string describe(const FeatureConfig& config) {

@@ -19,6 +19,9 @@ enum class Compat { librosa_1_0, librosa_0_6 };
 /// How a clip with fewer frames than wanted is filled: with zeros (in MFCC space: loud) or with copies of its last one.
 enum class FramePadding { zero, edge };
 
+/// Whether the mean of each number over the clip stays in it or is taken off.
+enum class ClipMean { keep, remove };
+
 /// What a frame holds:
 ///   mfcc        the chosen coefficients
 ///   log_mel     the mel bands in decibels, from 80 dB below the clip's maximum up
@@ -37,9 +40,15 @@ struct FeatureConfig {
   Compat compat = Compat::librosa_1_0;
   unsigned sample_rate = 22050;  ///< Hz
   std::size_t n_fft = 2048, hop = 512, mels = 128;
+  /// Removed: what a recording sounds like as a whole, its loudness and its filters, is
+  /// gone, and how it moves is left ("cepstral mean normalisation": Atal, 1974).
+  ClipMean clip_mean = ClipMean::keep;
+  /// Beside each number its differences over time (deltas.hpp): none, the first, or the first and the second.
+  std::size_t deltas = 0;
 
-  /// Numbers of one frame.
-  std::size_t width() const;
+  /// Numbers of one frame without differences, and with them.
+  std::size_t spectral_width() const;
+  std::size_t width() const { return (1 + deltas) * spectral_width(); }
   bool operator==(const FeatureConfig&) const = default;
 };
 
@@ -47,9 +56,10 @@ struct FeatureConfig {
 std::string_view name_of(FeatureKind kind);
 std::string_view name_of(Compat compat);
 std::string_view name_of(FramePadding pad);
+std::string_view name_of(ClipMean mean);
 
 /// The keys of the group `features:` in an experiment file and of `extract_features --set`: kind, coefficients, frames,
-/// pad, compat, sample_rate, n_fft, hop, mels.
+/// pad, compat, sample_rate, n_fft, hop, mels, clip_mean, deltas.
 const std::vector<std::string>& feature_keys();
 
 /// Sets one of feature_keys(); `coefficients` is [first, count] and exists for kind mfcc alone. InputError that says

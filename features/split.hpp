@@ -27,6 +27,7 @@ struct SplitConfig {
   /// Lines like "blues/blues.00012.wav" or "./blues_00012.wav<TAB>blues"; blank lines and lines that begin with # count
   /// for nothing. An empty validation_list leaves the validation set empty.
   std::filesystem::path train_list, validation_list, test_list;
+  bool has_validation() const { return kind == Kind::lists ? !validation_list.empty() : validation > 0; }
   /// For check_artists; changes nothing in the split. Empty: none.
   std::filesystem::path artists;
 };

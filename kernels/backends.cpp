@@ -47,7 +47,7 @@ std::unique_ptr<Backend> make_cuda(const BackendConfig& config) {
 #endif
 
 /// The backend of a device that is named.
-std::unique_ptr<Backend> make_device_backend(const BackendConfig& config, std::span<const StackConfig> stacks) {
+std::unique_ptr<Backend> make_device_backend(const BackendConfig& config, std::span<const NetworkConfig> networks) {
   std::unique_ptr<Backend> backend;
   if (config.device == "cpu") backend = make_cpu(config);
 #ifdef GENRETREE_CUDA
@@ -62,8 +62,8 @@ std::unique_ptr<Backend> make_device_backend(const BackendConfig& config, std::s
     reject("backend device '{}' is unknown{}. Use auto or one that this build has: {}", config.device,
            did_you_mean(config.device, devices), join(built_backends()));
   }
-  for (const StackConfig& stack : stacks)
-    if (const std::string refusal = backend->refusal(stack); !refusal.empty()) reject("{}", refusal);
+  for (const NetworkConfig& network : networks)
+    if (const std::string refusal = backend->refusal(network); !refusal.empty()) reject("{}", refusal);
   return backend;
 }
 
@@ -134,21 +134,21 @@ std::vector<OperationCheck> check_instructions(Backend& backend) {
   return checks;
 }
 
-BackendChoice choose_backend(const BackendConfig& config, std::span<const StackConfig> stacks) {
-  if (config.device != "auto") return {make_device_backend(config, stacks), ""};
+BackendChoice choose_backend(const BackendConfig& config, std::span<const NetworkConfig> networks) {
+  if (config.device != "auto") return {make_device_backend(config, networks), ""};
   BackendConfig on_device = config;
   std::string why_no_gpu;
 #ifdef GENRETREE_CUDA
   on_device.device = "cuda";
   try {
-    return {make_device_backend(on_device, stacks), ""};
+    return {make_device_backend(on_device, networks), ""};
   } catch (const InputError& error) {
     why_no_gpu = error.what();
   }
 #endif
   on_device.device = "cpu";
   try {
-    return {make_device_backend(on_device, stacks), why_no_gpu};
+    return {make_device_backend(on_device, networks), why_no_gpu};
   } catch (const InputError& error) {
     if (why_no_gpu.empty()) throw;
     reject("{}. device: auto did not take the GPU either: {}", error.what(), why_no_gpu);

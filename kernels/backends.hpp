@@ -52,11 +52,11 @@ struct BackendChoice {
   std::string why_no_gpu;  ///< why `device: auto` did not take the GPU; "" if it did, or if this build has no cuda
 };
 
-/// The backend for `config`, which can compute these stacks. `device: auto` takes cuda if this build has it, there is a
-/// GPU, and it has the precision, the algorithm and the target and can compute the stacks; else the cpu. InputError
+/// The backend for `config`, which can compute these networks. `device: auto` takes cuda if this build has it, there is a
+/// GPU, and it has the precision, the algorithm and the target and can compute the networks; else the cpu. InputError
 /// that names what is built, or what can compute a stack, if it cannot be had. A GPU that is there but fails is an
 /// Error, also with auto.
-BackendChoice choose_backend(const BackendConfig& config, std::span<const StackConfig> stacks);
+BackendChoice choose_backend(const BackendConfig& config, std::span<const NetworkConfig> networks);
 
 /// The same where no stack is known. One backend serves all queues of a process.
 std::unique_ptr<Backend> make_backend(const BackendConfig& config);

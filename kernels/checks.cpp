@@ -38,6 +38,10 @@ StackConfig network() {
 }
 /// What every backend can compute.
 StackConfig plain_network() { return {.inputs = 13, .units = {128, 32}}; }
+/// A layer above another, in one direction.
+StackConfig network_pass() {
+  return {.inputs = 64, .units = {32}, .first_parameter = 40, .sequences = true, .input_gradient = true};
+}
 Group group() { return {1, batch, frames, classes, {batch - 3}, {classes}}; }
 /// For what computes all runs together: one has fewer rows and classes, one has ended.
 Group three_runs() { return {3, batch, frames, classes, {batch - 3, 7, 0}, {classes, classes - 2, classes}}; }
@@ -71,10 +75,32 @@ std::vector<double> counted_rows(const std::vector<double>& values) {
   return counted;
 }
 
-std::vector<std::int32_t> chosen_clips(std::size_t runs = 1) {
-  std::vector<std::int32_t> values;
-  for (std::size_t row = 0; row < runs * batch; ++row) values.push_back(static_cast<std::int32_t>(row * 11 % clips));
-  return values;
+/// Whole clips; or windows of clips that are one frame longer, some mixed with others, and all with holes.
+enum class Rows { plain, mixed };
+std::vector<BatchRow> chosen_rows(std::size_t runs = 1, Rows kind = Rows::plain) {
+  std::vector<BatchRow> rows;
+  for (std::size_t b = 0; b < runs * batch; ++b) {
+    const std::int32_t i = static_cast<std::int32_t>(b);
+    BatchRow& row = rows.emplace_back(BatchRow{.clip = i * 11 % static_cast<std::int32_t>(clips)});
+    if (kind == Rows::plain) continue;
+    row.first_frame = i % 2, row.share = i % 3 == 0 ? 1 : 0.75f;
+    row.partner = i * 7 % static_cast<std::int32_t>(clips), row.partner_frame = (i + 1) % 2;
+    row.masked_frames[0] = {i % 5, 3}, row.masked_inputs[1] = {i % 11, 2};
+  }
+  return rows;
+}
+
+/// Positive numbers of sum 1 over the classes of each of three_runs().
+std::vector<float> soft_targets() {
+  const Group runs = three_runs();
+  std::vector<float> targets(runs.runs * batch * classes);
+  for (std::size_t row = 0; row < runs.runs * batch; ++row) {
+    const std::size_t count = runs.class_counts[row / batch];
+    for (std::size_t c = 0; c < count; ++c)
+      targets[row * classes + c] =
+          static_cast<float>(1 + (c + row) % count) / static_cast<float>(count * (count + 1) / 2);
+  }
+  return targets;
 }
 
 // ------------------------------------------------------------------------------------------------------ the operations
@@ -97,10 +123,12 @@ Tensors dropout_masks(CheckedBackend& checked) {
   const std::vector<RandomKey> keys{{.seed = 3, .use = RandomUse::dropout},
                                     {.seed = 3, .node = 1, .use = RandomUse::dropout},
                                     {.seed = 4, .epoch = 2, .use = RandomUse::dropout}};
-  const std::size_t size = MaskLayout(network(), batch).size;
+  NetworkConfig config(network());
+  config.layer_dropout = 0.4;
+  const std::size_t size = MaskLayout(config, batch).size;
   Buffer<float> masks = checked.buffer<float>(keys.size() * size);
   checked.time([&] {
-    checked.backend().dropout_masks(network(), three_runs(), keys, masks.view(keys.size(), size), checked.queue());
+    checked.backend().dropout_masks(config, three_runs(), keys, masks.view(keys.size(), size), checked.queue());
   });
   return {checked.numbers(masks)};
 }
@@ -108,14 +136,15 @@ Tensors dropout_masks(CheckedBackend& checked) {
 /// Forward; in training also backward, of all runs. Rows that do not count are left out, and runs without any.
 Tensors lstm_stack(CheckedBackend& checked, const StackConfig& stack, const Group& group, Mode mode) {
   const auto& [runs, rows, length, class_count, counted, counts] = group;
-  const std::size_t outputs = stack.outputs();
-  const ParameterLayout parts(stack, class_count);
+  const std::size_t frames_out = stack.sequences ? length : 1, outputs = stack.outputs();
+  const ParameterLayout parts(stack);
   const auto state = checked.backend().make_stack_state(stack, group, mode);
   const Buffer<float> weights = checked.upload(normal_numbers(runs * parts.size, 1, 0.2)),
                       x = checked.upload(normal_numbers(runs * length * rows * stack.inputs, 4, 1)),
-                      dh = checked.upload(normal_numbers(runs * rows * outputs, 5, 1));
-  Buffer<float> h = checked.buffer<float>(runs * rows * outputs), gradients = checked.buffer<float>(runs * parts.size),
-                masks = checked.buffer<float>(runs * MaskLayout(stack, rows).size);
+                      dh = checked.upload(normal_numbers(runs * frames_out * rows * outputs, 5, 1));
+  Buffer<float> h = checked.buffer<float>(dh.size()), gradients = checked.buffer<float>(runs * parts.size),
+                dx = checked.buffer<float>(stack.input_gradient ? x.size() : 0),
+                masks = checked.buffer<float>(runs * MaskLayout(NetworkConfig(stack), rows).size);
   const bool masked = mode == Mode::training && stack.has_dropout();
   std::vector<RandomKey> keys(runs, {.seed = 3, .use = RandomUse::dropout});
   if (masked)
@@ -126,12 +155,14 @@ Tensors lstm_stack(CheckedBackend& checked, const StackConfig& stack, const Grou
       masked ? std::as_const(masks).view(runs, masks.size() / runs) : View<const float, 2>{};
   checked.time([&] {
     checked.backend().stack_forward(stack, group, parameter_view, x_view, mask_view, mode, *state,
-                                    h.view(runs, rows, outputs), checked.queue());
+                                    h.view(runs, frames_out, rows, outputs), checked.queue());
     if (mode == Mode::training)
-      checked.backend().stack_backward(stack, group, parameter_view, x_view, mask_view, dh.view(runs, rows, outputs),
-                                       *state, gradients.view(runs, parts.size), checked.queue());
+      checked.backend().stack_backward(
+          stack, group, parameter_view, x_view, mask_view, dh.view(runs, frames_out, rows, outputs), *state,
+          gradients.view(runs, parts.size),
+          stack.input_gradient ? dx.view(runs, length, rows, stack.inputs) : View<float, 4>(), checked.queue());
   });
-  const std::vector<double> output = checked.numbers(h), all = checked.numbers(gradients);
+  const std::vector<double> output = checked.numbers(h), all = checked.numbers(gradients), input = checked.numbers(dx);
   Tensors tensors;
   const auto add = [&](const std::vector<double>& from, std::size_t offset, std::size_t size) {
     const auto begin = from.begin() + static_cast<std::ptrdiff_t>(offset);
@@ -139,8 +170,11 @@ Tensors lstm_stack(CheckedBackend& checked, const StackConfig& stack, const Grou
   };
   for (std::size_t r = 0; r < runs; ++r) {
     if (counted[r] == 0) continue;
-    add(output, r * rows * outputs, counted[r] * outputs);
+    for (std::size_t t = 0; t < frames_out; ++t)
+      add(output, (r * frames_out + t) * rows * outputs, counted[r] * outputs);
     if (mode == Mode::inference) continue;
+    for (std::size_t t = 0; stack.input_gradient && t < length; ++t)
+      add(input, (r * length + t) * rows * stack.inputs, counted[r] * stack.inputs);
     for (const ParameterLayout::Layer& layer : parts.layers)
       for (const ParameterLayout::Tensor& tensor : {layer.kernel, layer.recurrent, layer.bias})
         add(all, r * parts.size + tensor.offset, tensor.size());
@@ -148,11 +182,12 @@ Tensors lstm_stack(CheckedBackend& checked, const StackConfig& stack, const Grou
   return tensors;
 }
 
-Tensors classify_loss(CheckedBackend& checked) {
+Tensors classify_loss(CheckedBackend& checked, const std::vector<float>& soft_targets) {
   const std::size_t outputs = network().outputs(), runs = three_runs().runs, size = layout().size;
   const Buffer<float> weights = checked.upload(parameters(runs)),
                       h = checked.upload(normal_numbers(runs * batch * outputs, 6, 1));
   const Buffer<std::int32_t> y = checked.upload(group_labels(batch));
+  const Buffer<float> targets = checked.upload(soft_targets);
   Buffer<float> probabilities = checked.buffer<float>(runs * batch * classes),
                 dh = checked.buffer<float>(runs * batch * outputs), gradients = checked.buffer<float>(runs * size);
   Buffer<double> loss = checked.buffer<double>(runs);
@@ -160,6 +195,7 @@ Tensors classify_loss(CheckedBackend& checked) {
   checked.time([&] {
     checked.backend().classify_loss(network(), three_runs(), Loss::clipped, weights.view(runs, size),
                                     h.view(runs, batch, outputs), y.view(runs, batch),
+                                    soft_targets.empty() ? View<const float, 3>() : targets.view(runs, batch, classes),
                                     probabilities.view(runs, batch, classes), loss.view(runs), correct.view(runs),
                                     dh.view(runs, batch, outputs), gradients.view(runs, size), checked.queue());
   });
@@ -199,33 +235,92 @@ Tensors cnn(CheckedBackend& checked, Mode mode) {
   return {checked.numbers(probabilities), checked.numbers(loss), checked.numbers(correct), checked.numbers(gradients)};
 }
 
-Tensors update(CheckedBackend& checked, Optimiser::Kind kind) {
+Tensors update(CheckedBackend& checked, const Optimiser& optimiser) {
   const std::size_t runs = three_runs().runs, size = layout().size;
   Buffer<float> weights = checked.upload(parameters(runs)), moments = checked.buffer<float>(runs * 2 * size);
   Buffer<std::int64_t> steps = checked.buffer<std::int64_t>(runs);
-  const Buffer<float> gradients = checked.upload(normal_numbers(runs * size, 7, 0.1));
+  const Buffer<float> gradients = checked.upload(normal_numbers(runs * size, 7, 0.1)),
+                      rates = checked.upload(std::vector<float>{0.5f, 1, 1.5f});
+  Buffer<float> norms = checked.buffer<float>(runs);
   checked.time([&] {
     for (int step = 1; step <= 3; ++step)
-      checked.backend().update({.kind = kind, .learning_rate = 0.01}, three_runs(), steps.view(runs),
+      checked.backend().update(optimiser, three_runs(),
+                               optimiser.weight_decay > 0 ? rates.view(runs) : View<const float, 1>(), steps.view(runs),
                                weights.view(runs, size), gradients.view(runs, size), moments.view(runs, 2, size),
-                               checked.queue());
+                               optimiser.clip_norm > 0 ? norms.view(runs) : View<float, 1>(), checked.queue());
   });
   return {checked.numbers(weights), checked.numbers(moments), checked.numbers(steps)};
 }
 
-Tensors gather(CheckedBackend& checked) {
-  const std::size_t inputs = network().inputs, runs = three_runs().runs;
-  const Buffer<float> features = checked.upload(normal_numbers(clips * frames * inputs, 8, 1));
+/// Mixed rows have constants and targets too.
+Tensors gather(CheckedBackend& checked, Rows kind) {
+  const bool mixed = kind == Rows::mixed;
+  const std::size_t inputs = network().inputs, runs = three_runs().runs, clip_frames = frames + mixed;
+  const Buffer<float> features = checked.upload(normal_numbers(clips * clip_frames * inputs, 8, 1)),
+                      constants = checked.upload(normal_numbers(runs * 2 * inputs, 13, 1));
   const Buffer<std::int32_t> all_labels = checked.upload(group_labels(clips));
-  const Buffer<std::int32_t> rows = checked.upload(chosen_clips(runs));
-  Buffer<float> x = checked.buffer<float>(runs * frames * batch * inputs);
+  const Buffer<BatchRow> rows = checked.upload(chosen_rows(runs, kind));
+  Buffer<float> x = checked.buffer<float>(runs * frames * batch * inputs),
+                targets = checked.buffer<float>(mixed ? runs * batch * classes : 0);
   Buffer<std::int32_t> y = checked.buffer<std::int32_t>(runs * batch);
   checked.time([&] {
-    checked.backend().gather(three_runs(), features.view(clips, frames, inputs), all_labels.view(runs, clips),
-                             rows.view(runs, batch), x.view(runs, frames, batch, inputs), y.view(runs, batch),
-                             checked.queue());
+    checked.backend().gather(three_runs(), features.view(clips, clip_frames, inputs), all_labels.view(runs, clips),
+                             rows.view(runs, batch), mixed ? constants.view(runs, 2 * inputs) : View<const float, 2>(),
+                             mixed ? 0.1 : 0, x.view(runs, frames, batch, inputs), y.view(runs, batch),
+                             mixed ? targets.view(runs, batch, classes) : View<float, 3>(), checked.queue());
   });
-  return {checked.numbers(x), counted_rows(checked.numbers(y))};
+  Tensors tensors{checked.numbers(x), counted_rows(checked.numbers(y))};
+  if (mixed) tensors.push_back(counted_rows(checked.numbers(targets)));
+  return tensors;
+}
+
+/// What lies between two passes, forward and backward, of 23 columns among 40, with dropout.
+Tensors copy_columns(CheckedBackend& checked) {
+  constexpr std::size_t from_width = 40, to_width = 64, columns = 23;
+  const std::size_t runs = three_runs().runs, mask_width = 2 * columns;
+  const Buffer<float> from = checked.upload(normal_numbers(runs * frames * batch * from_width, 14, 1)),
+                      masks = checked.upload(normal_numbers(runs * batch * mask_width, 15, 1));
+  Buffer<float> to = checked.upload(normal_numbers(runs * frames * batch * to_width, 16, 1));
+  const RowMask mask{masks.view(runs, batch * mask_width), 0, mask_width};
+  checked.time([&] {
+    for (const bool adds : {false, true})
+      checked.backend().copy_columns(three_runs(),
+                                     {.from_column = 3,
+                                      .to_column = adds ? 11u : 0u,
+                                      .columns = columns,
+                                      .reversed = true,
+                                      .adds = adds,
+                                      .mask = mask,
+                                      .mask_column = columns},
+                                     from.view(runs, frames, batch, from_width), to.view(runs, frames, batch, to_width),
+                                     checked.queue());
+  });
+  return {checked.numbers(to)};
+}
+
+/// The readout and its gradient, of the second half of what a dense layer is given, with dropout.
+Tensors readout(CheckedBackend& checked, Readout kind) {
+  constexpr std::size_t units = 23;
+  const std::size_t runs = three_runs().runs, own = kind == Readout::mean_max ? 2 * units : units, width = 2 * own;
+  const Buffer<float> y = checked.upload(normal_numbers(runs * frames * batch * units, 17, 1)),
+                      masks = checked.upload(normal_numbers(runs * batch * width, 18, 1)),
+                      dout = checked.upload(normal_numbers(runs * batch * width, 19, 1));
+  Buffer<float> out = checked.buffer<float>(runs * batch * width), dy = checked.buffer<float>(y.size());
+  const RowMask mask{masks.view(runs, batch * width), 0, width};
+  const auto y_view = y.view(runs, frames, batch, units);
+  checked.time([&] {
+    checked.backend().readout(kind, three_runs(), y_view, mask, own, out.view(runs, batch, width), checked.queue());
+    checked.backend().readout_backward(kind, three_runs(), y_view, mask, own, dout.view(runs, batch, width),
+                                       dy.view(runs, frames, batch, units), checked.queue());
+  });
+  const std::vector<double> gradient = checked.numbers(dy);
+  Tensors tensors{counted_rows(checked.numbers(out))};
+  const auto at = [&](std::size_t e) { return gradient.begin() + static_cast<std::ptrdiff_t>(e); };
+  for (std::size_t f = 0; f < runs * frames; ++f) {
+    const std::size_t first = f * batch * units;
+    tensors.emplace_back(at(first), at(first + three_runs().rows[f / frames] * units));
+  }
+  return tensors;
 }
 
 // ------------------------------------------------------------------------------------------------------ the comparison
@@ -254,7 +349,7 @@ class Training {
       : desk_(checked),
         features_(checked.upload(normal_numbers(clips * frames * inputs, seed, 1))),
         all_labels_(checked.upload(labels(clips))),
-        rows_(checked.upload(chosen_clips())),
+        rows_(checked.upload(chosen_rows())),
         parameters_(checked.upload(genretree::parameters())),
         state_(checked.backend().make_stack_state(plain_network(), group(), Mode::training)) {}
 
@@ -264,18 +359,18 @@ class Training {
     const StackConfig stack = plain_network();
     const auto parameters = std::as_const(parameters_).view(1, parameters_.size());
     const auto x = x_.view(1, frames, batch, inputs);
-    const auto h = h_.view(1, batch, outputs), dh = dh_.view(1, batch, outputs);
+    const auto h = h_.view(1, 1, batch, outputs), dh = dh_.view(1, 1, batch, outputs);
     const auto gradients = gradients_.view(1, gradients_.size());
     backend.gather(group(), std::as_const(features_).view(clips, frames, inputs),
-                   std::as_const(all_labels_).view(1, clips), std::as_const(rows_).view(1, batch), x, y_.view(1, batch),
-                   queue);
+                   std::as_const(all_labels_).view(1, clips), std::as_const(rows_).view(1, batch), {}, 0, x,
+                   y_.view(1, batch), {}, queue);
     backend.stack_forward(stack, group(), parameters, x, {}, Mode::training, *state_, h, queue);
-    backend.classify_loss(stack, group(), Loss::logits, parameters, h, std::as_const(y_).view(1, batch),
-                          probabilities_.view(1, batch, classes), loss_.view(1), correct_.view(1), dh, gradients,
+    backend.classify_loss(stack, group(), Loss::logits, parameters, h[0], std::as_const(y_).view(1, batch), {},
+                          probabilities_.view(1, batch, classes), loss_.view(1), correct_.view(1), dh[0], gradients,
                           queue);
-    backend.stack_backward(stack, group(), parameters, x, {}, dh, *state_, gradients, queue);
-    backend.update({}, group(), steps_.view(1), parameters_.view(1, parameters_.size()), gradients,
-                   moments_.view(1, 2, parameters_.size()), queue);
+    backend.stack_backward(stack, group(), parameters, x, {}, dh, *state_, gradients, {}, queue);
+    backend.update({}, group(), {}, steps_.view(1), parameters_.view(1, parameters_.size()), gradients,
+                   moments_.view(1, 2, parameters_.size()), {}, queue);
   }
   Tensors result() {
     return {desk_.numbers(parameters_), desk_.numbers(moments_), desk_.numbers(loss_), desk_.numbers(steps_)};
@@ -286,7 +381,8 @@ class Training {
 
   CheckedBackend& desk_;
   Buffer<float> features_;
-  Buffer<std::int32_t> all_labels_, rows_;
+  Buffer<std::int32_t> all_labels_;
+  Buffer<BatchRow> rows_;
   Buffer<float> parameters_,
       x_ = desk_.buffer<float>(frames * batch * inputs), h_ = desk_.buffer<float>(batch * outputs),
       dh_ = desk_.buffer<float>(batch * outputs), probabilities_ = desk_.buffer<float>(batch * classes),
@@ -365,6 +461,14 @@ std::vector<Operation> operations(const SpectralTables& tables, double stack) {
                      [config, mode, runs](CheckedBackend& checked) { return lstm_stack(checked, config, runs, mode); },
                      config};
   };
+  const auto readout_of = [](const char* name, Readout kind) {
+    return Operation{fmt::format("readout and gradient, {}", name), 1e-6,
+                     [kind](CheckedBackend& checked) { return readout(checked, kind); }};
+  };
+  const auto updated = [](const char* name, const Optimiser& optimiser) {
+    return Operation{fmt::format("update, {}", name), 1e-6,
+                     [optimiser](CheckedBackend& checked) { return update(checked, optimiser); }};
+  };
   return {
       feature("mel", SpectralFeature::mel),
       feature("log_mel", SpectralFeature::log_mel),
@@ -372,7 +476,8 @@ std::vector<Operation> operations(const SpectralTables& tables, double stack) {
       feature("centroid", SpectralFeature::centroid),
       feature("chroma", SpectralFeature::chroma),
       feature("contrast", SpectralFeature::contrast),
-      {"gather", 0, gather},
+      {"gather", 0, [](CheckedBackend& checked) { return gather(checked, Rows::plain); }},
+      {"gather, mixed and masked", 1e-6, [](CheckedBackend& checked) { return gather(checked, Rows::mixed); }},
       {"dropout_masks", 0, dropout_masks},
       lstm("stack_forward, inference", plain_network(), Mode::inference),
       lstm("stack_forward and _backward", plain_network(), Mode::training),
@@ -380,12 +485,20 @@ std::vector<Operation> operations(const SpectralTables& tables, double stack) {
       // a wide input, widths that the fused LSTM has no kernel of its own for, and more than one of its chunks of frames
       lstm("the same, two runs, 140 frames", {.inputs = 40, .units = {48, 32}}, Mode::training,
            {3, 9, 140, classes, {9, 7, 0}, {classes, classes, classes}}),
-      {"classify_loss", 1e-6, classify_loss},
+      lstm("the same, a pass of a network", network_pass(), Mode::training, three_runs()),
+      {"copy_columns", 1e-6, copy_columns},
+      readout_of("mean_max", Readout::mean_max),
+      readout_of("last", Readout::last),
+      {"classify_loss", 1e-6, [](CheckedBackend& checked) { return classify_loss(checked, {}); }},
+      {"classify_loss, soft targets", 1e-6,
+       [](CheckedBackend& checked) { return classify_loss(checked, soft_targets()); }},
       {"cnn_step", 1e-5, [](CheckedBackend& checked) { return cnn(checked, Mode::training); }},
       {"cnn_evaluate", 1e-5, [](CheckedBackend& checked) { return cnn(checked, Mode::inference); }},
-      {"update, adam", 1e-6, [](CheckedBackend& checked) { return update(checked, Optimiser::Kind::adam); }},
-      {"update, rmsprop", 1e-6, [](CheckedBackend& checked) { return update(checked, Optimiser::Kind::rmsprop); }},
-      {"update, sgd", 1e-6, [](CheckedBackend& checked) { return update(checked, Optimiser::Kind::sgd); }},
+      updated("adam", {Optimiser::Kind::adam, 0.01}),
+      updated("rmsprop", {Optimiser::Kind::rmsprop, 0.01}),
+      updated("sgd", {Optimiser::Kind::sgd, 0.01}),
+      updated("adam, decay and clipping",
+              {.learning_rate = 0.01, .weight_decay = 0.1, .clip_norm = 2, .constants = 2 * network().inputs}),
   };
 }
 

@@ -1,30 +1,81 @@
+#include "core/rounding.hpp"
 #include "kernels/ops.hpp"
 
 namespace genretree {
 
-ParameterLayout::ParameterLayout(const StackConfig& stack, std::size_t classes) {
-  const auto place = [this](std::size_t rows, std::size_t columns) {
-    const Tensor tensor{size, rows, columns};
-    size += tensor.size();
-    return tensor;
-  };
-  for (std::size_t layer = 0; layer < stack.layers(); ++layer) {
-    const std::size_t gates = 4 * stack.units[layer];
-    const Tensor kernel = place(stack.layer_inputs(layer), gates);
-    const Tensor recurrent = place(stack.units[layer], gates);
+std::vector<StackConfig> NetworkConfig::passes() const {
+  StackConfig pass = *this;
+  pass.first_parameter = constants(), pass.first_mask = 0;
+  pass.sequences = readout != Readout::last, pass.input_gradient = false;
+  if (!bidirectional && layer_dropout == 0) return {pass};
+  std::vector<StackConfig> passes;
+  for (std::size_t layer = 0; layer < layers(); ++layer)
+    for (std::size_t direction = 0; direction < directions(); ++direction) {
+      pass.inputs = layer == 0 ? inputs : layer_outputs(layer - 1);
+      pass.units = {units[layer]};
+      pass.sequences = layer + 1 < layers() || readout != Readout::last;
+      pass.input_gradient = layer > 0;
+      passes.push_back(pass);
+      pass.first_parameter = ParameterLayout(pass).size;
+      pass.first_mask += 4 * (pass.inputs + units[layer]);
+    }
+  return passes;
+}
+
+ParameterLayout::ParameterLayout(const StackConfig& pass) : size(pass.first_parameter) {
+  for (std::size_t layer = 0; layer < pass.layers(); ++layer) {
+    const std::size_t gates = 4 * pass.units[layer];
+    const Tensor kernel = place(pass.layer_inputs(layer), gates);
+    const Tensor recurrent = place(pass.units[layer], gates);
     const Tensor bias = place(1, gates);
     layers.push_back({kernel, recurrent, bias});
   }
-  dense_kernel = place(stack.outputs(), classes);
+}
+
+ParameterLayout::ParameterLayout(const NetworkConfig& network, std::size_t classes) {
+  mean = place(1, network.standardise ? network.inputs : 0);
+  scale = place(1, network.standardise ? network.inputs : 0);
+  for (const StackConfig& pass : network.passes()) {
+    const ParameterLayout own(pass);
+    layers.insert(layers.end(), own.layers.begin(), own.layers.end());
+    size = own.size;
+  }
+  dense_kernel = place(network.dense_inputs(), classes);
   dense_bias = place(1, classes);
 }
 
-MaskLayout::MaskLayout(const StackConfig& stack, std::size_t batch) {
-  for (std::size_t layer = 0; layer < stack.layers(); ++layer) {
-    const std::size_t input = size, recurrent = input + 4 * batch * stack.layer_inputs(layer);
-    layers.push_back({input, recurrent});
-    size = recurrent + 4 * batch * stack.units[layer];
+ParameterLayout::Tensor ParameterLayout::place(std::size_t rows, std::size_t columns) {
+  const Tensor tensor{size, rows, columns};
+  size += tensor.size();
+  return tensor;
+}
+
+MaskLayout::MaskLayout(const StackConfig& pass, std::size_t batch) : size(pass.first_mask * batch) {
+  for (std::size_t layer = 0; layer < pass.layers(); ++layer) {
+    const std::size_t input = place(4 * batch * pass.layer_inputs(layer), pass.dropout);
+    layers.push_back({input, place(4 * batch * pass.units[layer], pass.recurrent_dropout)});
   }
+}
+
+MaskLayout::MaskLayout(const NetworkConfig& network, std::size_t batch) {
+  if (network.has_dropout())
+    for (const StackConfig& pass : network.passes()) {
+      const MaskLayout own(pass, batch);
+      layers.insert(layers.end(), own.layers.begin(), own.layers.end());
+      parts.insert(parts.end(), own.parts.begin(), own.parts.end());
+      size = own.size;
+    }
+  if (network.layer_dropout == 0) return;
+  for (std::size_t layer = 0; layer < network.layers(); ++layer) {
+    const std::size_t width = layer + 1 < network.layers() ? network.layer_outputs(layer) : network.dense_inputs();
+    layer_outputs.push_back(place(round_up(batch * width, 4), network.layer_dropout));
+  }
+}
+
+std::size_t MaskLayout::place(std::size_t numbers, double rate) {
+  parts.push_back({numbers, rate});
+  size += numbers;
+  return size - numbers;
 }
 
 CnnConfig::Image CnnConfig::image(std::size_t s) const {

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -126,7 +127,8 @@ class SpectralState {
 /// σ(x); clip(0.2 x + 0.5, 0, 1) as in Keras 2; relu6(x + 3) / 6 as in Keras 3.
 enum class Gate { sigmoid, hard_sigmoid, hard_sigmoid_keras3 };
 
-/// A stack of LSTM layers. The last layer's output after the last frame is the stack's output.
+/// LSTM layers one above another, which a backend computes in one pass over the sequences: the whole of a plain network,
+/// or one layer in one direction of another (NetworkConfig::passes).
 struct StackConfig {
   std::size_t inputs = 0;          ///< F
   std::vector<std::size_t> units;  ///< of each layer, first to last
@@ -134,16 +136,55 @@ struct StackConfig {
   double dropout = 0;            ///< rate on each layer's input
   double recurrent_dropout = 0;  ///< rate on each layer's h[t-1]
 
+  // Of a pass within a network:
+  std::size_t first_parameter = 0;  ///< where its own begin in a run's parameters
+  std::size_t first_mask = 0;       ///< dropout masks of one row that lie before its own
+  bool sequences = false;           ///< outputs, and their gradients, are of every frame, not of the last alone
+  bool input_gradient = false;      ///< stack_backward gives dx
+
   std::size_t layers() const { return units.size(); }
   std::size_t layer_inputs(std::size_t layer) const { return layer == 0 ? inputs : units[layer - 1]; }
   std::size_t outputs() const { return units.back(); }
   bool has_dropout() const { return dropout > 0 || recurrent_dropout > 0; }
 };
 
+/// What of the last layer's outputs over time the dense layer is given: that after the last frame, the mean over all
+/// frames, the largest of each unit over all frames, or the mean and then the largest.
+enum class Readout { last, mean, max, mean_max };
+
+/// An LSTM network up to its dense layer. It is computed in passes, with copy_columns between them and readout after
+/// them.
+struct NetworkConfig : StackConfig {
+  /// Each layer is two: one that hears the sequence, and one that hears it backwards. Their outputs of a frame lie side
+  /// by side. The readout of the backward one comes after the forward one's; its last frame is the sequence's first.
+  /// Source: Keras, Bidirectional(merge_mode="concat").
+  bool bidirectional = false;
+  Readout readout = Readout::last;
+  /// Rate on what the next layer is given, constant over time, and on what the dense layer is given.
+  double layer_dropout = 0;
+  bool standardise = false;  ///< gather makes the inputs (x - mean) · scale, constants that stand before the weights
+
+  NetworkConfig() = default;
+  /// A plain network; implicit, for a stack alone is one.
+  NetworkConfig(StackConfig stack) : StackConfig(std::move(stack)) {}
+
+  std::size_t directions() const { return bidirectional ? 2 : 1; }
+  std::size_t layer_outputs(std::size_t layer) const { return directions() * units[layer]; }
+  /// Numbers that the dense layer is given of each row.
+  std::size_t dense_inputs() const { return layer_outputs(layers() - 1) * (readout == Readout::mean_max ? 2 : 1); }
+  /// Numbers at the beginning of the parameters that training never changes: mean [F] and scale [F] of the inputs.
+  std::size_t constants() const { return standardise ? 2 * inputs : 0; }
+  bool has_any_dropout() const { return has_dropout() || layer_dropout > 0; }
+  /// One for all layers where nothing comes between them; else, for each layer from the first, the forward one and then
+  /// the backward one.
+  std::vector<StackConfig> passes() const;
+};
+
 /// Where each tensor lies in the flat parameter vector of one run. The canonical layout is Keras's, all row-major: for
 /// each layer kernel [in, 4H], recurrent kernel [H, 4H] and bias [4H], with column blocks i, f, c, o; then the dense
 /// layer's kernel [H, C] and bias [C]. C is the largest class count of the group; a run with fewer leaves the columns
-/// beyond its own unused.
+/// beyond its own unused. A network may have constants before all that; the layers of a bidirectional one are the first
+/// forward, the first backward, the second forward, ….
 struct ParameterLayout {
   struct Tensor {
     std::size_t offset, rows, columns;
@@ -152,24 +193,44 @@ struct ParameterLayout {
   struct Layer {
     Tensor kernel, recurrent, bias;
   };
+  Tensor mean{}, scale{};  ///< [F], or empty
   std::vector<Layer> layers;
   Tensor dense_kernel{}, dense_bias{};
   std::size_t size = 0;  ///< P
 
-  ParameterLayout(const StackConfig& stack, std::size_t classes);
+  ParameterLayout(const NetworkConfig& network, std::size_t classes);
+  /// Of one pass: its layers alone, where they lie in the network's parameters; no dense layer.
+  explicit ParameterLayout(const StackConfig& pass);
+
+ private:
+  Tensor place(std::size_t rows, std::size_t columns);
 };
 
 /// Where each mask of one run lies in its flat vector of dropout masks, of D numbers: per layer one input mask
-/// [4, B, in] and one recurrent mask [4, B, H], gate order i, f, c, o. A mask is 0 or 1 / (1 - rate) ("inverted
-/// dropout"), constant over time. Source: Keras, LSTMCell with implementation = 1.
+/// [4, B, in] and one recurrent mask [4, B, H], gate order i, f, c, o, if the cells have dropout; then, with
+/// layer_dropout, one mask [B, layer_outputs] of each layer but the last, and one [B, dense_inputs], each padded to a
+/// multiple of 4. A mask is 0 or 1 / (1 - rate) ("inverted dropout"), constant over time. Source: Keras, LSTMCell with
+/// implementation = 1.
 struct MaskLayout {
   struct Layer {
     std::size_t input_offset, recurrent_offset;
   };
-  std::vector<Layer> layers;
-  std::size_t size = 0;  ///< D
+  /// Masks back to back that have one rate.
+  struct Part {
+    std::size_t size;
+    double rate;
+  };
+  std::vector<Layer> layers;               ///< in the order of ParameterLayout
+  std::vector<std::size_t> layer_outputs;  ///< offsets of the masks of each layer's outputs; of the last: the readout's
+  std::vector<Part> parts;                 ///< all of it in its order
+  std::size_t size = 0;                    ///< D
 
-  MaskLayout(const StackConfig& stack, std::size_t batch);
+  MaskLayout(const NetworkConfig& network, std::size_t batch);
+  /// Of one pass: its layers alone, where they lie in the network's masks.
+  MaskLayout(const StackConfig& pass, std::size_t batch);
+
+ private:
+  std::size_t place(std::size_t numbers, double rate);
 };
 
 /// The shape of a group, and what differs between its runs in this batch.
@@ -185,6 +246,35 @@ struct Group {
 
 /// Training keeps what the backward pass needs; inference keeps nothing.
 enum class Mode { training, inference };
+
+/// A factor for each number of a row, where there is one: of run r, row b and number i it is
+/// masks[r, offset + b · width + i].
+struct RowMask {
+  View<const float, 2> masks;  ///< [R, D], or empty: 1 for all
+  std::size_t offset = 0, width = 0;
+};
+
+/// What copy_columns does.
+struct ColumnCopy {
+  std::size_t from_column = 0, to_column = 0, columns = 0;
+  bool reversed = false;  ///< in time
+  bool adds = false;      ///< to what is there
+  RowMask mask = {};      ///< column c has that of number mask_column + c
+  std::size_t mask_column = 0;
+};
+
+/// What one row of a batch is made of: frames of a clip, perhaps mixed with those of another one, with holes.
+struct BatchRow {
+  struct Range {
+    std::int32_t first = 0, count = 0;
+  };
+  std::int32_t clip = 0, first_frame = 0;
+  /// The row is share · clip + (1 - share) · partner, and so is its target. Source: Zhang et al., "mixup", 2018.
+  float share = 1;
+  std::int32_t partner = 0, partner_frame = 0;
+  /// Frames of the row, and numbers of a frame, that are 0. Source: Park et al., "SpecAugment", 2019.
+  std::array<Range, 2> masked_frames = {}, masked_inputs = {};
+};
 
 /// The batches that a stack will compute.
 struct StackWork {
@@ -275,9 +365,16 @@ enum class Loss { logits, clipped };
 ///   adam     m += (1-β1)(g-m); v += (1-β2)(g²-v); p -= lr·√(1-β2^t)/(1-β1^t) · m/(√v+ε)
 ///   rmsprop  v += (1-β2)(g²-v);                   p -= lr · g/(√v+ε)              (β2 is Keras's ρ)
 ///   sgd      m = β1·m - lr·g;                     p += m                          (β1 is the momentum)
+///
+/// First of all, g is multiplied by clip_norm / |g| if its Euclidean norm over all parameters is more than clip_norm
+/// (Keras's global_clipnorm); then p -= lr·weight_decay·p (Loshchilov and Hutter, "Decoupled weight decay
+/// regularization", 2019), biases included, as PyTorch's AdamW has it.
 struct Optimiser {
   enum class Kind { adam, rmsprop, sgd } kind = Kind::adam;
   double learning_rate = 0.001, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-7;
+  double weight_decay = 0;
+  double clip_norm = 0;       ///< 0: gradients are not clipped
+  std::size_t constants = 0;  ///< parameters at the beginning that do not decay
 };
 
 // ------------------------------------------------------------------------------------------------------------- backend
@@ -307,18 +404,18 @@ class Backend {
   virtual BackendInfo cnn_info() const { return info(); }  ///< where CNNs are, perhaps by other libraries
   virtual Device& device() = 0;
 
-  /// Why this backend cannot compute such a stack, and what can; or "". make_stack_state throws it as InputError.
-  virtual std::string refusal(const StackConfig&) const { return ""; }
-  /// Where there are several ways to compute the stack, keeps to the fastest of those that can do all of this work,
+  /// Why this backend cannot compute such a network, and what can; or "". make_stack_state throws it as InputError.
+  virtual std::string refusal(const NetworkConfig&) const { return ""; }
+  /// Where there are several ways to compute the network's passes, keeps to the fastest of those that can do all of this work,
   /// which info() then names. Before the first make_stack_state.
-  virtual void choose_algorithm(const StackConfig&, const StackWork&) {}
+  virtual void choose_algorithm(const NetworkConfig&, const StackWork&) {}
   /// What it chooses among; if there are several, by a trial, which may end otherwise elsewhere.
-  virtual std::vector<std::string> algorithms_for(const StackConfig&) const { return {info().algorithm}; }
+  virtual std::vector<std::string> algorithms_for(const NetworkConfig&) const { return {info().algorithm}; }
 
   /// How many trainings of this shape are best advanced in one group, on one queue; 1: the runs of a group go one after
   /// another, so that trainings side by side want a queue each. After choose_algorithm.
   ///   training  of one run: its largest batch
-  virtual std::size_t runs_together(const StackConfig&, const Group& training) const {
+  virtual std::size_t runs_together(const NetworkConfig&, const Group& training) const {
     static_cast<void>(training);
     return 1;
   }
@@ -344,39 +441,69 @@ class Backend {
   /// of a run without rows are left alone.
   ///   keys   [R] on the host, use = dropout
   ///   masks  [R, D] in MaskLayout
-  virtual void dropout_masks(const StackConfig& config, const Group& group, std::span<const RandomKey> keys,
+  virtual void dropout_masks(const NetworkConfig& config, const Group& group, std::span<const RandomKey> keys,
                              View<float, 2> masks, Queue& queue) = 0;
 
   /// The stack over whole sequences, from a zero state.
   ///   parameters  [R, P]
   ///   x           [R, T, B, F]
-  ///   masks       [R, D], or empty: no dropout
-  ///   h           [R, B, H] output after the last frame; rows beyond group.rows[r] are undefined
+  ///   masks       [R, D], or empty: no dropout in the cells
+  ///   h           [R, 1, B, H] output after the last frame, or, of config.sequences, [R, T, B, H] after each; rows
+  ///               beyond group.rows[r] are undefined
   virtual void stack_forward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
                              View<const float, 4> x, View<const float, 2> masks, Mode mode, StackState& state,
-                             View<float, 3> h, Queue& queue) = 0;
+                             View<float, 4> h, Queue& queue) = 0;
 
   /// Backward through time, after stack_forward of the same batch in Mode::training with the same arguments.
-  ///   dh         [R, B, H] gradient of the loss with respect to the output
-  ///   gradients  [R, P] the stack's part is overwritten; the dense layer's is left alone
+  ///   dh         like h: gradient of the loss with respect to the output
+  ///   gradients  [R, P] the stack's part is overwritten; all else is left alone
+  ///   dx         [R, T, B, F] gradient with respect to x, if config.input_gradient, else empty; rows beyond
+  ///              group.rows[r] are undefined
   virtual void stack_backward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
-                              View<const float, 4> x, View<const float, 2> masks, View<const float, 3> dh,
-                              StackState& state, View<float, 2> gradients, Queue& queue) = 0;
+                              View<const float, 4> x, View<const float, 2> masks, View<const float, 4> dh,
+                              StackState& state, View<float, 2> gradients, View<float, 4> dx, Queue& queue) = 0;
+
+  // -- between passes
+
+  /// to[r, t, b, copy.to_column + c] = from[r, s, b, copy.from_column + c] · mask[r, b, c], c < copy.columns, where s is
+  /// t, or T - 1 - t if copy.reversed; or adds that, if copy.adds. Rows beyond group.rows[r] become 0, or are left alone
+  /// if copy.adds.
+  ///   from  [R, T, B, any]
+  ///   to    [R, T, B, any]; group.frames does not matter
+  virtual void copy_columns(const Group& group, const ColumnCopy& copy, View<const float, 4> from, View<float, 4> to,
+                            Queue& queue) = 0;
+
+  /// out[r, b, first_column + …] = what the readout makes of y over its frames, times the mask of its place.
+  ///   y     [R, T, B, H]; group.frames does not matter
+  ///   mask  [R, B, W]
+  ///   out   [R, B, W] of which H, or 2 H of mean_max, columns are written; rows beyond group.rows[r] are undefined
+  virtual void readout(Readout kind, const Group& group, View<const float, 4> y, const RowMask& mask,
+                       std::size_t first_column, View<float, 3> out, Queue& queue) = 0;
+
+  /// The gradient with respect to y of the same arguments. Where several frames have the largest value, the first has
+  /// the gradient.
+  ///   dout  [R, B, W] gradient with respect to out
+  ///   dy    like y, overwritten; rows beyond group.rows[r] are undefined
+  virtual void readout_backward(Readout kind, const Group& group, View<const float, 4> y, const RowMask& mask,
+                                std::size_t first_column, View<const float, 3> dout, View<float, 4> dy,
+                                Queue& queue) = 0;
 
   // -- classifier
 
   /// Dense layer, softmax and cross-entropy over the first class_counts[r] classes.
-  ///   h              [R, B, H]
+  ///   h              [R, B, H] with H = config.dense_inputs()
   ///   labels         [R, B]
+  ///   targets        [R, B, C] what the probabilities ought to be, of sum 1; or empty: 1 for the label
   ///   probabilities  [R, B, C]; columns beyond the run's classes are 0
   ///   loss           [R] sum over the run's rows
   ///   correct        [R] rows whose most probable class (the first of equals) is the label
   ///   dh             [R, B, H] gradient of the mean loss over the run's rows, or empty: evaluation only
   ///   gradients      [R, P] the dense layer's part is overwritten with that of the mean loss; ignored if dh is empty
-  virtual void classify_loss(const StackConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
-                             View<const float, 3> h, View<const std::int32_t, 2> labels, View<float, 3> probabilities,
-                             View<double, 1> loss, View<std::int32_t, 1> correct, View<float, 3> dh,
-                             View<float, 2> gradients, Queue& queue) = 0;
+  virtual void classify_loss(const NetworkConfig& config, const Group& group, Loss kind,
+                             View<const float, 2> parameters, View<const float, 3> h,
+                             View<const std::int32_t, 2> labels, View<const float, 3> targets,
+                             View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct,
+                             View<float, 3> dh, View<float, 2> gradients, Queue& queue) = 0;
 
   // -- CNN
 
@@ -405,18 +532,25 @@ class Backend {
                             Queue& queue) = 0;
 
   /// One step of the optimiser over all parameters of the runs that have rows.
+  ///   rates       [R] factors of the learning rate, or empty: 1
   ///   steps       [R] updates done so far, in place: this one is number steps[r] + 1
   ///   parameters  [R, P] in place;  moments [R, 2, P] in place: m, then v; zero before the first step
-  virtual void update(const Optimiser& optimiser, const Group& group, View<std::int64_t, 1> steps,
-                      View<float, 2> parameters, View<const float, 2> gradients, View<float, 3> moments,
-                      Queue& queue) = 0;
+  ///   norms       [R] scratch: the gradients' norms, if they are to be clipped, else empty
+  virtual void update(const Optimiser& optimiser, const Group& group, View<const float, 1> rates,
+                      View<std::int64_t, 1> steps, View<float, 2> parameters, View<const float, 2> gradients,
+                      View<float, 3> moments, View<float, 1> norms, Queue& queue) = 0;
 
-  /// Makes a batch where the data are: x[r, t, b, :] = features[clips[r, b], t, :] and y[r, b] = labels[r, clips[r, b]].
-  ///   features  [N, T, F]
-  ///   labels    [R, N] each run its own: the nodes of a tree ask different questions of the same clips
-  ///   clips     [R, B] on the device; entries beyond group.rows[r] are ignored, and those rows of x become 0
+  /// Makes a batch where the data are: for row b of run r, by rows[r, b], x[r, t, b, :] from
+  /// (features[clip, first_frame + t, :] - mean) · scale, and y[r, b] = labels[r, clip].
+  ///   features   [N, T', F], T' ≥ T: a row is a window of its clip
+  ///   labels     [R, N] each run its own: the nodes of a tree ask different questions of the same clips
+  ///   rows       [R, B] on the device; those beyond group.rows[r] are ignored, and those rows of x become 0
+  ///   constants  [R, P] whose first numbers are mean [F] and scale [F], or empty: 0 and 1
+  ///   smoothing  share of a target that is spread over all classes of the run (label smoothing)
+  ///   targets    [R, B, C] as classify_loss takes them, or empty
   virtual void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 2> labels,
-                      View<const std::int32_t, 2> clips, View<float, 4> x, View<std::int32_t, 2> y, Queue& queue) = 0;
+                      View<const BatchRow, 2> rows, View<const float, 2> constants, double smoothing, View<float, 4> x,
+                      View<std::int32_t, 2> y, View<float, 3> targets, Queue& queue) = 0;
 };
 
 }  // namespace genretree

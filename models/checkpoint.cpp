@@ -48,6 +48,11 @@ void write_checkpoint(const fs::path& path, const Model& model, const Checkpoint
     file.write<float>("/training/moments", state.moments, {2, state.moments.size() / 2});
     const std::vector<double> history = flat_history(state.history);
     file.write<double>("/training/history", history, {state.history.size(), history_columns});
+    if (state.best_epoch > 0) {
+      const auto best_epoch = static_cast<std::int64_t>(state.best_epoch);
+      file.write<std::int64_t>("/training/best_epoch", {&best_epoch, 1}, {});
+      file.write<float>("/training/best", state.best, {state.best.size()});
+    }
     file.close();
   });
 }
@@ -66,8 +71,14 @@ Checkpoint read_checkpoint(const fs::path& path, const Model& model) {
   state.moments = file.read<float>("/training/moments").values;
   const Hdf5Array<std::int64_t> step = file.read<std::int64_t>("/training/step");
   const Hdf5Array<double> history = file.read<double>("/training/history");
+  if (file.contains("/training/best")) {
+    state.best_epoch = static_cast<std::size_t>(file.read<std::int64_t>("/training/best_epoch").values.at(0));
+    state.best = file.read<float>("/training/best").values;
+  }
+  const bool best_is_whole = state.best.size() == (state.best_epoch > 0 ? state.parameters.size() : 0) &&
+                             state.best_epoch <= history.values.size() / history_columns;
   if (step.values.size() != 1 || state.moments.size() != 2 * state.parameters.size() ||
-      history.values.size() % history_columns != 0)
+      history.values.size() % history_columns != 0 || !best_is_whole)
     reject("the training state in {} is damaged. Delete the file to train this run anew", path.string());
   state.step = step.values.front();
   state.history = history_from(history.values);

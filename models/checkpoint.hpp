@@ -1,4 +1,5 @@
-// The checkpoint: a model file (model_file.hpp) with everything that is needed to train the network further.
+// The checkpoint: a model file (model_file.hpp) with everything that is needed to train the network further. Its model
+// is that of the last epoch, whichever will be selected.
 //
 //   attributes of the root    those of a model file, run, spec_hash, commit, seconds of training so far, and of
 //                             BackendInfo: backend, device, target, algorithm, precision, libraries
@@ -6,6 +7,7 @@
 //   /training/step            int64, updates done
 //   /training/moments         float32 [2, P]: m and v of the optimiser, P in ParameterLayout or CnnLayout
 //   /training/history         float64 [epochs, 6]: loss and accuracy of training, validation, test
+//   /training/best_epoch      int64, from 1, and /training/best float32 [P]: where the best epoch's weights are selected
 #pragma once
 
 #include <filesystem>

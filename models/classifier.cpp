@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "models/classifier.hpp"
 
@@ -100,6 +101,24 @@ std::string_view name_of(Initialisation initialisation) {
   return initialisation == Initialisation::he ? "he" : "original";
 }
 
+ClassifierConfig::InputConstants ClassifierConfig::input_constants() const {
+  if (cnn) {
+    const CnnLayout layout(*cnn, classes);
+    return {layout.mean, layout.scale};
+  }
+  const ParameterLayout layout(stack, classes);
+  return {layout.mean, layout.scale};
+}
+
+double rate_factor(const TrainingConfig& training, std::size_t epoch, std::size_t epochs) {
+  using Schedule = TrainingConfig::Schedule;
+  const auto ratio = [](std::size_t a, std::size_t b) { return static_cast<double>(a) / static_cast<double>(b); };
+  if (epoch < training.warmup) return ratio(epoch + 1, training.warmup + 1);
+  if (training.schedule == Schedule::constant) return 1;
+  const double done = ratio(epoch - training.warmup, epochs - training.warmup);
+  return training.schedule == Schedule::linear ? 1 - done : 0.5 + 0.5 * std::cos(std::numbers::pi * done);
+}
+
 std::vector<float> initial_parameters(const ClassifierConfig& config, const RandomKey& key) {
   RandomKey weights_key = key;
   weights_key.epoch = weights_key.batch = 0;
@@ -112,6 +131,7 @@ std::vector<float> initial_parameters(const ClassifierConfig& config, const Rand
   const auto part = [&](const ParameterLayout::Tensor& tensor) {
     return std::span(parameters).subspan(tensor.offset, tensor.size());
   };
+  std::ranges::fill(part(layout.scale), 1.0f);
   for (const ParameterLayout::Layer& layer : layout.layers) {
     glorot_uniform(part(layer.kernel), layer.kernel, random);
     orthogonal(part(layer.recurrent), layer.recurrent, random);

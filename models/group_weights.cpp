@@ -36,36 +36,44 @@ void GroupWeights::zero(Queue& queue) {
 }
 
 void GroupWeights::put(std::size_t run, std::size_t classes, const RunWeights& weights, Queue& queue) {
-  ClassifierConfig own = largest_;
-  own.classes = classes;
-  const std::size_t count = own.parameter_count();
-  std::vector<float> parameters(parameter_count_, 0.0f), moments(2 * parameter_count_, 0.0f);
-  copy_parameters(own, weights.parameters.data(), parameters.data(), largest_.classes);
-  for (std::size_t m = 0; m < 2; ++m)
-    copy_parameters(own, &weights.moments[m * count], &moments[m * parameter_count_], largest_.classes);
+  const View<float, 2> own_moments = moments()[run];
+  const std::size_t count = weights.parameters.size();
   queue.copy_in(&steps_.data()[run], &weights.step, sizeof weights.step);
-  queue.copy_in(this->parameters()[run].data, parameters.data(), parameters.size() * sizeof(float));
-  queue.copy_in(this->moments()[run].data, moments.data(), moments.size() * sizeof(float));
+  put_parameters(parameters()[run], classes, weights.parameters, queue);
+  for (std::size_t m = 0; m < 2; ++m)
+    put_parameters(own_moments[m], classes, std::span(weights.moments).subspan(m * count, count), queue);
 }
 
 RunWeights GroupWeights::get(std::size_t run, std::size_t classes, Queue& queue) const {
-  std::vector<float> parameters(parameter_count_), moments(2 * parameter_count_);
   RunWeights weights;
   queue.copy_out(&weights.step, &steps_.data()[run], sizeof weights.step);
-  queue.copy_out(parameters.data(), parameters_.data() + run * parameters.size(), parameters.size() * sizeof(float));
-  queue.copy_out(moments.data(), moments_.data() + run * moments.size(), moments.size() * sizeof(float));
-  queue.synchronize();
-  if (classes == largest_.classes) return {weights.step, std::move(parameters), std::move(moments)};
+  weights.parameters = parameters_of(parameters_.view(runs(), parameter_count_)[run], classes, queue);
+  for (std::size_t m = 0; m < 2; ++m) {
+    const std::vector<float> moment = parameters_of(moments_.view(runs(), 2, parameter_count_)[run][m], classes, queue);
+    weights.moments.insert(weights.moments.end(), moment.begin(), moment.end());
+  }
+  return weights;
+}
 
+std::vector<float> GroupWeights::parameters_of(View<const float, 1> place, std::size_t classes, Queue& queue) const {
+  std::vector<float> all(parameter_count_);
+  queue.copy_out(all.data(), place.data, all.size() * sizeof(float));
+  queue.synchronize();
+  if (classes == largest_.classes) return all;
   ClassifierConfig own = largest_;
   own.classes = classes;
-  const std::size_t count = own.parameter_count();
-  weights.parameters.resize(count);
-  weights.moments.resize(2 * count);
-  copy_parameters(largest_, parameters.data(), weights.parameters.data(), classes);
-  for (std::size_t m = 0; m < 2; ++m)
-    copy_parameters(largest_, &moments[m * parameter_count_], &weights.moments[m * count], classes);
-  return weights;
+  std::vector<float> parameters(own.parameter_count());
+  copy_parameters(largest_, all.data(), parameters.data(), classes);
+  return parameters;
+}
+
+void GroupWeights::put_parameters(View<float, 1> place, std::size_t classes, std::span<const float> parameters,
+                                  Queue& queue) const {
+  ClassifierConfig own = largest_;
+  own.classes = classes;
+  std::vector<float> all(parameter_count_, 0.0f);
+  copy_parameters(own, parameters.data(), all.data(), largest_.classes);
+  queue.copy_in(place.data, all.data(), all.size() * sizeof(float));
 }
 
 void GroupWeights::copy_from(const GroupWeights& other, Queue& queue) {

@@ -34,6 +34,11 @@ class GroupWeights {
   void put(std::size_t run, std::size_t classes, const RunWeights& weights, Queue& queue);
   /// Those of one run. Waits for the queue.
   RunWeights get(std::size_t run, std::size_t classes, Queue& queue) const;
+  /// The parameters of one run, [P] on the device in the group's layout, in the layout of its own classes. Waits for the
+  /// queue.
+  std::vector<float> parameters_of(View<const float, 1> place, std::size_t classes, Queue& queue) const;
+  /// The reverse.
+  void put_parameters(View<float, 1> place, std::size_t classes, std::span<const float> parameters, Queue& queue) const;
   /// Takes over those of all runs of a group of the same shape.
   void copy_from(const GroupWeights& other, Queue& queue);
 

@@ -255,7 +255,7 @@ KerasClassifier read_keras(const fs::path& path, std::optional<Gate> gate) {
   result.layout = file.layout;
   result.frames = frames_of(file.layers);
   const Stack stack = stack_of(file);
-  StackConfig& config = result.classifier.stack;
+  NetworkConfig& config = result.classifier.stack;
   config.inputs = matrix(file, stack.lstm.front(), "kernel").first;
   for (const KerasLayer& layer : stack.lstm) config.units.push_back(matrix(file, layer, "recurrent_kernel").first);
   result.classifier.classes = matrix(file, stack.dense, "kernel").second;
@@ -272,6 +272,13 @@ KerasClassifier read_keras(const fs::path& path, std::optional<Gate> gate) {
 
 void write_keras(const fs::path& path, const ClassifierConfig& classifier, const std::vector<float>& parameters) {
   if (classifier.cnn) reject("the model is a CNN ({}); to Keras go LSTM networks only", describe(classifier));
+  const NetworkConfig& stack = classifier.stack;
+  const char* more = stack.bidirectional              ? "bidirectional layers"
+                     : stack.readout != Readout::last ? "a readout over time"
+                     : stack.standardise              ? "normalised inputs"
+                     : classifier.window > 0          ? "a window"
+                                                      : nullptr;
+  if (more) reject("the model has {}; to Keras go plain LSTM networks only, which answer after the last frame", more);
   constexpr const char* ending = ".weights.h5";
   if (const std::string name = path.filename().string(); !name.ends_with(ending) || name == ending)
     reject("{} must end in {}: Keras loads weights from no other name", path.string(), ending);

@@ -23,16 +23,20 @@ std::string layer_path(std::size_t layer) { return "/model/" + lstm_layer_name(l
 
 /// Calls visit(name, offset in the parameters, shape) for every tensor of an LSTM network.
 template <class Visit>
-void for_each_tensor(const ParameterLayout& layout, Visit visit) {
+void for_each_tensor(const NetworkConfig& network, const ParameterLayout& layout, Visit visit) {
   const auto layer = [&](const std::string& name, const ParameterLayout::Tensor& tensor) {
     // kernels are matrices, biases are not, whatever their size
     visit(name, tensor.offset,
-          name.ends_with("bias") ? std::vector{tensor.columns} : std::vector{tensor.rows, tensor.columns});
+          name.ends_with("kernel") ? std::vector{tensor.rows, tensor.columns} : std::vector{tensor.columns});
   };
+  if (network.standardise) layer("/model/normalization/mean", layout.mean);
+  if (network.standardise) layer("/model/normalization/scale", layout.scale);
   for (std::size_t l = 0; l < layout.layers.size(); ++l) {
-    layer(layer_path(l) + "/kernel", layout.layers[l].kernel);
-    layer(layer_path(l) + "/recurrent_kernel", layout.layers[l].recurrent);
-    layer(layer_path(l) + "/bias", layout.layers[l].bias);
+    const bool backward = l % network.directions() == 1;
+    const std::string path = layer_path(l / network.directions()) + (backward ? "/backward" : "");
+    layer(path + "/kernel", layout.layers[l].kernel);
+    layer(path + "/recurrent_kernel", layout.layers[l].recurrent);
+    layer(path + "/bias", layout.layers[l].bias);
   }
   layer("/model/dense/kernel", layout.dense_kernel);
   layer("/model/dense/bias", layout.dense_bias);
@@ -62,7 +66,7 @@ void for_each_tensor(const ClassifierConfig& classifier, Visit visit) {
   if (classifier.cnn)
     for_each_tensor(*classifier.cnn, CnnLayout(*classifier.cnn, classifier.classes), visit);
   else
-    for_each_tensor(ParameterLayout(classifier.stack, classifier.classes), visit);
+    for_each_tensor(classifier.stack, ParameterLayout(classifier.stack, classifier.classes), visit);
 }
 
 std::size_t product(const std::vector<std::size_t>& shape) {
@@ -150,14 +154,25 @@ std::string checksum_of(const std::string& text) {
   return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
 }
 
+/// An LSTM that hears a whole clip once, and answers after its last frame.
+bool is_plain(const ClassifierConfig& classifier) {
+  const NetworkConfig& stack = classifier.stack;
+  return !stack.bidirectional && stack.readout == Readout::last && stack.layer_dropout == 0 && !stack.standardise &&
+         classifier.window == 0;
+}
+
 /// Every setting of a network, for its checksum.
 std::string settings_of(const ClassifierConfig& classifier) {
   if (const auto& cnn = classifier.cnn)
     return fmt::format("{} {} {} {} {} {} {}", describe(classifier), cnn->bands, cnn->frames, cnn->channels,
                        cnn->dropout, cnn->standardise, name_of(classifier.initialisation));
-  const StackConfig& stack = classifier.stack;
-  return fmt::format("{} {} {} {} {}", stack.inputs, fmt::join(stack.units, "-"), name_of(stack.gate), stack.dropout,
-                     stack.recurrent_dropout);
+  const NetworkConfig& stack = classifier.stack;
+  std::string text = fmt::format("{} {} {} {} {}", stack.inputs, fmt::join(stack.units, "-"), name_of(stack.gate),
+                                 stack.dropout, stack.recurrent_dropout);
+  if (!is_plain(classifier))
+    text += fmt::format(" {} {} {} {} {}", stack.bidirectional, name_of(stack.readout), stack.layer_dropout,
+                        stack.standardise, classifier.window);
+  return text;
 }
 
 /// Over everything but the features that an answer depends on.
@@ -226,11 +241,33 @@ void write_settings(Hdf5File& file, const ClassifierConfig& classifier) {
     file.set_attribute("/model", "initialisation", std::string(name_of(classifier.initialisation)));
     return;
   }
-  const StackConfig& stack = classifier.stack;
+  const NetworkConfig& stack = classifier.stack;
   file.set_attribute("/model", "inputs", static_cast<std::int64_t>(stack.inputs));
   file.set_attribute("/model", "gate", std::string(name_of(stack.gate)));
   file.set_attribute("/model", "dropout", stack.dropout);
   file.set_attribute("/model", "recurrent_dropout", stack.recurrent_dropout);
+  if (is_plain(classifier)) return;
+  file.set_attribute("/model", "bidirectional", std::int64_t{stack.bidirectional});
+  file.set_attribute("/model", "readout", std::string(name_of(stack.readout)));
+  file.set_attribute("/model", "layer_dropout", stack.layer_dropout);
+  file.set_attribute("/model", "window", static_cast<std::int64_t>(classifier.window));
+}
+
+void read_options(const Hdf5File& file, ClassifierConfig& classifier) {
+  NetworkConfig& stack = classifier.stack;
+  stack.standardise = file.contains("/model/normalization");
+  if (!file.has_attribute("/model", "readout")) return;
+  stack.bidirectional = file.attribute<std::int64_t>("/model", "bidirectional") != 0;
+  const auto readout = file.attribute<std::string>("/model", "readout");
+  const auto* known = std::ranges::find(readouts, readout, [](Readout kind) { return name_of(kind); });
+  if (known == std::end(readouts))
+    reject("{} has the readout '{}', which this version does not know. It knows last, mean, max, mean_max",
+           file.path().string(), readout);
+  stack.readout = *known;
+  stack.layer_dropout = read_rate(file, "layer_dropout");
+  const auto window = file.attribute<std::int64_t>("/model", "window");
+  if (window < 0) reject("{} has a window of {} frames. The file is damaged", file.path().string(), window);
+  classifier.window = static_cast<std::size_t>(window);
 }
 
 void read_settings(const Hdf5File& file, const std::optional<FeatureConfig>& features, ClassifierConfig& classifier) {
@@ -244,16 +281,31 @@ void read_settings(const Hdf5File& file, const std::optional<FeatureConfig>& fea
     classifier.initialisation = read_initialisation(file);
     return;
   }
-  StackConfig& stack = classifier.stack;
+  NetworkConfig& stack = classifier.stack;
   stack.inputs = read_inputs(file);
   check_width(file, features, stack.inputs);
   stack.gate = read_gate(file);
   stack.dropout = read_rate(file, "dropout");
   stack.recurrent_dropout = read_rate(file, "recurrent_dropout");
   stack.units = read_units(file);
+  read_options(file, classifier);
 }
 
 }  // namespace
+
+std::string_view name_of(Readout readout) {
+  switch (readout) {
+    case Readout::last:
+      return "last";
+    case Readout::mean:
+      return "mean";
+    case Readout::max:
+      return "max";
+    case Readout::mean_max:
+      return "mean_max";
+  }
+  fail("a readout has no name");
+}
 
 std::string_view name_of(Gate gate) {
   switch (gate) {
@@ -283,13 +335,30 @@ const std::vector<std::string>& gate_names() {
 
 std::string lstm_layer_name(std::size_t layer) { return layer == 0 ? "lstm" : fmt::format("lstm_{}", layer); }
 
+std::string_view describe(Readout readout) {
+  switch (readout) {
+    case Readout::last:
+      return "last frame";
+    case Readout::mean:
+      return "mean";
+    case Readout::max:
+      return "maximum";
+    case Readout::mean_max:
+      return "mean and maximum";
+  }
+  fail("a readout has no description");
+}
+
 std::string describe(const ClassifierConfig& classifier) {
   std::string text;
   if (classifier.cnn) {
     for (const auto& [filters, pool] : classifier.cnn->stages) text += fmt::format("conv {} pool {}, ", filters, pool);
     return text + fmt::format("dense {}, dense {}", classifier.cnn->units, classifier.classes);
   }
-  for (const std::size_t units : classifier.stack.units) text += fmt::format("LSTM {}, ", units);
+  const NetworkConfig& stack = classifier.stack;
+  for (const std::size_t units : stack.units)
+    text += fmt::format("{} {}, ", stack.bidirectional ? "bidirectional LSTM" : "LSTM", units);
+  if (stack.readout != Readout::last) text += fmt::format("{} over time, ", describe(stack.readout));
   return text + fmt::format("dense {}", classifier.classes);
 }
 

@@ -8,9 +8,12 @@
 //   /genres                   strings [C], in the order of the classes; of a tree's node its children
 //   /below/genres             of a tree's node only: strings, the genres that lie below its children,
 //   /below/children           and int32, below which child each of them lies. Then the root has the attribute node, too
-//   /model                    attributes inputs, gate, dropout, recurrent_dropout
+//   /model                    attributes inputs, gate, dropout, recurrent_dropout; and where they are not the plain
+//                             network's: bidirectional = 1, readout, layer_dropout, window (frames)
 //   /model/lstm               kernel float32 [in, 4H], recurrent_kernel [H, 4H], bias [4H], blocks i, f, c, o;
 //                             further layers are lstm_1, lstm_2, … as in Keras
+//   /model/lstm/backward      the same of the layer that hears the sequence backwards, if it is bidirectional
+//   /model/normalization      mean float32 [in], scale [in], if the inputs are normalised
 //   /model/dense              kernel float32 [H, C], bias [C]
 //
 // A CNN has in their place:
@@ -68,11 +71,18 @@ void write_model(const std::filesystem::path& path, const SavedModel& saved, con
 /// kind or format, if a tensor is missing or has another shape than the others ask for, or if a weight is no number.
 SavedModel read_model(const std::filesystem::path& path);
 
-/// "LSTM 128, LSTM 32, dense 6"; "conv 149 pool 4, conv 73 pool 2, dense 1024, dense 10"
+/// "LSTM 128, LSTM 32, dense 6"; "bidirectional LSTM 64, mean and maximum over time, dense 6"; "conv 149 pool 4, conv 73 pool 2, dense 1024, dense 10"
 std::string describe(const ClassifierConfig& classifier);
+
+/// "last frame", "mean", "maximum", "mean and maximum"
+std::string_view describe(Readout readout);
 
 /// Keras's names for the layers of a stack: lstm, lstm_1, lstm_2, …
 std::string lstm_layer_name(std::size_t layer);
+
+/// "last", "mean", "max", "mean_max"
+std::string_view name_of(Readout readout);
+inline constexpr Readout readouts[] = {Readout::last, Readout::mean, Readout::max, Readout::mean_max};
 
 /// "sigmoid", "hard_sigmoid", "hard_sigmoid_keras3"
 std::string_view name_of(Gate gate);

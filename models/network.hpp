@@ -13,6 +13,7 @@ struct Batch {
   View<const float, 2> parameters;     ///< [R, P]
   View<const float, 4> x;              ///< [R, T, B, F]
   View<const std::int32_t, 2> labels;  ///< [R, B]
+  View<const float, 3> targets;        ///< [R, B, C], or empty: 1 for the label
   View<float, 3> probabilities;        ///< [R, B, C]
   View<double, 1> loss;                ///< [R] sum over the rows
   View<std::int32_t, 1> correct;       ///< [R]

@@ -8,9 +8,15 @@
 
 namespace genretree {
 
-/// Probabilities [N, C] of the classes for each of N windows of features [N, T, F].
+/// Probabilities [N, C] of the classes for each of N clips of features [N, T, F], by the mean over the classifier's
+/// windows of each, if it has a window. `lengths`: [N] frames of each clip that are not padding; empty: all.
 std::vector<float> predict(const ClassifierConfig& classifier, std::span<const float> parameters,
-                           View<const float, 3> windows, Backend& backend, Queue& queue);
+                           View<const float, 3> clips, std::span<const std::size_t> lengths, Backend& backend,
+                           Queue& queue);
+inline std::vector<float> predict(const ClassifierConfig& classifier, std::span<const float> parameters,
+                                  View<const float, 3> clips, Backend& backend, Queue& queue) {
+  return predict(classifier, parameters, clips, {}, backend, queue);
+}
 
 /// Where the windows of a clip begin. Windows of `length` frames follow one another from the first frame on. What is
 /// left at the end is dropped if it is shorter than half a window; else it gets a window of its own, which begins so

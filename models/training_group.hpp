@@ -14,13 +14,14 @@
 
 namespace genretree {
 
-/// Clips that are evaluated together: few enough that an evaluation needs little memory beside a training, many enough
+/// Rows that are evaluated together: few enough that an evaluation needs little memory beside a training, many enough
 /// that weights are read rarely, and a whole number of batches for the paper's 120 and 60 clips.
 inline constexpr std::size_t evaluation_batch = 60;
 
-/// Rows of a run's batches of each kind: a batch never has more clips than there are, nor has its memory.
+/// Rows of a run's batches of each kind: a batch never has more rows than there are, nor has its memory. `windows`: that
+/// a clip is judged by.
 std::size_t training_rows(const Split& split, const TrainingConfig& training);
-std::size_t evaluation_rows(const Split& split);
+std::size_t evaluation_rows(const Split& split, std::size_t windows);
 
 /// Result of an evaluation. confusion[true class][predicted class], row-major.
 struct Evaluation {
@@ -28,7 +29,8 @@ struct Evaluation {
   std::vector<std::uint32_t> confusion;
 };
 
-/// After one epoch. Training is the running mean before each update, as Keras reports it.
+/// After one epoch. Training is the running mean before each update, as Keras reports it: with augmentation, of what it
+/// was trained on.
 struct EpochScores {
   Score train, validation, test;
 };
@@ -39,6 +41,11 @@ struct TrainerState {
   std::vector<EpochScores> history;  ///< one per finished epoch
   std::vector<float> parameters;     ///< [P]
   std::vector<float> moments;        ///< [2, P]
+  std::size_t best_epoch = 0;        ///< from 1, of Select::best_validation; 0: none yet
+  std::vector<float> best;           ///< [P] parameters after it, or empty
+
+  /// Those that the run would end with.
+  const std::vector<float>& selected() const { return best_epoch > 0 ? best : parameters; }
 };
 
 /// How many runs a group takes, and of what size.
@@ -61,10 +68,11 @@ class TrainingGroup {
   ~TrainingGroup();
 
   std::size_t slots() const;
-  /// Puts a run at its beginning into a free slot and returns that. `dataset`: the group's clips, with the labels that
-  /// this run is to learn, 0 … classes - 1. `key` names its random numbers (seed, point, trial, node). An empty
-  /// validation set is left out of the scores (NaN).
-  std::size_t enter(const DeviceDataset& dataset, const Split& split, std::size_t classes, const RandomKey& key);
+  /// Puts a run of so many epochs at its beginning into a free slot and returns that. `dataset`: the group's clips, with
+  /// the labels that this run is to learn, 0 … classes - 1. `key` names its random numbers (seed, point, trial, node).
+  /// An empty validation set is left out of the scores (NaN).
+  std::size_t enter(const DeviceDataset& dataset, const Split& split, std::size_t classes, const RandomKey& key,
+                    std::size_t epochs);
   /// Frees a slot. Never fails, as the queue is left alone.
   void leave(std::size_t slot) noexcept;
 
@@ -77,9 +85,13 @@ class TrainingGroup {
   // Of the run in a slot:
 
   const std::vector<EpochScores>& history(std::size_t slot) const;
-  /// Scores and confusion matrix on a set of clips with the present weights.
+  /// The epoch, from 1, whose weights TrainingConfig::select takes of those so far; 0: none is finished.
+  std::size_t selected_epoch(std::size_t slot) const;
+  /// All its epochs are done, or its patience is at an end.
+  bool is_done(std::size_t slot) const;
+  /// Scores and confusion matrix on a set of clips with the selected epoch's weights, or the initial ones.
   Evaluation evaluate(std::size_t slot, std::span<const std::uint32_t> clips);
-  /// The present weights' probabilities of each class, [clips, classes]. The clips' labels do not matter, but must be
+  /// The same weights' probabilities of each class, [clips, classes]. The clips' labels do not matter, but must be
   /// classes.
   std::vector<float> probabilities(std::size_t slot, std::span<const std::uint32_t> clips);
   /// After the last whole epoch, or the beginning if there is none. Copies it to the host: ask only when it is wanted.

@@ -38,7 +38,7 @@ elseif(NOT GENRETREE_SANITIZE MATCHES thread)  # the race check takes the place 
     add_library(${name}_kernels OBJECT ${cuda_kernels} ${cuda_examples})
     target_link_libraries(${name}_kernels PRIVATE genretree_flags core)
     target_include_directories(${name}_kernels SYSTEM PRIVATE ${GENRETREE_THRUST_INCLUDE_DIR})
-    target_compile_options(${name}_kernels PRIVATE -g1 ${ARGN})
+    target_compile_options(${name}_kernels PRIVATE -g1 -Wno-unknown-pragmas ${ARGN})  # #pragma unroll
     target_compile_definitions(${name}_kernels PRIVATE GENRETREE_CUDA GENRETREE_CUDA_EMULATED
       THRUST_DEVICE_SYSTEM=THRUST_DEVICE_SYSTEM_CPP)
     add_executable(test_${name} $<TARGET_OBJECTS:${name}_kernels> $<TARGET_OBJECTS:cuda_emulated_host>

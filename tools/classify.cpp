@@ -36,11 +36,11 @@ std::size_t report_bad(const std::vector<Answer>& answers) {
   return errors.size();
 }
 
-std::vector<StackConfig> stacks_of(const SavedNetworks& model) {
-  std::vector<StackConfig> stacks;
+std::vector<NetworkConfig> lstms_of(const SavedNetworks& model) {
+  std::vector<NetworkConfig> lstms;
   for (const SavedModel& network : model.networks)
-    if (!network.model.classifier.cnn) stacks.push_back(network.model.classifier.stack);
-  return stacks;
+    if (!network.model.classifier.cnn) lstms.push_back(network.model.classifier.stack);
+  return lstms;
 }
 
 ExitCode classify(int argc, char** argv) {
@@ -72,7 +72,7 @@ ExitCode classify(int argc, char** argv) {
 
   const SavedNetworks model = read_given_model(options.model);
   refuse_audio_without_features(options.model, options.inputs, model);
-  const BackendChoice choice = choose_backend({.device = options.backend}, stacks_of(model));
+  const BackendChoice choice = choose_backend({.device = options.backend}, lstms_of(model));
   if (!choice.why_no_gpu.empty()) fmt::print(stderr, "the GPU was not taken: {}\n", choice.why_no_gpu);
   if (const Model& first = model.networks.front().model; !first.features)
     warn(

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/io/trace_file.hpp"
+#include "core/text.hpp"
 #include "experiments/do_experiment.hpp"
 #include "experiments/figures.hpp"
 #include "experiments/report_runs.hpp"
@@ -56,7 +57,16 @@ std::optional<std::size_t> jobs_asked_for(const Options& options) {
 
 /// Every experiment of the file with all its keys.
 void explain(const ExperimentFile& file) {
-  if (file.variants.empty()) fmt::print("{}", to_yaml(file.spec, true));
+  if (file.search) {
+    fmt::print("{}{}", to_yaml(file.spec, true), documented_yaml(file.search->spec));
+    return;
+  }
+  if (file.variants.empty()) {
+    std::string search = documented_yaml(SearchSpec{.method = SearchSpec::Method::halving});  // which has all keys
+    replace_all(search, "\n", "\n# ");
+    fmt::print("{}\n# A file may have a search, too:\n#{}\n", to_yaml(file.spec, true),
+               search.substr(0, search.size() - 3));
+  }
   for (const auto& [name, difference, spec] : file.variants)
     fmt::print("--- # variant {}: {}\n{}", name, difference, to_yaml(spec, true));
 }
@@ -109,6 +119,7 @@ ExitCode run_experiment(int argc, char** argv) {
       "  run_experiment experiments/epoch_sweep.yaml --dataset DIR    the paper's Figures 9 and 10\n"
       "  run_experiment experiments/genre_tree.yaml --dataset DIR     the paper's Tables 3 and 4\n"
       "  run_experiment experiments/quick_comparison.yaml             several experiments in one file, side by side\n"
+      "  run_experiment experiments/quick_search.yaml                 a search for the best values of some keys\n"
       "  run_experiment --report DIR...                               merge shards, write the report into the first "
       "DIR",
       "run_experiment");

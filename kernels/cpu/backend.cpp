@@ -11,6 +11,7 @@
 #include "kernels/cpu/gather.hpp"
 #include "kernels/cpu/lstm_bf16.hpp"
 #include "kernels/cpu/lstm_stack.hpp"
+#include "kernels/cpu/readout.hpp"
 #include "kernels/cpu/spectral.hpp"
 #include "kernels/cpu/target.hpp"
 #include "kernels/cpu/update.hpp"
@@ -60,27 +61,40 @@ class CpuBackend : public Backend {
   std::unique_ptr<StackState> make_stack_state(const StackConfig& config, const Group& largest, Mode mode) override {
     return cpu::make_stack_state(target_, config, largest, mode);
   }
-  void dropout_masks(const StackConfig& config, const Group& group, std::span<const RandomKey> keys,
+  void dropout_masks(const NetworkConfig& config, const Group& group, std::span<const RandomKey> keys,
                      View<float, 2> masks, Queue&) override {
     cpu::dropout_masks(config, group, keys, masks);
   }
   void stack_forward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
-                     View<const float, 4> x, View<const float, 2> masks, Mode mode, StackState& state, View<float, 3> h,
+                     View<const float, 4> x, View<const float, 2> masks, Mode mode, StackState& state, View<float, 4> h,
                      Queue&) override {
     const FlushDenormals flush;
     cpu::stack_forward(config, group, parameters, x, masks, mode, state, h);
   }
   void stack_backward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
-                      View<const float, 4>, View<const float, 2> masks, View<const float, 3> dh, StackState& state,
-                      View<float, 2> gradients, Queue&) override {
+                      View<const float, 4>, View<const float, 2> masks, View<const float, 4> dh, StackState& state,
+                      View<float, 2> gradients, View<float, 4> dx, Queue&) override {
     const FlushDenormals flush;
-    cpu::stack_backward(config, group, parameters, masks, dh, state, gradients);
+    cpu::stack_backward(config, group, parameters, masks, dh, state, gradients, dx);
   }
-  void classify_loss(const StackConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
-                     View<const float, 3> h, View<const std::int32_t, 2> labels, View<float, 3> probabilities,
-                     View<double, 1> loss, View<std::int32_t, 1> correct, View<float, 3> dh, View<float, 2> gradients,
-                     Queue&) override {
-    cpu::classify_loss(config, group, kind, parameters, h, labels, probabilities, loss, correct, dh, gradients);
+  void copy_columns(const Group& group, const ColumnCopy& copy, View<const float, 4> from, View<float, 4> to,
+                    Queue&) override {
+    cpu::copy_columns(group, copy, from, to);
+  }
+  void readout(Readout kind, const Group& group, View<const float, 4> y, const RowMask& mask, std::size_t first_column,
+               View<float, 3> out, Queue&) override {
+    cpu::readout(kind, group, y, mask, first_column, out);
+  }
+  void readout_backward(Readout kind, const Group& group, View<const float, 4> y, const RowMask& mask,
+                        std::size_t first_column, View<const float, 3> dout, View<float, 4> dy, Queue&) override {
+    cpu::readout_backward(kind, group, y, mask, first_column, dout, dy);
+  }
+  void classify_loss(const NetworkConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
+                     View<const float, 3> h, View<const std::int32_t, 2> labels, View<const float, 3> targets,
+                     View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct,
+                     View<float, 3> dh, View<float, 2> gradients, Queue&) override {
+    cpu::classify_loss(config, group, kind, parameters, h, labels, targets, probabilities, loss, correct, dh,
+                       gradients);
   }
   std::unique_ptr<CnnState> make_cnn_state(const CnnConfig& config, const Group& largest, Mode mode) override {
     return cpu::make_cnn_state(config, largest, mode);
@@ -99,14 +113,16 @@ class CpuBackend : public Backend {
     const FlushDenormals flush;
     cpu::cnn_step(group, kind, parameters, x, labels, {}, state, probabilities, loss, correct, {});
   }
-  void update(const Optimiser& optimiser, const Group& group, View<std::int64_t, 1> steps, View<float, 2> parameters,
-              View<const float, 2> gradients, View<float, 3> moments, Queue&) override {
+  void update(const Optimiser& optimiser, const Group& group, View<const float, 1> rates, View<std::int64_t, 1> steps,
+              View<float, 2> parameters, View<const float, 2> gradients, View<float, 3> moments, View<float, 1>,
+              Queue&) override {
     const FlushDenormals flush;
-    cpu::update(target_, optimiser, group, steps, parameters, gradients, moments);
+    cpu::update(target_, optimiser, group, rates, steps, parameters, gradients, moments);
   }
   void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 2> labels,
-              View<const std::int32_t, 2> clips, View<float, 4> x, View<std::int32_t, 2> y, Queue&) override {
-    cpu::gather(group, features, labels, clips, x, y);
+              View<const BatchRow, 2> rows, View<const float, 2> constants, double smoothing, View<float, 4> x,
+              View<std::int32_t, 2> y, View<float, 3> targets, Queue&) override {
+    cpu::gather(group, features, labels, rows, constants, smoothing, x, y, targets);
   }
 
  private:

@@ -22,13 +22,16 @@ struct RowsLoss {
 };
 
 /// Some rows of a batch: adds to the layer's gradients of the mean loss over the `batch_rows` rows of the whole batch.
-///   h [rows, H];  labels [rows];  probabilities [rows, C];  dh [rows, H], or empty in an evaluation
+///   h [rows, H];  labels [rows];  targets [rows, C], or empty: 1 for the label;  probabilities [rows, C];
+///   dh [rows, H], or empty in an evaluation
 RowsLoss classify_rows(const DenseSoftmax& layer, Loss kind, View<const float, 2> h, const std::int32_t* labels,
-                       std::size_t batch_rows, View<float, 2> probabilities, View<float, 2> dh);
+                       View<const float, 2> targets, std::size_t batch_rows, View<float, 2> probabilities,
+                       View<float, 2> dh);
 
 /// Backend::classify_loss.
-void classify_loss(const StackConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
-                   View<const float, 3> h, View<const std::int32_t, 2> labels, View<float, 3> probabilities,
-                   View<double, 1> loss, View<std::int32_t, 1> correct, View<float, 3> dh, View<float, 2> gradients);
+void classify_loss(const NetworkConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
+                   View<const float, 3> h, View<const std::int32_t, 2> labels, View<const float, 3> targets,
+                   View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct, View<float, 3> dh,
+                   View<float, 2> gradients);
 
 }  // namespace genretree::cpu

@@ -417,8 +417,8 @@ class CpuCnnState final : public CnnState {
       std::fill_n(dhidden_.data(), dhidden_.size(), 0.0f);  // rows that do not count have no gradient
       dh = dhidden_.view(count, units);
     }
-    return classify_rows(layer, batch.kind, std::as_const(hidden_).view(count, units), batch.labels + first, batch.rows,
-                         view_of(batch.probabilities[first].data, count, classes), dh);
+    return classify_rows(layer, batch.kind, std::as_const(hidden_).view(count, units), batch.labels + first, {},
+                         batch.rows, view_of(batch.probabilities[first].data, count, classes), dh);
   }
 
   /// From dhidden_ to the gradients of all layers below.

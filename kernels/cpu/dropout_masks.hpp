@@ -6,7 +6,7 @@
 namespace genretree::cpu {
 
 /// Backend::dropout_masks.
-void dropout_masks(const StackConfig& config, const Group& group, std::span<const RandomKey> keys,
+void dropout_masks(const NetworkConfig& config, const Group& group, std::span<const RandomKey> keys,
                    View<float, 2> masks);
 
 }  // namespace genretree::cpu

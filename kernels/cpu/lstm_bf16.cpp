@@ -44,7 +44,7 @@ struct Layer {
   std::size_t groups;            // of units
   std::size_t depth;             // of an operand
   std::size_t gate_depth;        // of one gate's part of a row of dz
-  std::size_t doperand_columns;  // [padded units][padded inputs]; the first layer has no second part
+  std::size_t doperand_columns;  // [padded units][padded inputs]; the first layer's second part only for dx
 
   Buffer<std::uint32_t> weights;  // [groups][depth / 2][4][16] pairs of rows
   Buffer<float> bias;             // [groups][4][16]
@@ -76,8 +76,7 @@ struct Layer {
 /// Memory of one run, used anew by each forward pass for the rows of its batch.
 struct Run {
   std::vector<Layer> layers;
-  Buffer<float>
-      output;  // [B][padded units of the last layer] h after the last frame; in the backward pass its gradient
+  Buffer<float> output;  // [B][padded units of the last layer] of one step; in the backward pass its gradient
 };
 
 struct Bf16StackState final : CpuStackState {
@@ -87,9 +86,9 @@ struct Bf16StackState final : CpuStackState {
   std::vector<Run> runs;
 
   void forward(const StackConfig& config, const Group& shape, std::size_t run, const float* parameters,
-               View<const float, 3> x, const float* masks, Mode mode, float* h) override;
+               View<const float, 3> x, const float* masks, Mode mode, View<float, 3> h) override;
   void backward(const StackConfig& config, const Group& shape, std::size_t run, const float* parameters,
-                const float* dh, bool masked, float* gradients) override;
+                View<const float, 3> dh, bool masked, float* gradients, View<float, 3> dx) override;
 };
 
 Layer make_layer(Bf16StackState& state, const StackConfig& config, std::size_t index, const Group& largest) {
@@ -101,7 +100,7 @@ Layer make_layer(Bf16StackState& state, const StackConfig& config, std::size_t i
   const std::size_t padded_inputs = round_up(layer.inputs, group);
   layer.depth = round_up(layer.padded_units() + padded_inputs, depth_unit);
   layer.gate_depth = round_up(layer.units, depth_unit);
-  layer.doperand_columns = layer.padded_units() + (index == 0 ? 0 : padded_inputs);
+  layer.doperand_columns = layer.padded_units() + (index == 0 && !config.input_gradient ? 0 : padded_inputs);
 
   const bool training = state.mode() == Mode::training;
   const std::size_t packed = layer.groups * layer.depth * group_columns;
@@ -241,7 +240,8 @@ struct Pass {
   bool is_last(const Layer& layer) const { return &layer == &run.layers.back(); }
 };
 
-void forward_step(const Pass& pass, std::size_t index, std::size_t t) {
+/// has_output: the run's output shall be that of this step.
+void forward_step(const Pass& pass, std::size_t index, std::size_t t, bool has_output) {
   Layer& layer = pass.run.layers[index];
   const std::size_t rows = pass.rows, depth = layer.depth, operand_size = rows * depth;
   const std::uint16_t* a = pass.operand(layer, t);
@@ -252,7 +252,7 @@ void forward_step(const Pass& pass, std::size_t index, std::size_t t) {
     a = layer.masked_operands.data();
   }
   Layer* const above = pass.is_last(layer) ? nullptr : &pass.run.layers[index + 1];
-  const bool is_output = pass.is_last(layer) && t + 1 == pass.frames, keep = pass.mode == Mode::training;
+  const bool is_output = pass.is_last(layer) && has_output, keep = pass.mode == Mode::training;
   const std::size_t gate_operand = pass.masked ? operand_size : 0, columns = pass.masked ? group : group_columns;
   for (std::size_t g = 0; g < layer.groups; ++g)
     for (std::size_t c = 0; c < group_columns; c += columns)
@@ -283,7 +283,7 @@ void forward_step(const Pass& pass, std::size_t index, std::size_t t) {
 }
 
 void forward_run(const Pass& pass, const ParameterLayout& layout, const float* parameters, View<const float, 3> x,
-                 float* h) {
+                 View<float, 3> h) {
   for (std::size_t l = 0; l < pass.run.layers.size(); ++l) {
     Layer& layer = pass.run.layers[l];
     pack_weights(layer, layout.layers[l], parameters);
@@ -293,15 +293,15 @@ void forward_run(const Pass& pass, const ParameterLayout& layout, const float* p
     if (pass.mode == Mode::training)
       std::fill_n(pass.cells(layer, 0, 0), pass.rows * layer.padded_units(), std::uint16_t{0});
   }
-  Layer& first = pass.run.layers.front();
+  Layer &first = pass.run.layers.front(), &last = pass.run.layers.back();
+  const std::size_t first_output = pass.frames - h.shape[0];
   for (std::size_t t = 0; t < pass.frames; ++t) {
     for (std::size_t b = 0; b < pass.rows; ++b)
       pass.kernels.round(&x(t, b, 0), first.inputs, pass.operand(first, t) + b * first.depth + first.padded_units());
-    for (std::size_t l = 0; l < pass.run.layers.size(); ++l) forward_step(pass, l, t);
+    const bool has_output = t >= first_output;
+    for (std::size_t l = 0; l < pass.run.layers.size(); ++l) forward_step(pass, l, t, has_output);
+    if (has_output) copy_rows(pass.run.output.data(), last.padded_units(), pass.rows, h[t - first_output]);
   }
-  const Layer& last = pass.run.layers.back();
-  for (std::size_t b = 0; b < pass.rows; ++b)
-    std::copy_n(pass.run.output.data() + b * last.padded_units(), last.units, h + b * last.units);
 }
 
 // ------------------------------------------------------------------------------------------------------------ backward
@@ -325,15 +325,16 @@ void multiply_transposed(const Pass& pass, Layer& layer, const std::uint16_t* dz
   }
 }
 
-void backward_step(const Pass& pass, std::size_t index, std::size_t t, std::size_t steps) {
+/// has_output: the run's output is the gradient of that of this step.
+void backward_step(const Pass& pass, std::size_t index, std::size_t t, std::size_t steps, bool has_output) {
   Layer& layer = pass.run.layers[index];
-  // from above: the layer above at this step, or, after the last step, the loss
+  // from above: the layer above at this step, or what the outputs are used for
   const float* from_above = nullptr;
   std::size_t above_row = 0;
   if (!pass.is_last(layer)) {
     const Layer& above = pass.run.layers[index + 1];
     from_above = above.doperands[t % 2].data() + above.padded_units(), above_row = above.doperand_columns;
-  } else if (t + 1 == pass.frames) {
+  } else if (has_output) {
     from_above = pass.run.output.data(), above_row = layer.padded_units();
   }
   std::uint16_t* const dz = layer.dz.data() + t % steps * pass.rows * layer.dz_row();
@@ -401,8 +402,8 @@ void add_weight_gradient(const Pass& pass, Layer& layer, std::size_t t, std::siz
   }
 }
 
-void backward_run(const Pass& pass, const ParameterLayout& layout, const float* parameters, const float* dh,
-                  float* gradients) {
+void backward_run(const Pass& pass, const ParameterLayout& layout, const float* parameters, View<const float, 3> dh,
+                  float* gradients, View<float, 3> dx) {
   for (std::size_t l = 0; l < pass.run.layers.size(); ++l) {
     Layer& layer = pass.run.layers[l];
     pack_transposed(layer, layout.layers[l], parameters);
@@ -411,13 +412,14 @@ void backward_run(const Pass& pass, const ParameterLayout& layout, const float* 
     std::fill_n(layer.gradient.data(), layer.gradient.size(), 0.0f);
     std::fill_n(layer.dbias.data(), layer.dbias.size(), 0.0f);
   }
-  const Layer& last = pass.run.layers.back();
-  for (std::size_t b = 0; b < pass.rows; ++b)
-    std::copy_n(dh + b * last.units, last.units, pass.run.output.data() + b * last.padded_units());
-
-  const std::size_t steps = block_steps(pass.rows);
+  const Layer &first = pass.run.layers.front(), &last = pass.run.layers.back();
+  const std::size_t steps = block_steps(pass.rows), first_output = pass.frames - dh.shape[0];
   for (std::size_t t = pass.frames; t-- > 0;) {
-    for (std::size_t l = pass.run.layers.size(); l-- > 0;) backward_step(pass, l, t, steps);
+    const bool has_output = t >= first_output;
+    if (has_output) copy_rows(dh[t - first_output], pass.rows, pass.run.output.data(), last.padded_units());
+    for (std::size_t l = pass.run.layers.size(); l-- > 0;) backward_step(pass, l, t, steps, has_output);
+    if (pass.config.input_gradient)
+      copy_rows(first.doperands[t % 2].data() + first.padded_units(), first.doperand_columns, pass.rows, dx[t]);
     if (t % steps == 0)
       for (Layer& layer : pass.run.layers) add_weight_gradient(pass, layer, t, steps);
   }
@@ -426,19 +428,19 @@ void backward_run(const Pass& pass, const ParameterLayout& layout, const float* 
 }
 
 void Bf16StackState::forward(const StackConfig& config, const Group& shape, std::size_t run, const float* parameters,
-                             View<const float, 3> x, const float* masks, Mode mode, float* h) {
+                             View<const float, 3> x, const float* masks, Mode mode, View<float, 3> h) {
   const std::size_t rows = shape.rows[run];
   const Pass pass{multiply, kernels, config, runs[run], shape.frames, rows, masks != nullptr, mode};
   for (std::size_t l = 0; pass.masked && l < config.layers(); ++l)
     pack_masks(pass.run.layers[l], config, l, masks, shape.batch, rows);
-  forward_run(pass, ParameterLayout(config, shape.classes), parameters, x, h);
+  forward_run(pass, ParameterLayout(config), parameters, x, h);
   release_tiles();
 }
 
 void Bf16StackState::backward(const StackConfig& config, const Group& shape, std::size_t run, const float* parameters,
-                              const float* dh, bool masked, float* gradients) {
+                              View<const float, 3> dh, bool masked, float* gradients, View<float, 3> dx) {
   const Pass pass{multiply, kernels, config, runs[run], shape.frames, shape.rows[run], masked, Mode::training};
-  backward_run(pass, ParameterLayout(config, shape.classes), parameters, dh, gradients);
+  backward_run(pass, ParameterLayout(config), parameters, dh, gradients, dx);
   release_tiles();
 }
 

@@ -11,7 +11,8 @@
 //   doperand [B, H + in] = dz · transposed weights: dh of step t - 1, and dh of the layer below at step t
 //   gradient [H + in + 1, 4H] += operandᵀ · dz, once in a few steps, while their dz are in the first-level cache. The
 //   operand's last number, 1, makes the bias's gradient too.
-// The gradient with respect to the first layer's input is never computed.
+// The first layer has the gradient with respect to its input only where that is asked for. Outputs, and their gradients,
+// are those of the last frames: of all, or of one.
 #include <algorithm>
 
 #include "kernels/cpu/lstm_kernels.hpp"
@@ -65,7 +66,7 @@ struct Layer {
   std::size_t vectors;        // of units
   std::size_t depth;          // units + inputs + 1
   std::size_t row;            // length of an operand's row ≥ depth
-  std::size_t doperand_row;   // [padded units][padded inputs]; the first layer has no second part
+  std::size_t doperand_row;   // [padded units][padded inputs]; the first layer's second part only for dx
   std::vector<Panel> panels;  // of the transposed weights
 
   Buffer<float> weights;  // [vectors][depth][4][lanes]
@@ -92,7 +93,7 @@ struct Layer {
 /// Memory of one run, laid out anew by each forward pass for the rows of its batch.
 struct Run {
   std::vector<Layer> layers;
-  Buffer<float> output_gradient;  // [B][padded units of the last layer]
+  Buffer<float> output_gradient;  // [B][padded units of the last layer] of one step
 };
 
 struct Fp32StackState final : CpuStackState {
@@ -101,9 +102,9 @@ struct Fp32StackState final : CpuStackState {
   std::vector<Run> runs;
 
   void forward(const StackConfig& config, const Group& group, std::size_t run, const float* parameters,
-               View<const float, 3> x, const float* masks, Mode mode, float* h) override;
+               View<const float, 3> x, const float* masks, Mode mode, View<float, 3> h) override;
   void backward(const StackConfig& config, const Group& group, std::size_t run, const float* parameters,
-                const float* dh, bool masked, float* gradients) override;
+                View<const float, 3> dh, bool masked, float* gradients, View<float, 3> dx) override;
 };
 
 Layer make_layer(Fp32StackState& state, const StackConfig& config, std::size_t index, const Group& largest) {
@@ -112,7 +113,7 @@ Layer make_layer(Fp32StackState& state, const StackConfig& config, std::size_t i
   layer.inputs = config.layer_inputs(index), layer.units = config.units[index];
   layer.vectors = (layer.units + lanes - 1) / lanes;
   layer.depth = layer.units + layer.inputs + 1;
-  const std::size_t input_vectors = index == 0 ? 0 : (layer.inputs + lanes - 1) / lanes;
+  const std::size_t input_vectors = index == 0 && !config.input_gradient ? 0 : (layer.inputs + lanes - 1) / lanes;
   // h is written in whole vectors: the last one may reach beyond its part of the operand, into what is written after it
   // or beyond the end
   layer.row = operand_row(std::max({layer.depth, layer.padded_units(), layer.units + input_vectors * lanes}));
@@ -270,22 +271,21 @@ void forward_step(const Pass& pass, std::size_t index, std::size_t t) {
 }
 
 void forward_run(const Pass& pass, const ParameterLayout& layout, const float* parameters, View<const float, 3> x,
-                 float* h) {
+                 View<float, 3> h) {
   for (std::size_t l = 0; l < pass.run.layers.size(); ++l) {
     Layer& layer = pass.run.layers[l];
     pack_weights(layer, layout.layers[l], parameters);
     for (std::size_t b = 0; b < pass.rows; ++b) std::fill_n(pass.operand(layer, 0) + b * layer.row, layer.units, 0.0f);
     std::fill_n(pass.cells(layer, 0, 0), layer.vectors * pass.rows * layer.lanes, 0.0f);
   }
-  Layer& first = pass.run.layers.front();
+  Layer &first = pass.run.layers.front(), &last = pass.run.layers.back();
+  const std::size_t first_output = pass.frames - h.shape[0];
   for (std::size_t t = 0; t < pass.frames; ++t) {
     for (std::size_t b = 0; b < pass.rows; ++b)
       std::copy_n(&x(t, b, 0), first.inputs, pass.operand(first, t) + b * first.row + first.units);
     for (std::size_t l = 0; l < pass.run.layers.size(); ++l) forward_step(pass, l, t);
+    if (t >= first_output) copy_rows(pass.operand(last, t + 1), last.row, pass.rows, h[t - first_output]);
   }
-  Layer& last = pass.run.layers.back();
-  for (std::size_t b = 0; b < pass.rows; ++b)
-    std::copy_n(pass.operand(last, pass.frames) + b * last.row, last.units, h + b * last.units);
 }
 
 // ------------------------------------------------------------------------------------------------------------ backward
@@ -330,18 +330,19 @@ void multiply_transposed(const Pass& pass, Layer& layer, std::size_t t, std::siz
   }
 }
 
-void backward_step(const Pass& pass, std::size_t index, std::size_t t, std::size_t steps) {
+/// has_output: the run's output_gradient is that of this step.
+void backward_step(const Pass& pass, std::size_t index, std::size_t t, std::size_t steps, bool has_output) {
   Layer& layer = pass.run.layers[index];
   const std::size_t columns = layer.vector_columns();
   const float* from_next = layer.doperands[(t + 1) % 2].data();
   float* doperand = layer.doperands[t % 2].data();
-  // from above: the layer above at this step, or, after the last step, the loss
+  // from above: the layer above at this step, or what the outputs are used for
   const float* from_above = nullptr;
   std::size_t above_row = 0;
   if (index + 1 < pass.run.layers.size()) {
     const Layer& above = pass.run.layers[index + 1];
     from_above = above.doperands[t % 2].data() + above.padded_units(), above_row = above.doperand_row;
-  } else if (t + 1 == pass.frames) {
+  } else if (has_output) {
     from_above = pass.run.output_gradient.data(), above_row = layer.padded_units();
   }
   const std::size_t dz_vector = steps * pass.rows * columns, together = vectors_together(layer.lanes);
@@ -393,8 +394,8 @@ void add_weight_gradient(const Pass& pass, Layer& layer, std::size_t t, std::siz
   }
 }
 
-void backward_run(const Pass& pass, const ParameterLayout& layout, const float* parameters, const float* dh,
-                  float* gradients) {
+void backward_run(const Pass& pass, const ParameterLayout& layout, const float* parameters, View<const float, 3> dh,
+                  float* gradients, View<float, 3> dx) {
   for (std::size_t l = 0; l < pass.run.layers.size(); ++l) {
     Layer& layer = pass.run.layers[l];
     pack_transposed(layer, layout.layers[l], parameters);
@@ -402,13 +403,14 @@ void backward_run(const Pass& pass, const ParameterLayout& layout, const float* 
     std::fill_n(layer.dcells.data(), layer.vectors * pass.rows * layer.lanes, 0.0f);
     std::fill_n(layer.gradient.data(), layer.gradient.size(), 0.0f);
   }
-  const Layer& last = pass.run.layers.back();
-  for (std::size_t b = 0; b < pass.rows; ++b)
-    std::copy_n(dh + b * last.units, last.units, pass.run.output_gradient.data() + b * last.padded_units());
-
-  const std::size_t steps = block_steps(pass.rows, last.lanes);
+  const Layer &first = pass.run.layers.front(), &last = pass.run.layers.back();
+  const std::size_t steps = block_steps(pass.rows, last.lanes), first_output = pass.frames - dh.shape[0];
   for (std::size_t t = pass.frames; t-- > 0;) {
-    for (std::size_t l = pass.run.layers.size(); l-- > 0;) backward_step(pass, l, t, steps);
+    const bool has_output = t >= first_output;
+    if (has_output) copy_rows(dh[t - first_output], pass.rows, pass.run.output_gradient.data(), last.padded_units());
+    for (std::size_t l = pass.run.layers.size(); l-- > 0;) backward_step(pass, l, t, steps, has_output);
+    if (pass.config.input_gradient)
+      copy_rows(first.doperands[t % 2].data() + first.padded_units(), first.doperand_row, pass.rows, dx[t]);
     if (t % steps == 0)
       for (Layer& layer : pass.run.layers) add_weight_gradient(pass, layer, t, steps);
   }
@@ -417,18 +419,18 @@ void backward_run(const Pass& pass, const ParameterLayout& layout, const float* 
 }
 
 void Fp32StackState::forward(const StackConfig& config, const Group& group, std::size_t run, const float* parameters,
-                             View<const float, 3> x, const float* masks, Mode mode, float* h) {
+                             View<const float, 3> x, const float* masks, Mode mode, View<float, 3> h) {
   const std::size_t rows = group.rows[run];
   const Pass pass{kernels, config, runs[run], group.frames, rows, masks != nullptr, mode};
   for (std::size_t l = 0; pass.masked && l < config.layers(); ++l)
     pack_masks(pass.run.layers[l], config, l, masks, group.batch, rows);
-  forward_run(pass, ParameterLayout(config, group.classes), parameters, x, h);
+  forward_run(pass, ParameterLayout(config), parameters, x, h);
 }
 
 void Fp32StackState::backward(const StackConfig& config, const Group& group, std::size_t run, const float* parameters,
-                              const float* dh, bool masked, float* gradients) {
+                              View<const float, 3> dh, bool masked, float* gradients, View<float, 3> dx) {
   const Pass pass{kernels, config, runs[run], group.frames, group.rows[run], masked, Mode::training};
-  backward_run(pass, ParameterLayout(config, group.classes), parameters, dh, gradients);
+  backward_run(pass, ParameterLayout(config), parameters, dh, gradients, dx);
 }
 
 }  // namespace

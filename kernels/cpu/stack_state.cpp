@@ -4,7 +4,7 @@
 namespace genretree::cpu {
 
 void stack_forward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
-                   View<const float, 4> x, View<const float, 2> masks, Mode mode, StackState& state, View<float, 3> h) {
+                   View<const float, 4> x, View<const float, 2> masks, Mode mode, StackState& state, View<float, 4> h) {
   CpuStackState& own = static_cast<CpuStackState&>(state);
   if (own.mode() == Mode::inference && mode == Mode::training)
     fail("a stack state made for inference cannot train. Make it with Mode::training");
@@ -13,15 +13,16 @@ void stack_forward(const StackConfig& config, const Group& group, View<const flo
         "dropout masks were given to a stack state without room for them. Make it for training with the dropout rates");
   for (std::size_t r = 0; r < group.runs; ++r)
     if (group.rows[r] > 0)
-      own.forward(config, group, r, parameters[r].data, x[r], masks.empty() ? nullptr : masks[r].data, mode, h[r].data);
+      own.forward(config, group, r, parameters[r].data, x[r], masks.empty() ? nullptr : masks[r].data, mode, h[r]);
 }
 
 void stack_backward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
-                    View<const float, 2> masks, View<const float, 3> dh, StackState& state, View<float, 2> gradients) {
+                    View<const float, 2> masks, View<const float, 4> dh, StackState& state, View<float, 2> gradients,
+                    View<float, 4> dx) {
   CpuStackState& own = static_cast<CpuStackState&>(state);
   for (std::size_t r = 0; r < group.runs; ++r)
     if (group.rows[r] > 0)
-      own.backward(config, group, r, parameters[r].data, dh[r].data, !masks.empty(), gradients[r].data);
+      own.backward(config, group, r, parameters[r].data, dh[r], !masks.empty(), gradients[r].data, dx[r]);
 }
 
 void pack_mask_rows(const StackConfig& config, std::size_t layer, const float* masks, std::size_t batch,

@@ -29,12 +29,12 @@ class CpuStackState : public StackState {
     return buffer;
   }
 
-  /// Backend::stack_forward of one run that has rows. masks: [D], or null: no dropout.
+  /// Backend::stack_forward of one run that has rows. masks: [D], or null: no dropout. h [T or 1, B, H].
   virtual void forward(const StackConfig& config, const Group& group, std::size_t run, const float* parameters,
-                       View<const float, 3> x, const float* masks, Mode mode, float* h) = 0;
-  /// Backend::stack_backward of the same. masked: dropout masks were given to forward.
+                       View<const float, 3> x, const float* masks, Mode mode, View<float, 3> h) = 0;
+  /// Backend::stack_backward of the same. masked: dropout masks were given to forward. dx [T, B, F] or empty.
   virtual void backward(const StackConfig& config, const Group& group, std::size_t run, const float* parameters,
-                        const float* dh, bool masked, float* gradients) = 0;
+                        View<const float, 3> dh, bool masked, float* gradients, View<float, 3> dx) = 0;
 
  private:
   Mode mode_;
@@ -44,9 +44,18 @@ class CpuStackState : public StackState {
 
 /// Backend::stack_forward and stack_backward, run by run; `state` is a CpuStackState.
 void stack_forward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
-                   View<const float, 4> x, View<const float, 2> masks, Mode mode, StackState& state, View<float, 3> h);
+                   View<const float, 4> x, View<const float, 2> masks, Mode mode, StackState& state, View<float, 4> h);
 void stack_backward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
-                    View<const float, 2> masks, View<const float, 3> dh, StackState& state, View<float, 2> gradients);
+                    View<const float, 2> masks, View<const float, 4> dh, StackState& state, View<float, 2> gradients,
+                    View<float, 4> dx);
+
+/// Copies the first `rows` of [B, H] to places `row` numbers apart, or from there.
+inline void copy_rows(View<const float, 2> from, std::size_t rows, float* to, std::size_t row) {
+  for (std::size_t b = 0; b < rows; ++b) std::copy_n(from[b].data, from.shape[1], to + b * row);
+}
+inline void copy_rows(const float* from, std::size_t row, std::size_t rows, View<float, 2> to) {
+  for (std::size_t b = 0; b < rows; ++b) std::copy_n(from + b * row, to.shape[1], to[b].data);
+}
 
 /// Rows of a layer's operands, or of their gradients, as its dropout masks need to know them.
 struct MaskedRow {

@@ -13,6 +13,7 @@
 #include "kernels/cuda/libraries/device.hpp"
 #include "kernels/cuda/lstm_fused.hpp"
 #include "kernels/cuda/lstm_stack.hpp"
+#include "kernels/cuda/readout.hpp"
 #include "kernels/cuda/spectral.hpp"
 #include "kernels/cuda/update.hpp"
 
@@ -43,43 +44,45 @@ class CudaBackend final : public Backend {
     cuda::spectral_features(state, samples, lengths, out, queue);
   }
 
-  std::string refusal(const StackConfig& config) const override {
+  std::string refusal(const NetworkConfig& network) const override {
     try {
-      lstm_candidates(lstm_, precision_, config);
+      lstm_candidates(lstm_, precision_, network);
     } catch (const InputError& error) {
       return error.what();
     }
     return "";
   }
 
-  void choose_algorithm(const StackConfig& config, const StackWork& work) override {
-    const std::vector<std::string> names = lstm_candidates(lstm_, precision_, config);
+  void choose_algorithm(const NetworkConfig& network, const StackWork& work) override {
+    const std::vector<std::string> names = lstm_candidates(lstm_, precision_, network);
     std::vector<LstmCandidate> candidates;
     for (const std::string& name : names)
-      candidates.push_back(
-          {name, [&, name](const Group& group, Mode mode) { return make_state(name, config, group, mode); }});
+      candidates.push_back({name, [this, name](const StackConfig& pass, const Group& group, Mode mode) {
+                              return make_state(name, pass, group, mode);
+                            }});
     const double tolerance = precision_ == "tf32" ? tf32_tolerance : fp32_tolerance;
-    const std::string best = names.size() == 1 ? names.front() : fastest(candidates, config, work, tolerance, *device_);
+    const std::string best =
+        names.size() == 1 ? names.front() : fastest(candidates, network, work, tolerance, *device_);
     const std::lock_guard lock(algorithm_mutex_);
     chosen_ = best;
   }
-  std::vector<std::string> algorithms_for(const StackConfig& config) const override {
-    return lstm_candidates(lstm_, precision_, config);
+  std::vector<std::string> algorithms_for(const NetworkConfig& network) const override {
+    return lstm_candidates(lstm_, precision_, network);
   }
 
-  std::size_t runs_together(const StackConfig& config, const Group& training) const override {
-    return algorithm_for(config) == "fused" ? fused_runs_together(training) : 1;
+  std::size_t runs_together(const NetworkConfig& network, const Group& training) const override {
+    return algorithm_for(network) == "fused" ? fused_runs_together(training) : 1;
   }
 
   std::unique_ptr<StackState> make_stack_state(const StackConfig& config, const Group& largest, Mode mode) override {
     return make_state(algorithm_for(config), config, largest, mode);
   }
-  void dropout_masks(const StackConfig& config, const Group& group, std::span<const RandomKey> keys,
+  void dropout_masks(const NetworkConfig& config, const Group& group, std::span<const RandomKey> keys,
                      View<float, 2> masks, Queue& queue) override {
     cuda::dropout_masks(config, group, keys, masks, queue);
   }
   void stack_forward(const StackConfig&, const Group& group, View<const float, 2> parameters, View<const float, 4> x,
-                     View<const float, 2> masks, Mode mode, StackState& state, View<float, 3> h,
+                     View<const float, 2> masks, Mode mode, StackState& state, View<float, 4> h,
                      Queue& queue) override {
     LstmState& own = static_cast<LstmState&>(state);
     if (own.mode() == Mode::inference && mode == Mode::training)
@@ -87,15 +90,30 @@ class CudaBackend final : public Backend {
     own.forward(group, parameters, x, masks, mode, h, queue);
   }
   void stack_backward(const StackConfig&, const Group& group, View<const float, 2>, View<const float, 4> x,
-                      View<const float, 2>, View<const float, 3> dh, StackState& state, View<float, 2> gradients,
-                      Queue& queue) override {
-    static_cast<LstmState&>(state).backward(group, x, dh, gradients, queue);
+                      View<const float, 2>, View<const float, 4> dh, StackState& state, View<float, 2> gradients,
+                      View<float, 4> dx, Queue& queue) override {
+    static_cast<LstmState&>(state).backward(group, x, dh, gradients, dx, queue);
   }
-  void classify_loss(const StackConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
-                     View<const float, 3> h, View<const std::int32_t, 2> labels, View<float, 3> probabilities,
-                     View<double, 1> loss, View<std::int32_t, 1> correct, View<float, 3> dh, View<float, 2> gradients,
-                     Queue& queue) override {
-    cuda::classify_loss(config, group, kind, parameters, h, labels, probabilities, loss, correct, dh, gradients, queue);
+
+  void copy_columns(const Group& group, const ColumnCopy& copy, View<const float, 4> from, View<float, 4> to,
+                    Queue& queue) override {
+    cuda::copy_columns(group, copy, from, to, queue);
+  }
+  void readout(Readout kind, const Group& group, View<const float, 4> y, const RowMask& mask, std::size_t first_column,
+               View<float, 3> out, Queue& queue) override {
+    cuda::readout(kind, group, y, mask, first_column, out, queue);
+  }
+  void readout_backward(Readout kind, const Group& group, View<const float, 4> y, const RowMask& mask,
+                        std::size_t first_column, View<const float, 3> dout, View<float, 4> dy, Queue& queue) override {
+    cuda::readout_backward(kind, group, y, mask, first_column, dout, dy, queue);
+  }
+
+  void classify_loss(const NetworkConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
+                     View<const float, 3> h, View<const std::int32_t, 2> labels, View<const float, 3> targets,
+                     View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct,
+                     View<float, 3> dh, View<float, 2> gradients, Queue& queue) override {
+    cuda::classify_loss(config, group, kind, parameters, h, labels, targets, probabilities, loss, correct, dh,
+                        gradients, queue);
   }
 
   std::unique_ptr<CnnState> make_cnn_state(const CnnConfig& config, const Group& largest, Mode mode) override {
@@ -114,13 +132,15 @@ class CudaBackend final : public Backend {
     cuda::cnn_step(group, kind, parameters, x, labels, {}, state, probabilities, loss, correct, {}, queue);
   }
 
-  void update(const Optimiser& optimiser, const Group& group, View<std::int64_t, 1> steps, View<float, 2> parameters,
-              View<const float, 2> gradients, View<float, 3> moments, Queue& queue) override {
-    cuda::update(optimiser, group, steps, parameters, gradients, moments, queue);
+  void update(const Optimiser& optimiser, const Group& group, View<const float, 1> rates, View<std::int64_t, 1> steps,
+              View<float, 2> parameters, View<const float, 2> gradients, View<float, 3> moments, View<float, 1> norms,
+              Queue& queue) override {
+    cuda::update(optimiser, group, rates, steps, parameters, gradients, moments, norms, queue);
   }
   void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 2> labels,
-              View<const std::int32_t, 2> clips, View<float, 4> x, View<std::int32_t, 2> y, Queue& queue) override {
-    cuda::gather(group, features, labels, clips, x, y, queue);
+              View<const BatchRow, 2> rows, View<const float, 2> constants, double smoothing, View<float, 4> x,
+              View<std::int32_t, 2> y, View<float, 3> targets, Queue& queue) override {
+    cuda::gather(group, features, labels, rows, constants, smoothing, x, y, targets, queue);
   }
 
  private:
@@ -130,15 +150,15 @@ class CudaBackend final : public Backend {
     return chosen_.value_or(lstm_algorithms(lstm_, precision_).front());
   }
   /// What was chosen; before that, the first that can.
-  std::string algorithm_for(const StackConfig& config) const {
+  std::string algorithm_for(const NetworkConfig& network) const {
     const std::lock_guard lock(algorithm_mutex_);
-    return chosen_ ? *chosen_ : lstm_candidates(lstm_, precision_, config).front();
+    return chosen_ ? *chosen_ : lstm_candidates(lstm_, precision_, network).front();
   }
-  std::unique_ptr<LstmState> make_state(const std::string& algorithm, const StackConfig& config, const Group& largest,
+  std::unique_ptr<LstmState> make_state(const std::string& algorithm, const StackConfig& pass, const Group& largest,
                                         Mode mode) {
     const std::lock_guard lock(setup_mutex_);
     if (!setup_queue_) setup_queue_ = device_->make_queue();
-    auto state = make_lstm_state(algorithm, precision_, config, largest, mode, *setup_queue_);
+    auto state = make_lstm_state(algorithm, precision_, pass, largest, mode, *setup_queue_);
     setup_queue_->synchronize();
     return state;
   }

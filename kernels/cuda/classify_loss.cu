@@ -75,21 +75,34 @@ __global__ void __launch_bounds__(row_threads) classify_row_kernel(const Work wo
   double sum = 0;
   for (int c = lane; c < classes; c += 32) sum += std::exp(static_cast<double>(p[c]) - largest);
   sum = warp_sum(sum);
-  double loss = std::log(sum) + largest - p[label];
-  // Keras 2 (tensorflow_backend.categorical_crossentropy) clips the probability: no gradient outside the limits
+  // Each class costs its target times -log p. Keras 2 (tensorflow_backend.categorical_crossentropy) clips p: a class
+  // whose p is outside the limits has no gradient.
   constexpr double epsilon = 1e-7;
-  const double lowest = -std::log(1 - epsilon), highest = -std::log(epsilon);
-  const bool clipped = work.kind == Loss::clipped && (loss < lowest || loss > highest);
-  if (clipped) loss = loss < lowest ? lowest : highest;
-  __syncwarp();  // all have read the label's logit
+  const double lowest = -std::log(1 - epsilon), highest = -std::log(epsilon), log_sum = std::log(sum) + largest;
+  const auto target_of = [&](int c) {
+    return work.batch.targets ? work.batch.targets[row * work.columns + c] : c == label ? 1.0f : 0.0f;
+  };
+  const auto is_clipped = [&](double cost) { return work.kind == Loss::clipped && (cost < lowest || cost > highest); };
+  double loss = 0, unclipped = 0;  // unclipped: targets that have a gradient
+  for (int c = lane; c < classes; c += 32) {
+    const float target = target_of(c);
+    const double cost = log_sum - p[c];
+    if (target == 0) continue;
+    loss += target * (!is_clipped(cost) ? cost : cost < lowest ? lowest : highest);
+    if (!is_clipped(cost)) unclipped += target;
+  }
+  loss = warp_sum(loss);
+  const float share = static_cast<float>(warp_sum(unclipped)), rows = static_cast<float>(work.runs.rows[r]);
 
   float best = -1;
   int best_class = columns;
   float* dlogits = work.dlogits + row * work.columns;
   for (int c = lane; c < columns; c += 32) {
-    const float probability = c < classes ? static_cast<float>(std::exp(static_cast<double>(p[c]) - largest) / sum) : 0;
+    const float logit = p[c];
+    const float probability =
+        c < classes ? static_cast<float>(std::exp(static_cast<double>(logit) - largest) / sum) : 0;
     p[c] = probability;
-    dlogits[c] = clipped ? 0 : (probability - (c == label ? 1.0f : 0.0f)) / static_cast<float>(work.runs.rows[r]);
+    dlogits[c] = c < classes ? (share * probability - (is_clipped(log_sum - logit) ? 0 : target_of(c))) / rows : 0;
     if (probability > best) best = probability, best_class = c;
   }
   const int first_best = warp_minimum(best == warp_maximum(best) ? best_class : columns);
@@ -163,10 +176,10 @@ void classify_rows(const Group& group, const DenseSoftmax& layer, Loss kind, con
   for_each_of_runs(group.runs, batch.rows * layer.units, HiddenGradient{work}, stream);
 }
 
-void classify_loss(const StackConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
-                   View<const float, 3> h, View<const std::int32_t, 2> labels, View<float, 3> probabilities,
-                   View<double, 1> loss, View<std::int32_t, 1> correct, View<float, 3> dh, View<float, 2> gradients,
-                   Queue& queue) {
+void classify_loss(const NetworkConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
+                   View<const float, 3> h, View<const std::int32_t, 2> labels, View<const float, 3> targets,
+                   View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct, View<float, 3> dh,
+                   View<float, 2> gradients, Queue& queue) {
   const ParameterLayout layout(config, group.classes);
   queue.zero(loss.data, loss.size() * sizeof(double));
   queue.zero(correct.data, correct.size() * sizeof(std::int32_t));
@@ -174,14 +187,14 @@ void classify_loss(const StackConfig& config, const Group& group, Loss kind, Vie
                      parameters.data + layout.dense_bias.offset,
                      nullptr,
                      nullptr,
-                     config.outputs(),
+                     config.dense_inputs(),
                      layout.size};
   if (!dh.empty()) {
     layer.dkernel = gradients.data + layout.dense_kernel.offset;
     layer.dbias = gradients.data + layout.dense_bias.offset;
   }
-  classify_rows(group, layer, kind, {0, group.batch, h.data, labels.data, probabilities.data, dh.data}, loss.data,
-                correct.data, queue);
+  classify_rows(group, layer, kind, {0, group.batch, h.data, labels.data, probabilities.data, dh.data, targets.data},
+                loss.data, correct.data, queue);
 }
 
 }  // namespace genretree::cuda

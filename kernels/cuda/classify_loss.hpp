@@ -19,10 +19,11 @@ struct DenseSoftmax {
 /// Rows `first` … `first + rows - 1` of each run's batch, on the device. Those that do not count are left alone.
 struct ClassifiedRows {
   std::size_t first, rows;
-  const float* h;              ///< [R, rows, H]
-  const std::int32_t* labels;  ///< [R, rows]
-  float* probabilities;        ///< [R, rows, C]
-  float* dh;                   ///< [R, rows, H], or null in an evaluation
+  const float* h;                  ///< [R, rows, H]
+  const std::int32_t* labels;      ///< [R, rows]
+  float* probabilities;            ///< [R, rows, C]
+  float* dh;                       ///< [R, rows, H], or null in an evaluation
+  const float* targets = nullptr;  ///< [R, rows, C], or null: 1 for the label
 };
 
 /// Writes the rows' probabilities and dh; adds to each run's loss [R] and its count of correct rows [R]. Gradients are of
@@ -32,9 +33,9 @@ void classify_rows(const Group& group, const DenseSoftmax& layer, Loss kind, con
                    std::int32_t* correct, Queue& queue);
 
 /// Backend::classify_loss.
-void classify_loss(const StackConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
-                   View<const float, 3> h, View<const std::int32_t, 2> labels, View<float, 3> probabilities,
-                   View<double, 1> loss, View<std::int32_t, 1> correct, View<float, 3> dh, View<float, 2> gradients,
-                   Queue& queue);
+void classify_loss(const NetworkConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
+                   View<const float, 3> h, View<const std::int32_t, 2> labels, View<const float, 3> targets,
+                   View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct, View<float, 3> dh,
+                   View<float, 2> gradients, Queue& queue);
 
 }  // namespace genretree::cuda

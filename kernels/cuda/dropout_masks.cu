@@ -1,5 +1,5 @@
-// Dropout masks, drawn where they are used. A thread makes the four numbers of one block of the generator: every mask
-// begins and ends with a block, for it is [4, B, units].
+// Dropout masks, drawn where they are used. A thread makes the four numbers of one block of the generator: every part of
+// the masks begins and ends with a block.
 #include "kernels/cuda/dropout_masks.hpp"
 #include "kernels/cuda/group_rows.hpp"
 #include "kernels/cuda/libraries/device.hpp"
@@ -36,20 +36,16 @@ struct DrawBlock {
 
 }  // namespace
 
-void dropout_masks(const StackConfig& config, const Group& group, std::span<const RandomKey> keys, View<float, 2> masks,
-                   Queue& queue) {
+void dropout_masks(const NetworkConfig& config, const Group& group, std::span<const RandomKey> keys,
+                   View<float, 2> masks, Queue& queue) {
   const RunRows runs = run_rows(group);
   RunStreams streams;
   for (std::size_t r = 0; r < group.runs; ++r) streams.of[r] = Random(keys[r]).stream();
-  const MaskLayout layout(config, group.batch);
-  const auto draw = [&](std::size_t offset, std::size_t units, double rate) {
-    for_each_of_runs(group.runs, group.batch * units,
-                     DrawBlock{Dropout(keys[0], rate), offset / 4, layout.size, masks.data, streams, runs},
-                     stream_of(queue));
-  };
-  for (std::size_t layer = 0; layer < config.layers(); ++layer) {
-    draw(layout.layers[layer].input_offset, config.layer_inputs(layer), config.dropout);
-    draw(layout.layers[layer].recurrent_offset, config.units[layer], config.recurrent_dropout);
+  std::size_t block = 0;
+  for (const auto& [size, rate] : MaskLayout(config, group.batch).parts) {
+    const DrawBlock draw{Dropout(keys[0], rate), block, masks.shape[1], masks.data, streams, runs};
+    for_each_of_runs(group.runs, size / 4, draw, stream_of(queue));
+    block += size / 4;
   }
 }
 

@@ -52,6 +52,12 @@ struct Tensors {
 /// x [R, T, B, F] as a sequence [I].
 void arrange_inputs(const Layer& layer, unsigned runs, const float* x, std::uint32_t* sequence, Stream stream);
 
+/// dh [R, T, B, H] as tiles of H, 0 in rows that do not count, whatever dh holds there.
+void arrange_gradients(const Layer& layer, unsigned runs, const float* dh, float4* tiles, Stream stream);
+
+/// dx [R, T, B, F] from its tiles of I, in the rows that count.
+void write_input_gradients(const Layer& layer, unsigned runs, const float4* tiles, float* dx, Stream stream);
+
 /// The weights as fragments.
 ///   forward    M = 4H, K = I + H: kernel and recurrent kernel, transposed
 ///   backward   M = H, K = 4H: the recurrent kernel
@@ -83,14 +89,19 @@ struct Saved {
   uint2* cells;
 };
 
+/// Where h goes as it is, not rounded.
+struct Outputs {
+  float* h;              ///< [R, T - first_frame, B, H], or null
+  unsigned first_frame;  ///< that is wanted
+};
+
 /// The layer through all frames, from a zero state.
-///   inputs  the input sequence, or null if `projected`: tiles [4H] of the kernel's products with it
-///   h       sequence [H], or null
-///   last    [R, B, H] h after the last frame, or null
-///   saved   null pointers: not wanted
+///   inputs   the input sequence, or null if `projected`: tiles [4H] of the kernel's products with it
+///   h        sequence [H], or null
+///   saved    null pointers: not wanted
 void forward(const Layer& layer, unsigned runs, const uint4* weights, const float* parameters, const Tensors& tensors,
-             const std::uint32_t* inputs, const float4* projected, const Masks& masks, std::uint32_t* h, float* last,
-             const Saved& saved, Stream stream);
+             const std::uint32_t* inputs, const float4* projected, const Masks& masks, std::uint32_t* h,
+             const Outputs& outputs, const Saved& saved, Stream stream);
 
 /// Back through all frames.
 ///   dh_last  [R, B, H] gradient of h after the last frame, or null

@@ -34,7 +34,7 @@ struct Arguments {
   const float4* projected;
   Masks masks;
   std::uint32_t* h;
-  float* last;
+  Outputs outputs;
   Saved saved;
   unsigned shared_steps;  ///< steps along k whose weights lie in shared memory, if not in registers
 };
@@ -209,19 +209,21 @@ __global__ void __launch_bounds__(steps > 0 ? 256 : 512, 1) forward_kernel(Argum
                    : unmasked;
       if (of.h) of.h[(part * T + t) * H * 4 + pair] = unmasked;
     }
+    if (of.outputs.h && t >= of.outputs.first_frame) {
+      const unsigned first = of.outputs.first_frame;
+      float* const frame = of.outputs.h + (std::size_t{run} * (T - first) + t - first) * layer.batch * H;
+#pragma unroll
+      for (unsigned e = 0; e < 4; ++e) {
+        const unsigned row = block * block_rows + 2 * member + e % 2, unit = warp * tile + group + 8 * (e / 2);
+        if (row < layer.batch) frame[std::size_t{row} * H + unit] = h[e];
+      }
+    }
     if (of.saved.gates) keep_frame(of.saved, (part * T + t) * warps + warp, lane, activated, cell);
     if constexpr (!projects) {
       if (goes_on && threadIdx.x < I) put_input(next, threadIdx.x, fetched);
       for (unsigned k = threadIdx.x + blockDim.x; goes_on && k < I; k += blockDim.x)
         put_input(next, k, inputs[(t + 1) * std::size_t{I} + k]);
     }
-  }
-
-  if (!of.last) return;
-#pragma unroll
-  for (unsigned e = 0; e < 4; ++e) {
-    const unsigned row = block * block_rows + 2 * member + e % 2, unit = warp * tile + group + 8 * (e / 2);
-    if (row < layer.batch) of.last[(std::size_t{run} * layer.batch + row) * H + unit] = h[e];
   }
 }
 
@@ -254,8 +256,8 @@ const Instance& instance_for(unsigned steps, bool projects, bool masked, unsigne
 }  // namespace
 
 void forward(const Layer& layer, unsigned runs, const uint4* weights, const float* parameters, const Tensors& tensors,
-             const std::uint32_t* inputs, const float4* projected, const Masks& masks, std::uint32_t* h, float* last,
-             const Saved& saved, Stream stream) {
+             const std::uint32_t* inputs, const float4* projected, const Masks& masks, std::uint32_t* h,
+             const Outputs& outputs, const Saved& saved, Stream stream) {
   const bool projects = projected, masked = masks.recurrent;
   const unsigned threads = layer.units / tile * 32, input_steps = layer.inputs / tile,
                  k_steps = layer.units / tile + (projects ? 0 : input_steps);
@@ -270,7 +272,7 @@ void forward(const Layer& layer, unsigned runs, const uint4* weights, const floa
                       projected,
                       masks,
                       h,
-                      last,
+                      outputs,
                       saved,
                       0};
   if (projects) arguments.weights += input_steps * step_size;

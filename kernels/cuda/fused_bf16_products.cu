@@ -21,7 +21,8 @@ __device__ inline void add_masked(const Layer& layer, const float* mask, unsigne
 #pragma unroll
   for (unsigned e = 0; e < 4; ++e) {
     const unsigned row = first_row + e % 2, input = m + 8 * (e / 2);
-    const float factor = row < layer.batch ? mask[(q * layer.batch + row) * std::size_t{layer.features} + input] : 0;
+    const bool has_mask = row < layer.batch && input < layer.features;
+    const float factor = has_mask ? mask[(q * layer.batch + row) * std::size_t{layer.features} + input] : 0;
 #pragma unroll
     for (unsigned t = 0; t < most_block_frames; ++t) total.of[t][e] = fmaf(sums.of[t][e], factor, total.of[t][e]);
   }

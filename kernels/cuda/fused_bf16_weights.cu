@@ -26,6 +26,49 @@ __global__ void __launch_bounds__(threads) arrange_kernel(Layer layer, const flo
                  bf16_pair(values[6], values[7]));
 }
 
+/// The numbers of [R, T, B, width] that a lane holds of a tile in C: two units in two rows of the batch. Thread
+/// (t, tile, lane); block y is one of rows, z a run.
+struct TilePlace {
+  unsigned frame, first_unit, first_row;
+  std::size_t tile_element;  ///< in tiles of a width
+
+  /// width: in tiles
+  __device__ TilePlace(const Layer& layer, unsigned width) {
+    const unsigned element = blockIdx.x * threads + threadIdx.x, lane = element % 32;
+    frame = element / 32 / width;
+    first_unit = element / 32 % width * tile + lane / 4;
+    first_row = blockIdx.y * block_rows + 2 * (lane % 4);
+    tile_element = (std::size_t{blockIdx.z} * gridDim.y + blockIdx.y) * layer.frames * width * 32 + element;
+  }
+  /// Number e of the four in an array [R, T, B, width].
+  __device__ unsigned row(unsigned e) const { return first_row + e % 2; }
+  __device__ unsigned unit(unsigned e) const { return first_unit + 8 * (e / 2); }
+  __device__ std::size_t at(const Layer& layer, unsigned e, unsigned width) const {
+    return ((std::size_t{blockIdx.z} * layer.frames + frame) * layer.batch + row(e)) * width + unit(e);
+  }
+};
+
+__global__ void __launch_bounds__(threads) gradients_kernel(Layer layer, const float* dh, float4* tiles) {
+  const TilePlace place(layer, layer.units / tile);
+  const unsigned rows = layer.runs.rows[blockIdx.z];
+  if (place.frame >= layer.frames || blockIdx.y * block_rows >= rows) return;
+  float values[4];
+#pragma unroll
+  for (unsigned e = 0; e < 4; ++e) values[e] = place.row(e) < rows ? dh[place.at(layer, e, layer.units)] : 0;
+  tiles[place.tile_element] = make_float4(values[0], values[1], values[2], values[3]);
+}
+
+__global__ void __launch_bounds__(threads) input_gradients_kernel(Layer layer, const float4* tiles, float* dx) {
+  const TilePlace place(layer, layer.inputs / tile);
+  const unsigned rows = layer.runs.rows[blockIdx.z];
+  if (place.frame >= layer.frames || blockIdx.y * block_rows >= rows) return;
+  const float4 four = tiles[place.tile_element];
+  const float values[] = {four.x, four.y, four.z, four.w};
+#pragma unroll
+  for (unsigned e = 0; e < 4; ++e)
+    if (place.row(e) < rows && place.unit(e) < layer.features) dx[place.at(layer, e, layer.features)] = values[e];
+}
+
 /// A layer's weights in Keras's layout.
 struct Weights {
   const float *kernel, *recurrent;
@@ -88,6 +131,17 @@ __global__ void __launch_bounds__(threads)
 void arrange_inputs(const Layer& layer, unsigned runs, const float* x, std::uint32_t* sequence, Stream stream) {
   launch(arrange_kernel, dim3(blocks_of(std::size_t{layer.frames} * layer.inputs, threads), layer.blocks(), runs),
          threads, 0, stream, layer, x, reinterpret_cast<uint4*>(sequence));
+}
+
+void arrange_gradients(const Layer& layer, unsigned runs, const float* dh, float4* tiles, Stream stream) {
+  const std::size_t lanes = std::size_t{layer.frames} * layer.units / tile * 32;
+  launch(gradients_kernel, dim3(blocks_of(lanes, threads), layer.blocks(), runs), threads, 0, stream, layer, dh, tiles);
+}
+
+void write_input_gradients(const Layer& layer, unsigned runs, const float4* tiles, float* dx, Stream stream) {
+  const std::size_t lanes = std::size_t{layer.frames} * layer.inputs / tile * 32;
+  launch(input_gradients_kernel, dim3(blocks_of(lanes, threads), layer.blocks(), runs), threads, 0, stream, layer,
+         tiles, dx);
 }
 
 void pack_weights(const Layer& layer, unsigned runs, const float* parameters, const Tensors& tensors,

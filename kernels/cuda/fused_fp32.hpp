@@ -101,6 +101,9 @@ BlockPlan plan_backward(const LayerShape& shape, bool wants_dx, std::size_t shar
 /// sequence [R][blocks][T][F][8] = x [R, T, B, F], 0 in rows that do not count, whatever x holds there.
 void arrange_inputs(View<const float, 4> x, const RunRows& rows, PerRun<float> sequence, Stream stream);
 
+/// The other way, in the rows that count: to [R, T, B, W] = sequence [R][blocks][T][W][8].
+void write_sequence(PerRun<const float> sequence, const RunRows& rows, View<float, 4> to, Stream stream);
+
 /// arranged [R][blocks][K][4][8] = the layer's dropout masks, [4, B, I] at input_offset and [4, B, H] at
 /// recurrent_offset of each run's masks (MaskLayout); 0 in rows that do not count.
 void arrange_masks(const LayerShape& shape, const RunRows& rows, PerRun<const float> masks, std::size_t input_offset,

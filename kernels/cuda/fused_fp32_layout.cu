@@ -2,7 +2,7 @@
 // neighbours write neighbours; what they read is small and stays in the caches.
 #include <algorithm>
 
-#include "kernels/cuda/fused_fp32.hpp"
+#include "kernels/cuda/fused_fp32_product.hpp"
 
 namespace genretree::cuda::fused_fp32 {
 namespace {
@@ -21,6 +21,22 @@ __global__ void __launch_bounds__(threads) inputs_kernel(const float* x, unsigne
   const std::size_t input = e / block_rows % inputs, frame = e / block_rows / inputs;
   sequence.of(run)[block * size + e] =
       row < count ? x[((run * std::size_t{frames} + frame) * batch + row) * inputs + input] : 0;
+}
+
+/// Thread (t, number) of block (…, block of rows, run) writes that number of frame t in the rows that count.
+__global__ void __launch_bounds__(threads) sequence_kernel(PerRun<const float> sequence, unsigned batch,
+                                                           unsigned frames, unsigned width, RunRows rows, float* to) {
+  const unsigned block = blockIdx.y, run = blockIdx.z, count = rows.rows[run];
+  if (block * block_rows >= count) return;
+  const unsigned element = blockIdx.x * threads + threadIdx.x, t = element / width, number = element % width;
+  if (t >= frames) return;
+  const float* const eight = sequence.of(run) + (std::size_t{block} * frames * width + element) * block_rows;
+  const Rows<4> halves[] = {load_rows<4>(eight), load_rows<4>(eight + 4)};
+  float* const frame = to + (run * std::size_t{frames} + t) * batch * width + number;
+#pragma unroll
+  for (unsigned r = 0; r < block_rows; ++r)
+    if (const unsigned row = block * block_rows + r; row < count)
+      frame[std::size_t{row} * width] = halves[r / 4].at[r % 4];
 }
 
 struct MaskPlaces {
@@ -95,6 +111,13 @@ void arrange_inputs(View<const float, 4> x, const RunRows& rows, PerRun<float> s
   const unsigned runs = extent(0), frames = extent(1), batch = extent(2), inputs = extent(3);
   const dim3 grid(blocks_of(std::size_t{frames} * inputs * block_rows, threads), blocks_of(batch, block_rows), runs);
   launch(inputs_kernel, grid, threads, 0, stream, x.data, batch, frames, inputs, rows, sequence);
+}
+
+void write_sequence(PerRun<const float> sequence, const RunRows& rows, View<float, 4> to, Stream stream) {
+  const auto extent = [&](std::size_t dimension) { return static_cast<unsigned>(to.shape[dimension]); };
+  const unsigned runs = extent(0), frames = extent(1), batch = extent(2), width = extent(3);
+  const dim3 grid(blocks_of(std::size_t{frames} * width, threads), blocks_of(batch, block_rows), runs);
+  launch(sequence_kernel, grid, threads, 0, stream, sequence, batch, frames, width, rows, to.data);
 }
 
 void arrange_masks(const LayerShape& shape, const RunRows& rows, PerRun<const float> masks, std::size_t input_offset,

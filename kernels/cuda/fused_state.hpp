@@ -51,6 +51,8 @@ struct FusedShape {
   bool dropout;
   std::size_t index;           ///< of the layer in the stack
   bool training, first, last;  ///< first, last: of the stack's layers
+  bool sequences;              ///< what the last layer gives, and is given the gradient of, is h of all frames
+  bool gives_dx;               ///< the first layer to somebody else, the others to the layer below
   std::size_t shared_bytes;    ///< shared memory that a block of threads may have
   ParameterLayout::Layer tensors;
   MaskLayout::Layer masks;
@@ -70,8 +72,11 @@ struct FusedBatch {
 ///   struct Shared { void make(Memory&); }         scratch of all layers
 ///   Layer(const FusedShape&, Memory&, Shared&)
 ///   const Number* arrange(batch, x, stream)       x [R, T, B, F] as the first layer's input sequence
-///   const Number* forward(batch, inputs, h, shared, stream)      the layer's h sequence; h [R, B, H] if it is the last
-///   const Gradient* backward(batch, inputs, dh_last, dh, gradients, shared, stream)   the sequence of dx; none of the first
+///   const Number* forward(batch, inputs, h, shared, stream)      the layer's h sequence; the last one's h, as the
+///                                                 contract has it, too
+///   const Gradient* backward(batch, inputs, dh, from_above, gradients, dx, shared, stream)   the sequence of dx, if the
+///                                                 layer gives it. Of the last one the gradient of h is dh, of the
+///                                                 others from_above; dx is the first one's: both as the contract has them
 template <class Layer>
 class FusedState final : public LstmState {
  public:
@@ -80,7 +85,7 @@ class FusedState final : public LstmState {
   FusedState(const StackConfig& config, const Group& largest, Mode mode, Queue& queue)
       : LstmState(mode), largest_(largest), memory_(queue.device()) {
     run_rows(largest);  // refuses too many
-    const ParameterLayout layout(config, std::max<std::size_t>(largest.classes, 1));
+    const ParameterLayout layout(config);
     const MaskLayout masks(config, largest.batch);
     const std::size_t shared_bytes = gpu_properties().shared_bytes;
     layers_.reserve(config.layers());
@@ -96,6 +101,8 @@ class FusedState final : public LstmState {
                                       .training = mode == Mode::training,
                                       .first = l == 0,
                                       .last = l + 1 == config.layers(),
+                                      .sequences = config.sequences,
+                                      .gives_dx = l > 0 || config.input_gradient,
                                       .shared_bytes = shared_bytes,
                                       .tensors = layout.layers[l],
                                       .masks = masks.layers[l]},
@@ -106,7 +113,7 @@ class FusedState final : public LstmState {
   std::size_t bytes() const override { return memory_.bytes(); }
 
   void forward(const Group& group, View<const float, 2> parameters, View<const float, 4> x, View<const float, 2> masks,
-               Mode mode, View<float, 3> h, Queue& queue) override {
+               Mode mode, View<float, 4> h, Queue& queue) override {
     check_shape(group);
     batch_ = FusedBatch{static_cast<unsigned>(group.runs), run_rows(group), parameters, masks, mode == Mode::training};
     const Stream stream = stream_of(queue);
@@ -115,14 +122,15 @@ class FusedState final : public LstmState {
     for (Layer& layer : layers_) inputs_.push_back(layer.forward(*batch_, inputs_.back(), h.data, shared_, stream));
   }
 
-  void backward(const Group& group, View<const float, 4>, View<const float, 3> dh, View<float, 2> gradients,
-                Queue& queue) override {
+  void backward(const Group& group, View<const float, 4>, View<const float, 4> dh, View<float, 2> gradients,
+                View<float, 4> dx, Queue& queue) override {
     check_shape(group);
     if (!batch_ || !batch_->saves)
       fail("a fused LSTM's backward pass was asked for without a forward pass in training");
-    const typename Layer::Gradient* dx = nullptr;
+    const typename Layer::Gradient* from_above = nullptr;
     for (std::size_t l = layers_.size(); l-- > 0;)
-      dx = layers_[l].backward(*batch_, inputs_[l], dh.data, dx, gradients.data, shared_, stream_of(queue));
+      from_above = layers_[l].backward(*batch_, inputs_[l], dh.data, from_above, gradients.data, dx.data, shared_,
+                                       stream_of(queue));
   }
 
  private:

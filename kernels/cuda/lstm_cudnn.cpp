@@ -2,13 +2,14 @@
 // is an RNN of one layer. Runs of a group go one after another.
 //
 // Forward: the weights of each layer, which the optimiser has changed, go from Keras's layout into cuDNN's weight space
-// (lstm_weights.cu); then y of a layer is x of the next. h is the last layer's y at the last frame.
+// (lstm_weights.cu); then y of a layer is x of the next. h is the last layer's y, of all frames or at the last.
 //
 // cuDNN's layers have two biases, which it adds up: Keras's is that of the input, and the recurrent one stays at the 0
 // of the zeroed weight space. Its gradient, the same as the other's, is left in the space of the gradients.
 //
-// Backward: dy of the last layer is dh at the last frame and 0 before; dx of a layer is dy of the one below. cuDNN adds
-// weight gradients, so their space is zeroed first, and unpacked into the parameters' layout after.
+// Backward: dy of the last layer is dh, which is 0 before the last frame unless it is given of all; dx of a layer is dy of
+// the one below, and that of the first goes where it is wanted. cuDNN adds weight gradients, so their space is zeroed
+// first, and unpacked into the parameters' layout after.
 //
 // All rows of the batch are computed. The gradient that enters at rows that do not count is 0, and so is all that
 // comes of it: their x may be anything finite, and is 0 when gather made it.
@@ -45,9 +46,9 @@ class CudnnState final : public LstmState {
 
   std::size_t bytes() const override { return bytes_; }
   void forward(const Group& group, View<const float, 2> parameters, View<const float, 4> x, View<const float, 2> masks,
-               Mode mode, View<float, 3> h, Queue& queue) override;
-  void backward(const Group& group, View<const float, 4> x, View<const float, 3> dh, View<float, 2> gradients,
-                Queue& queue) override;
+               Mode mode, View<float, 4> h, Queue& queue) override;
+  void backward(const Group& group, View<const float, 4> x, View<const float, 4> dh, View<float, 2> gradients,
+                View<float, 4> dx, Queue& queue) override;
 
  private:
   /// What one layer of one run keeps from the forward to the backward pass.
@@ -77,9 +78,14 @@ class CudnnState final : public LstmState {
   }
   void check_shape(const Group& group) const;
   void forward_run(std::size_t run, const float* parameters, View<const float, 4> x, Mode mode, float* h, Queue& queue);
+  /// dx: [T, B, F], or null: not wanted.
   void backward_run(std::size_t run, std::size_t rows, View<const float, 4> x, const float* dh, float* gradients,
-                    Queue& queue);
+                    float* dx, Queue& queue);
+  /// Of the last layer's y, those that h holds: all, or the last.
+  std::size_t output_frames() const { return sequences_ ? frames_ : 1; }
+  std::size_t frame_size() const { return batch_ * outputs_; }
 
+  bool sequences_;
   std::size_t runs_, frames_, batch_, outputs_, bytes_ = 0;
   std::vector<Layer> layers_;
   Buffer<std::byte> workspace_;
@@ -90,9 +96,14 @@ class CudnnState final : public LstmState {
 
 CudnnState::CudnnState(RnnAlgorithm algorithm, const StackConfig& config, const Group& largest, Mode mode, bool tf32,
                        Queue& queue)
-    : LstmState(mode), runs_(largest.runs), frames_(largest.frames), batch_(largest.batch), outputs_(config.outputs()) {
+    : LstmState(mode),
+      sequences_(config.sequences),
+      runs_(largest.runs),
+      frames_(largest.frames),
+      batch_(largest.batch),
+      outputs_(config.outputs()) {
   Device& device = queue.device();
-  const ParameterLayout layout(config, std::max<std::size_t>(largest.classes, 1));
+  const ParameterLayout layout(config);
   const bool training = mode == Mode::training;
   if (frames_ > most_rnn_frames)
     reject("cuDNN takes sequences of at most {} frames, but these have {}. Use fewer features.frames, or device: cpu",
@@ -129,7 +140,7 @@ void CudnnState::check_shape(const Group& group) const {
 }
 
 void CudnnState::forward(const Group& group, View<const float, 2> parameters, View<const float, 4> x,
-                         View<const float, 2> masks, Mode mode, View<float, 3> h, Queue& queue) {
+                         View<const float, 2> masks, Mode mode, View<float, 4> h, Queue& queue) {
   check_shape(group);
   if (!masks.empty()) fail("dropout masks were given to cuDNN's LSTM, which has none of ours");
   for (std::size_t run = 0; run < group.runs; ++run)
@@ -144,26 +155,28 @@ void CudnnState::forward_run(std::size_t run, const float* parameters, View<cons
     pack_weights(layer.weights, parameters, memory.weights.data(), stream_of(queue));
     layer.rnn->forward(mode, input(l, run, x), memory.y.data(), spaces(memory), queue);
   }
-  const std::size_t last_frame = (frames_ - 1) * batch_ * outputs_;
-  queue.copy(h, layers_.back().memory(run).y.data() + last_frame, batch_ * outputs_ * sizeof(float));
+  const std::size_t first = (frames_ - output_frames()) * frame_size();
+  queue.copy(h, layers_.back().memory(run).y.data() + first, output_frames() * frame_size() * sizeof(float));
 }
 
-void CudnnState::backward(const Group& group, View<const float, 4> x, View<const float, 3> dh, View<float, 2> gradients,
-                          Queue& queue) {
+void CudnnState::backward(const Group& group, View<const float, 4> x, View<const float, 4> dh, View<float, 2> gradients,
+                          View<float, 4> dx, Queue& queue) {
   check_shape(group);
   for (std::size_t run = 0; run < group.runs; ++run)
-    if (group.rows[run] > 0) backward_run(run, group.rows[run], x, dh[run].data, gradients[run].data, queue);
+    if (group.rows[run] > 0)
+      backward_run(run, group.rows[run], x, dh[run].data, gradients[run].data, dx[run].data, queue);
 }
 
 void CudnnState::backward_run(std::size_t run, std::size_t rows, View<const float, 4> x, const float* dh,
-                              float* gradients, Queue& queue) {
+                              float* gradients, float* wanted_dx, Queue& queue) {
   float *dy = dy_.data(), *dx = dx_.data();
-  const std::size_t last_frame = (frames_ - 1) * batch_ * outputs_;
-  queue.zero(dy, last_frame * sizeof(float));
-  gradient_of_rows(dh, rows, batch_, outputs_, dy + last_frame, stream_of(queue));
+  const std::size_t first = (frames_ - output_frames()) * frame_size();
+  queue.zero(dy, first * sizeof(float));
+  gradient_of_rows(dh, output_frames(), rows, batch_, outputs_, dy + first, stream_of(queue));
   for (std::size_t l = layers_.size(); l-- > 0;) {
     Layer& layer = layers_[l];
     LayerMemory& memory = layer.memory(run);
+    if (l == 0 && wanted_dx) dx = wanted_dx;
     layer.rnn->backward_data(memory.y.data(), dy, dx, spaces(memory), queue);
     queue.zero(weight_gradients_.data(), layer.rnn->weight_bytes());
     layer.rnn->backward_weights(input(l, run, x), memory.y.data(), weight_gradients_.data(), spaces(memory), queue);

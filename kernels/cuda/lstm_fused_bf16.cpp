@@ -44,7 +44,8 @@ class Bf16Layer {
     shared.dz.want(sequence_size(gates * H));
     shared.dbias.want(runs * blocks() * gates * H);
     shared.partial.want(runs * bf16_kernels::chunks_of(frames()) * (inputs_ + H) * gates * H);
-    if (shape.first) return;
+    if (takes_sequence()) shared.dx.want(sequence_size(H) / 2);
+    if (!shape.gives_dx) return;
     to_inputs_ = memory.take<uint4>(matrix * inputs_);
     shared.dx.want(sequence_size(inputs_) / 2);
   }
@@ -64,24 +65,32 @@ class Bf16Layer {
       bf16_kernels::multiply(own, batch.runs, gates * own.units, own.inputs, forward_weights_.data(),
                              forward_weights_.size() / shape_.runs, inputs, {}, shared.projected.data(), stream);
     bf16_kernels::forward(own, batch.runs, forward_weights_.data(), batch.parameters.data, tensors(batch), inputs,
-                          projects ? shared.projected.data() : nullptr, masks, h_.data(), shape_.last ? h : nullptr,
+                          projects ? shared.projected.data() : nullptr, masks, h_.data(),
+                          {shape_.last ? h : nullptr, shape_.sequences ? 0 : own.frames - 1},
                           batch.saves ? bf16_kernels::Saved{gates_.data(), cells_.data()} : bf16_kernels::Saved{},
                           stream);
     return h_.data();
   }
 
-  const float4* backward(const FusedBatch& batch, const Number* inputs, const float* dh_last, const float4* dh,
-                         float* gradients, Shared& shared, Stream stream) {
+  const float4* backward(const FusedBatch& batch, const Number* inputs, const float* dh, const float4* from_above,
+                         float* gradients, float* dx, Shared& shared, Stream stream) {
     const bf16_kernels::Layer own = layer(batch);
     const bf16_kernels::Masks masks = masks_of(batch);
+    if (takes_sequence()) {
+      bf16_kernels::arrange_gradients(own, batch.runs, dh, shared.dx.data(), stream);
+      from_above = shared.dx.data();
+    }
     bf16_kernels::backward(own, batch.runs, backward_weights_.data(), masks, {gates_.data(), cells_.data()},
-                           shape_.last ? dh_last : nullptr, dh, shared.dz.data(), shared.dbias.data(), stream);
-    if (!shape_.first)
+                           shape_.last && !shape_.sequences ? dh : nullptr, from_above, shared.dz.data(),
+                           shared.dbias.data(), stream);
+    if (shape_.gives_dx)
       bf16_kernels::multiply(own, batch.runs, own.inputs, gates * own.units, to_inputs_.data(),
                              to_inputs_.size() / shape_.runs, shared.dz.data(), masks, shared.dx.data(), stream);
     bf16_kernels::weight_gradients(own, batch.runs, inputs, h_.data(), shared.dz.data(), masks, shared.dbias.data(),
                                    shared.partial.data(), tensors(batch), gradients, stream);
-    return shape_.first ? nullptr : shared.dx.data();
+    if (!shape_.gives_dx) return nullptr;
+    if (shape_.first) bf16_kernels::write_input_gradients(own, batch.runs, shared.dx.data(), dx, stream);
+    return shared.dx.data();
   }
 
  private:
@@ -92,6 +101,7 @@ class Bf16Layer {
     return shape_.runs * blocks() * frames() * width * bf16_kernels::block_rows / 2;
   }
   bool is_wide() const { return inputs_ > widest_joined; }
+  bool takes_sequence() const { return shape_.last && shape_.sequences; }
 
   bf16_kernels::Layer layer(const FusedBatch& batch) const {
     const auto narrow = [](std::size_t size) { return static_cast<unsigned>(size); };

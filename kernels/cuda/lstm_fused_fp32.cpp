@@ -29,12 +29,12 @@ class Fp32Layer {
       : shape_(shape),
         forward_plan_(fused_fp32::plan_forward(layer(shape.runs), false, shape.shared_bytes)),
         masked_plan_(fused_fp32::plan_forward(layer(shape.runs), shape.dropout, shape.shared_bytes)),
-        backward_plan_(fused_fp32::plan_backward(layer(shape.runs), !shape.first, shape.shared_bytes)) {
+        backward_plan_(fused_fp32::plan_backward(layer(shape.runs), shape.gives_dx, shape.shared_bytes)) {
     const LayerShape own = layer(shape.runs);
     const std::size_t runs = shape.runs;
     forward_weights_ = memory.take<float>(runs * std::max(forward_plan_.weights_size(), masked_plan_.weights_size()));
     if (shape.first) x_ = memory.take<float>(runs * own.sequence_size(own.inputs));
-    if (shape.training || !shape.last) h_ = memory.take<float>(runs * own.sequence_size(own.units));
+    if (shape.training || !shape.last || shape.sequences) h_ = memory.take<float>(runs * own.sequence_size(own.units));
     if (shape.dropout) masks_ = memory.take<float>(runs * own.masks_size());
     if (!shape.training) return;
     backward_weights_ = memory.take<float>(runs * backward_plan_.weights_size());
@@ -42,7 +42,8 @@ class Fp32Layer {
     shared.dz.want(runs * own.sequence_size(4 * own.units));
     shared.dbias.want(runs * own.bias_gradients_size());
     shared.partial_sums.want(runs * own.partial_sums_size());
-    if (!shape.first) shared.dx[shape.index % 2].want(runs * own.sequence_size(own.inputs));
+    if (takes_sequence()) from_above(shared).want(runs * own.sequence_size(own.units));
+    if (shape.gives_dx) to_below(shared).want(runs * own.sequence_size(own.inputs));
   }
 
   const Number* arrange(const FusedBatch& batch, const float* x, Stream stream) {
@@ -67,31 +68,41 @@ class Fp32Layer {
                          .x = sequence(inputs, own.inputs),
                          .masks = masked ? masks() : PerRun<float>{},
                          .h = sequence(h_.data(), own.units),
-                         .last_h = {shape_.last ? h : nullptr, std::size_t{own.batch} * own.units},
+                         .last_h = {shape_.last && !shape_.sequences ? h : nullptr, std::size_t{own.batch} * own.units},
                          .saved = batch.saves ? saved() : PerRun<float>{}},
                         stream);
+    if (takes_sequence())
+      fused_fp32::write_sequence(sequence(std::as_const(h_).data(), own.units), batch.rows,
+                                 view_of(h, batch.runs, own.frames, own.batch, own.units), stream);
     return h_.data();
   }
 
-  const Gradient* backward(const FusedBatch& batch, const Number* inputs, const float* dh_last, const Gradient* dh,
-                           float* gradients, Shared& shared, Stream stream) {
+  const Gradient* backward(const FusedBatch& batch, const Number* inputs, const float* dh, const Gradient* dh_of_all,
+                           float* gradients, float* dx, Shared& shared, Stream stream) {
     const LayerShape own = layer(batch.runs);
     const PerRun<float> weights{backward_weights_.data(), backward_plan_.weights_size()};
     const PerRun<float> masked = batch.masks.empty() ? PerRun<float>{} : masks();
     const PerRun<float> dz = sequence(shared.dz.data(), 4 * own.units),
                         dbias{shared.dbias.data(), own.bias_gradients_size()};
-    float* const dx = shape_.first ? nullptr : shared.dx[shape_.index % 2].data();
+    float* const dx_of_all = shape_.gives_dx ? to_below(shared).data() : nullptr;
+    if (takes_sequence()) {
+      float* const arranged = from_above(shared).data();
+      fused_fp32::arrange_inputs(view_of(dh, batch.runs, own.frames, own.batch, own.units), batch.rows,
+                                 sequence(arranged, own.units), stream);
+      dh_of_all = arranged;
+    }
     fused_fp32::pack_backward(own, backward_plan_, batch.rows, of_runs(batch.parameters), offsets(), weights, stream);
-    fused_fp32::backward(own, backward_plan_, batch.rows,
-                         {.weights = weights,
-                          .masks = masked,
-                          .saved = saved(),
-                          .dlast = {shape_.last ? dh_last : nullptr, std::size_t{own.batch} * own.units},
-                          .dh = sequence(dh, own.units),
-                          .dz = dz,
-                          .dx = sequence(dx, own.inputs),
-                          .dbias = dbias},
-                         stream);
+    fused_fp32::backward(
+        own, backward_plan_, batch.rows,
+        {.weights = weights,
+         .masks = masked,
+         .saved = saved(),
+         .dlast = {shape_.last && !shape_.sequences ? dh : nullptr, std::size_t{own.batch} * own.units},
+         .dh = sequence(dh_of_all, own.units),
+         .dz = dz,
+         .dx = sequence(dx_of_all, own.inputs),
+         .dbias = dbias},
+        stream);
     fused_fp32::gradients(own, batch.rows,
                           {.x = sequence(inputs, own.inputs),
                            .h = sequence(h_.data(), own.units),
@@ -102,10 +113,16 @@ class Fp32Layer {
                            .gradients = {gradients, batch.parameters.shape[1]},
                            .offsets = offsets()},
                           stream);
-    return dx;
+    if (shape_.first && shape_.gives_dx)
+      fused_fp32::write_sequence(sequence<const float>(dx_of_all, own.inputs), batch.rows,
+                                 view_of(dx, batch.runs, own.frames, own.batch, own.inputs), stream);
+    return dx_of_all;
   }
 
  private:
+  bool takes_sequence() const { return shape_.last && shape_.sequences; }
+  Scratch<float>& from_above(Shared& shared) const { return shared.dx[(shape_.index + 1) % 2]; }
+  Scratch<float>& to_below(Shared& shared) const { return shared.dx[shape_.index % 2]; }
   LayerShape layer(std::size_t runs) const {
     const auto narrow = [](std::size_t size) { return static_cast<unsigned>(size); };
     return {narrow(runs),          narrow(shape_.batch), narrow(shape_.frames),

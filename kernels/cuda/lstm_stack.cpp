@@ -19,18 +19,23 @@ namespace {
 
 const std::string fused = "fused", cudnn_prefix = "cudnn:";
 
-/// Why this algorithm cannot compute such a stack; or "".
-std::string refusal_of(const std::string& algorithm, const std::string& precision, const StackConfig& config) {
-  return algorithm == fused ? fused_refusal(precision, config) : cudnn_refusal(config);
+/// Why this algorithm cannot compute one of the passes; or "".
+std::string refusal_of(const std::string& algorithm, const std::string& precision,
+                       const std::vector<StackConfig>& passes) {
+  for (const StackConfig& pass : passes) {
+    const std::string reason = algorithm == fused ? fused_refusal(precision, pass) : cudnn_refusal(pass);
+    if (!reason.empty()) return reason;
+  }
+  return "";
 }
 
-/// Throws InputError: the reasons, and what in this precision computes such a stack on a GPU, if anything does, or on
+/// Throws InputError: the reasons, and what in this precision computes such passes on a GPU, if anything does, or on
 /// the cpu.
 [[noreturn]] void refuse(const std::vector<std::string>& reasons, const std::string& precision,
-                         const StackConfig& config) {
+                         const std::vector<StackConfig>& passes) {
   std::vector<std::string> able;
   for (const std::string& name : lstm_algorithms("auto", precision))
-    if (refusal_of(name, precision, config).empty()) able.push_back("lstm: " + name);
+    if (refusal_of(name, precision, passes).empty()) able.push_back("lstm: " + name);
   if (precision != "tf32") able.push_back("device: cpu, whose lstm: interleaved can");
   if (able.empty()) able.push_back("precision: fp32 or bf16");
   reject("{}. Use {}", join(reasons, ", and "), join(able, ", or "));
@@ -56,29 +61,30 @@ std::vector<std::string> lstm_choices() {
 }
 
 std::vector<std::string> lstm_candidates(const std::string& lstm, const std::string& precision,
-                                         const StackConfig& config) {
+                                         const NetworkConfig& network) {
+  const std::vector<StackConfig> passes = network.passes();
   std::vector<std::string> candidates, reasons;
   for (const std::string& name : lstm_algorithms(lstm, precision)) {
-    const std::string reason = refusal_of(name, precision, config);
+    const std::string reason = refusal_of(name, precision, passes);
     if (reason.empty() && name == fused) return {fused};
     if (reason.empty())
       candidates.push_back(name);
     else if (reasons.empty() || reasons.back() != reason)
       reasons.push_back(reason);
   }
-  if (candidates.empty()) refuse(reasons, precision, config);
+  if (candidates.empty()) refuse(reasons, precision, passes);
   return candidates;
 }
 
 std::unique_ptr<LstmState> make_lstm_state(const std::string& algorithm, const std::string& precision,
-                                           const StackConfig& config, const Group& largest, Mode mode, Queue& queue) {
-  if (const std::string reason = refusal_of(algorithm, precision, config); !reason.empty())
-    refuse({reason}, precision, config);
+                                           const StackConfig& pass, const Group& largest, Mode mode, Queue& queue) {
+  if (const std::string reason = refusal_of(algorithm, precision, {pass}); !reason.empty())
+    refuse({reason}, precision, {pass});
   if (algorithm == fused)
-    return (precision == "bf16" ? make_fused_bf16_state : make_fused_fp32_state)(config, largest, mode, queue);
+    return (precision == "bf16" ? make_fused_bf16_state : make_fused_fp32_state)(pass, largest, mode, queue);
   for (const auto& [name, cudnn_algorithm] : rnn_algorithms)
     if (algorithm == cudnn_prefix + name)
-      return make_cudnn_state(cudnn_algorithm, config, largest, mode, precision == "tf32", queue);
+      return make_cudnn_state(cudnn_algorithm, pass, largest, mode, precision == "tf32", queue);
   fail("there is no LSTM algorithm '{}'", algorithm);
 }
 
@@ -86,26 +92,28 @@ std::unique_ptr<LstmState> make_lstm_state(const std::string& algorithm, const s
 
 namespace {
 
-/// Batches of random numbers on the device, a state for them, and a queue of its own that it works on.
+/// Batches of random numbers on the device, a pass's state for them, and a queue of its own that it works on.
 class Trial {
  public:
-  Trial(const LstmCandidate& candidate, const StackConfig& config, const Group& group, Mode mode, Device& device)
+  Trial(const LstmCandidate& candidate, const StackConfig& pass, const Group& group, Mode mode, Device& device)
       : group_(group),
-        layout_(config, group.classes),
-        inputs_(config.inputs),
-        outputs_(config.outputs()),
-        state_(candidate.make(group, mode)),
+        layout_(pass),
+        inputs_(pass.inputs),
+        output_frames_(pass.sequences ? group.frames : 1),
+        outputs_(pass.outputs()),
+        state_(candidate.make(pass, group, mode)),
         queue_(device.make_queue()),
         parameters_(upload(normal_numbers(group.runs * layout_.size, 1, 0.1))),
         x_(upload(normal_numbers(group.runs * group.frames * group.batch * inputs_, 2, 1))),
-        dh_(upload(normal_numbers(group.runs * group.batch * outputs_, 3, 0.01))),
+        dh_(upload(normal_numbers(group.runs * output_frames_ * group.batch * outputs_, 3, 0.01))),
         h_(device, dh_.size()),
-        gradients_(device, parameters_.size()) {
+        gradients_(device, parameters_.size()),
+        dx_(device, pass.input_gradient ? x_.size() : 0) {
     std::fill(group_.rows.begin(), group_.rows.end(), static_cast<std::uint32_t>(group.batch));
   }
 
   std::size_t bytes() const {
-    return state_->bytes() + 2 * parameters_.bytes() + x_.bytes() + dh_.bytes() + h_.bytes();
+    return state_->bytes() + 2 * parameters_.bytes() + x_.bytes() + dh_.bytes() + h_.bytes() + dx_.bytes();
   }
 
   /// Gives the queue a batch: forward, and in training backward. The first is done as it comes, the second recorded.
@@ -114,19 +122,20 @@ class Trial {
       const auto& [runs, batch, frames, classes, rows, counts] = group_;
       const View<const float, 4> x = std::as_const(x_).view(runs, frames, batch, inputs_);
       state_->forward(group_, std::as_const(parameters_).view(runs, layout_.size), x, {}, state_->mode(),
-                      h_.view(runs, batch, outputs_), *queue_);
+                      h_.view(runs, output_frames_, batch, outputs_), *queue_);
       if (state_->mode() == Mode::training)
-        state_->backward(group_, x, std::as_const(dh_).view(runs, batch, outputs_), gradients_.view(runs, layout_.size),
-                         *queue_);
+        state_->backward(group_, x, std::as_const(dh_).view(runs, output_frames_, batch, outputs_),
+                         gradients_.view(runs, layout_.size), dx_.view(runs, frames, batch, inputs_), *queue_);
     });
   }
   void wait() { queue_->synchronize(); }
 
-  /// What a recorded step makes: h and, in training, the gradient of each tensor of each run.
+  /// What a recorded step makes: h and, in training, the gradients of each tensor of each run and of x.
   std::vector<std::vector<float>> results() {
     step(), step();
     std::vector<std::vector<float>> arrays{download(h_)};
     if (state_->mode() == Mode::inference) return arrays;
+    if (dx_.size() > 0) arrays.push_back(download(dx_));
     const std::vector<float> gradients = download(gradients_);
     for (std::size_t r = 0; r < group_.runs; ++r)
       for (const ParameterLayout::Layer& layer : layout_.layers)
@@ -152,21 +161,22 @@ class Trial {
 
   Group group_;
   ParameterLayout layout_;
-  std::size_t inputs_, outputs_;
+  std::size_t inputs_, output_frames_, outputs_;
   std::unique_ptr<LstmState> state_;
   std::unique_ptr<Queue> queue_;
-  Buffer<float> parameters_, x_, dh_;  ///< [R, P], [R, T, B, F], [R, B, H]
-  Buffer<float> h_, gradients_;        ///< [R, B, H], [R, P]
+  Buffer<float> parameters_, x_, dh_;  ///< [R, P], [R, T, B, F], like h
+  Buffer<float> h_, gradients_, dx_;   ///< [R, 1 or T, B, H], [R, P], like x or empty
   std::unique_ptr<Recording> recording_;
 };
 
-/// What the candidate makes of a batch of every shape.
-std::vector<std::vector<float>> results_of(const LstmCandidate& candidate, const StackConfig& config,
+/// What the candidate's passes make of a batch of every shape.
+std::vector<std::vector<float>> results_of(const LstmCandidate& candidate, const std::vector<StackConfig>& passes,
                                            const StackWork& work, Device& device) {
   std::vector<std::vector<float>> all;
   const auto add = [&](const Group& group, Mode mode) {
-    for (std::vector<float>& array : Trial(candidate, config, group, mode, device).results())
-      all.push_back(std::move(array));
+    for (const StackConfig& pass : passes)
+      for (std::vector<float>& array : Trial(candidate, pass, group, mode, device).results())
+        all.push_back(std::move(array));
   };
   for (const Group& group : work.training) add(group, Mode::training);
   for (const Group& group : work.evaluation) add(group, Mode::inference);
@@ -190,10 +200,10 @@ double difference(const std::vector<std::vector<float>>& a, const std::vector<st
 }
 
 /// Trainings for this work side by side, no more than half of the device's memory holds.
-std::vector<std::unique_ptr<Trial>> make_trials(const LstmCandidate& candidate, const StackConfig& config,
+std::vector<std::unique_ptr<Trial>> make_trials(const LstmCandidate& candidate, const StackConfig& pass,
                                                 const StackWork& work, Device& device) {
   const auto make = [&] {
-    return std::make_unique<Trial>(candidate, config, work.training.front(), Mode::training, device);
+    return std::make_unique<Trial>(candidate, pass, work.training.front(), Mode::training, device);
   };
   const std::size_t memory = device.free_memory() / 2;
   std::vector<std::unique_ptr<Trial>> trials;
@@ -223,18 +233,24 @@ double seconds_of(const std::vector<std::unique_ptr<Trial>>& trials) {
 
 }  // namespace
 
-std::string fastest(const std::vector<LstmCandidate>& candidates, const StackConfig& config, const StackWork& work,
+std::string fastest(const std::vector<LstmCandidate>& candidates, const NetworkConfig& network, const StackWork& work,
                     double tolerance, Device& device) {
+  const std::vector<StackConfig> passes = network.passes();
+  const auto seconds_of_passes = [&](const LstmCandidate& candidate) {
+    double sum = 0;
+    for (const StackConfig& pass : passes) sum += seconds_of(make_trials(candidate, pass, work, device));
+    return sum;
+  };
   const LstmCandidate& first = candidates.front();
   std::string best = first.name;
-  const std::vector<std::vector<float>> expected = results_of(first, config, work, device);
-  double least = seconds_of(make_trials(first, config, work, device));
+  const std::vector<std::vector<float>> expected = results_of(first, passes, work, device);
+  double least = seconds_of_passes(first);
   for (const LstmCandidate& candidate : std::span(candidates).subspan(1)) {
     try {
-      const double off = difference(results_of(candidate, config, work, device), expected);
+      const double off = difference(results_of(candidate, passes, work, device), expected);
       if (!(off <= tolerance))
         fail("its results are off by {:.1e} of the largest, where {:.0e} is allowed", off, tolerance);
-      const double seconds = seconds_of(make_trials(candidate, config, work, device));
+      const double seconds = seconds_of_passes(candidate);
       if (seconds < worthwhile * least) least = seconds, best = candidate.name;
     } catch (const InputError&) {  // it is not to be had here
     } catch (const Error& error) {

@@ -26,10 +26,11 @@ __global__ void __launch_bounds__(threads) unpack_kernel(LayerWeights layer, con
       space[piece.packed + std::size_t{row} * piece.columns + column];
 }
 
+/// Block y copies frame y.
 __global__ void __launch_bounds__(threads)
     rows_kernel(const float* dh, std::size_t counted, std::size_t elements, float* gradient) {
-  const std::size_t element = std::size_t{blockIdx.x} * threads + threadIdx.x;
-  if (element < elements) gradient[element] = element < counted ? dh[element] : 0;
+  const std::size_t element = std::size_t{blockIdx.x} * threads + threadIdx.x, place = blockIdx.y * elements + element;
+  if (element < elements) gradient[place] = element < counted ? dh[place] : 0;
 }
 
 }  // namespace
@@ -44,9 +45,10 @@ void unpack_gradients(const LayerWeights& layer, const float* space, float* grad
   launch(unpack_kernel, grid, threads, 0, stream, layer, space, gradients);
 }
 
-void gradient_of_rows(const float* dh, std::size_t rows, std::size_t batch, std::size_t units, float* gradient,
-                      Stream stream) {
-  launch(rows_kernel, blocks_of(batch * units, threads), threads, 0, stream, dh, rows * units, batch * units, gradient);
+void gradient_of_rows(const float* dh, std::size_t frames, std::size_t rows, std::size_t batch, std::size_t units,
+                      float* gradient, Stream stream) {
+  launch(rows_kernel, dim3(blocks_of(batch * units, threads), static_cast<unsigned>(frames)), threads, 0, stream, dh,
+         rows * units, batch * units, gradient);
 }
 
 }  // namespace genretree::cuda

@@ -29,8 +29,9 @@ struct LayerWeights {
 void pack_weights(const LayerWeights& layer, const float* parameters, float* space, Stream stream);
 void unpack_gradients(const LayerWeights& layer, const float* space, float* gradients, Stream stream);
 
-/// gradient [B, H] = dh [B, H] in the first `rows` rows and 0 in the others, whatever dh holds there.
-void gradient_of_rows(const float* dh, std::size_t rows, std::size_t batch, std::size_t units, float* gradient,
-                      Stream stream);
+/// gradient [T, B, H] = dh [T, B, H] in the first `rows` rows of each frame and 0 in the others, whatever dh holds there.
+///   frames  T, at most 65,535
+void gradient_of_rows(const float* dh, std::size_t frames, std::size_t rows, std::size_t batch, std::size_t units,
+                      float* gradient, Stream stream);
 
 }  // namespace genretree::cuda

@@ -6,6 +6,7 @@
 #include "kernels/reference/dropout_masks.hpp"
 #include "kernels/reference/gather.hpp"
 #include "kernels/reference/lstm_stack.hpp"
+#include "kernels/reference/readout.hpp"
 #include "kernels/reference/spectral.hpp"
 #include "kernels/reference/update.hpp"
 
@@ -27,23 +28,29 @@ std::vector<double> widen_rows(View<const float, 3> x, std::size_t rows) {
   return values;
 }
 
-/// Masks laid out for B rows, as doubles laid out for the first `rows`.
-std::vector<double> widen_masks(const StackConfig& config, std::span<const float> masks, std::size_t batch,
+/// A pass's masks, laid out for B rows, as doubles laid out for the first `rows`.
+std::vector<double> widen_masks(const StackConfig& pass, std::span<const float> masks, std::size_t batch,
                                 std::size_t rows) {
-  std::vector<double> values;
+  if (masks.empty()) return {};
+  const MaskLayout layout(pass, batch);
+  std::vector<double> values(pass.first_mask * rows);
   const auto append = [&](std::size_t offset, std::size_t width) {
     for (std::size_t q = 0; q < 4; ++q) {
       const auto begin = masks.begin() + static_cast<std::ptrdiff_t>(offset + q * batch * width);
       values.insert(values.end(), begin, begin + static_cast<std::ptrdiff_t>(rows * width));
     }
   };
-  if (masks.empty()) return values;
-  const MaskLayout layout(config, batch);
-  for (std::size_t layer = 0; layer < config.layers(); ++layer) {
-    append(layout.layers[layer].input_offset, config.layer_inputs(layer));
-    append(layout.layers[layer].recurrent_offset, config.units[layer]);
+  for (std::size_t layer = 0; layer < pass.layers(); ++layer) {
+    append(layout.layers[layer].input_offset, pass.layer_inputs(layer));
+    append(layout.layers[layer].recurrent_offset, pass.units[layer]);
   }
   return values;
+}
+
+/// The first `rows` of each frame of [T, B, W] from those of [T, rows, W].
+void narrow_rows(std::span<const double> from, std::size_t rows, View<float, 3> to) {
+  const auto [frames, batch, width] = to.shape;
+  for (std::size_t t = 0; t < frames; ++t) narrow(from.subspan(t * rows * width, rows * width), to[t].flat());
 }
 
 struct ReferenceSpectralState final : SpectralState {
@@ -102,7 +109,7 @@ class ReferenceBackend final : public Backend {
     return std::make_unique<ReferenceStackState>();
   }
 
-  void dropout_masks(const StackConfig& config, const Group& group, std::span<const RandomKey> keys,
+  void dropout_masks(const NetworkConfig& config, const Group& group, std::span<const RandomKey> keys,
                      View<float, 2> masks, Queue&) override {
     for (std::size_t r = 0; r < group.runs; ++r) {
       if (group.rows[r] == 0) continue;
@@ -113,7 +120,7 @@ class ReferenceBackend final : public Backend {
   }
 
   void stack_forward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
-                     View<const float, 4> x, View<const float, 2> masks, Mode, StackState& state, View<float, 3> h,
+                     View<const float, 4> x, View<const float, 2> masks, Mode, StackState& state, View<float, 4> h,
                      Queue&) override {
     std::vector<StackTrace>& runs = static_cast<ReferenceStackState&>(state).runs;
     runs.assign(group.runs, {});
@@ -124,32 +131,50 @@ class ReferenceBackend final : public Backend {
       runs[r] = reference::stack_forward(config, widen(parameters[r].flat()),
                                          view_of(inputs.data(), group.frames, rows, config.inputs),
                                          widen_masks(config, masks[r].flat(), group.batch, rows));
-      narrow(runs[r].output(), h[r].flat());
+      narrow_rows(runs[r].outputs(config.sequences), rows, h[r]);
     }
   }
 
   void stack_backward(const StackConfig& config, const Group& group, View<const float, 2> parameters,
-                      View<const float, 4>, View<const float, 2> masks, View<const float, 3> dh, StackState& state,
-                      View<float, 2> gradients, Queue&) override {
+                      View<const float, 4>, View<const float, 2> masks, View<const float, 4> dh, StackState& state,
+                      View<float, 2> gradients, View<float, 4> dx, Queue&) override {
     for (std::size_t r = 0; r < group.runs; ++r) {
       const std::size_t rows = group.rows[r];
       if (rows == 0) continue;
       const StackTrace& trace = static_cast<ReferenceStackState&>(state).runs[r];
-      std::vector<double> result(ParameterLayout(config, 0).size);
-      reference::stack_backward(config, widen(parameters[r].flat()),
-                                widen_masks(config, masks[r].flat(), group.batch, rows), trace,
-                                widen(dh[r].flat().first(rows * config.outputs())), result);
-      narrow(result, gradients[r].flat());
+      std::vector<double> result(ParameterLayout(config).size);
+      const std::vector<double> inputs = reference::stack_backward(
+          config, widen(parameters[r].flat()), widen_masks(config, masks[r].flat(), group.batch, rows), trace,
+          widen_rows(dh[r], rows), result);
+      narrow(std::span(result).subspan(config.first_parameter), gradients[r].flat().subspan(config.first_parameter));
+      if (config.input_gradient) narrow_rows(inputs, rows, dx[r]);
     }
   }
 
-  void classify_loss(const StackConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
-                     View<const float, 3> h, View<const std::int32_t, 2> labels, View<float, 3> probabilities,
-                     View<double, 1> loss, View<std::int32_t, 1> correct, View<float, 3> dh, View<float, 2> gradients,
-                     Queue&) override {
+  void copy_columns(const Group& group, const ColumnCopy& copy, View<const float, 4> from, View<float, 4> to,
+                    Queue&) override {
+    for (std::size_t r = 0; r < group.runs; ++r) reference::copy_columns(copy, r, group.rows[r], from[r], to[r]);
+  }
+
+  void readout(Readout kind, const Group& group, View<const float, 4> y, const RowMask& mask, std::size_t first_column,
+               View<float, 3> out, Queue&) override {
+    for (std::size_t r = 0; r < group.runs; ++r)
+      reference::readout(kind, r, group.rows[r], y[r], mask, first_column, out[r]);
+  }
+
+  void readout_backward(Readout kind, const Group& group, View<const float, 4> y, const RowMask& mask,
+                        std::size_t first_column, View<const float, 3> dout, View<float, 4> dy, Queue&) override {
+    for (std::size_t r = 0; r < group.runs; ++r)
+      reference::readout_backward(kind, r, group.rows[r], y[r], mask, first_column, dout[r], dy[r]);
+  }
+
+  void classify_loss(const NetworkConfig& config, const Group& group, Loss kind, View<const float, 2> parameters,
+                     View<const float, 3> h, View<const std::int32_t, 2> labels, View<const float, 3> targets,
+                     View<float, 3> probabilities, View<double, 1> loss, View<std::int32_t, 1> correct,
+                     View<float, 3> dh, View<float, 2> gradients, Queue&) override {
     const ParameterLayout layout(config, group.classes);
     for (std::size_t r = 0; r < group.runs; ++r) {
-      const std::size_t rows = group.rows[r], units = config.outputs(), classes = group.class_counts[r];
+      const std::size_t rows = group.rows[r], units = config.dense_inputs(), classes = group.class_counts[r];
       loss[r] = 0, correct[r] = 0;
       if (rows == 0) continue;
       const std::vector<double> outputs = widen(h[r].flat().first(rows * units));
@@ -157,9 +182,12 @@ class ReferenceBackend final : public Backend {
       for (std::size_t u = 0; u < units; ++u)
         for (std::size_t c = 0; c < classes; ++c)
           kernel.push_back(parameters(r, layout.dense_kernel.offset + u * group.classes + c));
-      const Classification result =
-          reference::classify_loss(kind, view_of(outputs.data(), rows, units), view_of(kernel.data(), units, classes),
-                                   bias, labels[r].flat().first(rows));
+      std::vector<double> own_targets;
+      for (std::size_t b = 0; b < rows && !targets.empty(); ++b)
+        for (std::size_t c = 0; c < classes; ++c) own_targets.push_back(targets(r, b, c));
+      const Classification result = reference::classify_loss(
+          kind, view_of(outputs.data(), rows, units), view_of(kernel.data(), units, classes), bias,
+          labels[r].flat().first(rows), view_of(own_targets.empty() ? nullptr : own_targets.data(), rows, classes));
       loss[r] = result.loss, correct[r] = result.correct;
       for (std::size_t b = 0; b < rows; ++b)
         for (std::size_t c = 0; c < group.classes; ++c)
@@ -214,21 +242,25 @@ class ReferenceBackend final : public Backend {
     cnn_step(config, group, kind, parameters, x, labels, {}, state, probabilities, loss, correct, {}, queue);
   }
 
-  void update(const Optimiser& optimiser, const Group& group, View<std::int64_t, 1> steps, View<float, 2> parameters,
-              View<const float, 2> gradients, View<float, 3> moments, Queue&) override {
+  void update(const Optimiser& optimiser, const Group& group, View<const float, 1> rates, View<std::int64_t, 1> steps,
+              View<float, 2> parameters, View<const float, 2> gradients, View<float, 3> moments, View<float, 1>,
+              Queue&) override {
     for (std::size_t r = 0; r < group.runs; ++r) {
       if (group.rows[r] == 0) continue;
       std::vector<double> p = widen(parameters[r].flat()), m = widen(moments[r][0].flat()),
                           v = widen(moments[r][1].flat());
-      reference::update(optimiser, ++steps[r], p, widen(gradients[r].flat()), m, v);
+      reference::update(optimiser, rates.empty() ? 1 : rates[r], ++steps[r], p, widen(gradients[r].flat()), m, v);
       narrow(p, parameters[r].flat()), narrow(m, moments[r][0].flat()), narrow(v, moments[r][1].flat());
     }
   }
 
   void gather(const Group& group, View<const float, 3> features, View<const std::int32_t, 2> labels,
-              View<const std::int32_t, 2> clips, View<float, 4> x, View<std::int32_t, 2> y, Queue&) override {
+              View<const BatchRow, 2> rows, View<const float, 2> constants, double smoothing, View<float, 4> x,
+              View<std::int32_t, 2> y, View<float, 3> targets, Queue&) override {
+    const std::size_t numbers = constants.empty() ? 0 : 2 * features.shape[2];
     for (std::size_t r = 0; r < group.runs; ++r)
-      reference::gather(group.rows[r], features, labels[r], clips[r], x[r], y[r]);
+      reference::gather(group.rows[r], features, labels[r], rows[r].flat(), constants[r].flat().first(numbers),
+                        smoothing, group.class_counts[r], x[r], y[r], targets[r]);
   }
 };
 

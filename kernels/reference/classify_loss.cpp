@@ -14,26 +14,28 @@ std::vector<double> softmax(std::span<const double> logits) {
   return p;
 }
 
-RowLoss row_loss(Loss kind, std::span<const double> logits, std::size_t label) {
-  std::vector<double> dlogits = softmax(logits);
-  const double p = dlogits[label];
-  // d(-log softmax)/dz = p - y; the renormalisation of Keras 2 adds nothing to it, for Σp is 1 already
-  dlogits[label] -= 1;
-  if (kind == Loss::logits) {
-    const double largest = *std::max_element(logits.begin(), logits.end());
-    double sum = 0;
-    for (const double z : logits) sum += std::exp(z - largest);
-    return {std::log(sum) + largest - logits[label], dlogits};
-  }
-  // Keras 2, tensorflow_backend.categorical_crossentropy: outside the limits the clip has no gradient
+RowLoss row_loss(Loss kind, std::span<const double> logits, std::span<const double> targets) {
+  const std::vector<double> p = softmax(logits);
+  const double largest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const double z : logits) sum += std::exp(z - largest);
+  // Keras 2, tensorflow_backend.categorical_crossentropy: outside the limits the clip has no gradient. Its
+  // renormalisation adds nothing, for Σp is 1 already.
   constexpr double epsilon = 1e-7;
-  const double clipped = std::clamp(p, epsilon, 1 - epsilon);
-  if (clipped != p) std::fill(dlogits.begin(), dlogits.end(), 0.0);
-  return {-std::log(clipped), dlogits};
+  RowLoss result{0, std::vector<double>(p.size())};
+  for (std::size_t c = 0; c < p.size(); ++c) {
+    const double clipped = std::clamp(p[c], epsilon, 1 - epsilon);
+    result.loss += targets[c] * (kind == Loss::logits ? std::log(sum) + largest - logits[c] : -std::log(clipped));
+    if (kind == Loss::clipped && clipped != p[c]) continue;
+    // d(-log softmax_c)/dz_k = p_k - [k = c]
+    for (std::size_t k = 0; k < p.size(); ++k) result.dlogits[k] += targets[c] * (p[k] - (k == c ? 1 : 0));
+  }
+  return result;
 }
 
 Classification classify_loss(Loss kind, View<const double, 2> h, View<const double, 2> kernel,
-                             std::span<const double> bias, std::span<const std::int32_t> labels) {
+                             std::span<const double> bias, std::span<const std::int32_t> labels,
+                             View<const double, 2> targets) {
   const auto [rows, units] = h.shape;
   const std::size_t classes = bias.size();
   Classification result;
@@ -45,7 +47,12 @@ Classification classify_loss(Loss kind, View<const double, 2> h, View<const doub
     const std::vector<double> p = softmax(logits);
     result.probabilities.insert(result.probabilities.end(), p.begin(), p.end());
     const std::size_t label = static_cast<std::size_t>(labels[b]);
-    const auto [loss, dlogits] = row_loss(kind, logits, label);
+    std::vector<double> target(classes);
+    if (targets.empty())
+      target[label] = 1;
+    else
+      std::ranges::copy(targets[b].flat(), target.begin());
+    const auto [loss, dlogits] = row_loss(kind, logits, target);
     result.loss += loss;
     result.correct += static_cast<std::size_t>(std::max_element(p.begin(), p.end()) - p.begin()) == label;
     for (std::size_t c = 0; c < classes; ++c) {

@@ -17,16 +17,17 @@ struct Classification {
   std::vector<double> dbias;          ///< [C]
 };
 
-///   h [B, H];  kernel [H, C];  bias [C];  labels [B]
+///   h [B, H];  kernel [H, C];  bias [C];  labels [B];  targets [B, C], or empty: 1 for the label
 Classification classify_loss(Loss kind, View<const double, 2> h, View<const double, 2> kernel,
-                             std::span<const double> bias, std::span<const std::int32_t> labels);
+                             std::span<const double> bias, std::span<const std::int32_t> labels,
+                             View<const double, 2> targets);
 
 /// Of one row: the loss, and its gradient with respect to the logits.
 struct RowLoss {
   double loss;
   std::vector<double> dlogits;
 };
-RowLoss row_loss(Loss kind, std::span<const double> logits, std::size_t label);
+RowLoss row_loss(Loss kind, std::span<const double> logits, std::span<const double> targets);
 
 /// exp(z) / Σ exp(z), safe from overflow.
 std::vector<double> softmax(std::span<const double> logits);

@@ -198,7 +198,7 @@ CnnResult cnn(const CnnConfig& config, std::size_t classes, Loss kind, std::span
   const Classification classified =
       classify_loss(kind, view_of<const double>(hidden.data(), batch, config.units),
                     view_of(&parameters[layout.output.kernel.offset], config.units, classes),
-                    parameters.subspan(layout.output.bias.offset, classes), labels);
+                    parameters.subspan(layout.output.bias.offset, classes), labels, {});
   CnnResult result{classified.probabilities, classified.loss, classified.correct, std::vector<double>(layout.size)};
   const auto into = [&](const CnnLayout::Tensor& tensor) {
     return result.gradients.begin() + static_cast<std::ptrdiff_t>(tensor.offset);

@@ -2,16 +2,11 @@
 
 namespace genretree::reference {
 
-void dropout_masks(const StackConfig& config, std::size_t batch, const RandomKey& key, std::span<double> masks) {
+void dropout_masks(const NetworkConfig& config, std::size_t batch, const RandomKey& key, std::span<double> masks) {
   const Random random(key);
-  const auto draw = [&](std::size_t begin, std::size_t size, double rate) {
-    for (std::size_t e = begin; e < begin + size; ++e) masks[e] = random.uniform_at(e) >= rate ? 1 / (1 - rate) : 0;
-  };
-  const MaskLayout layout(config, batch);
-  for (std::size_t layer = 0; layer < config.layers(); ++layer) {
-    draw(layout.layers[layer].input_offset, 4 * batch * config.layer_inputs(layer), config.dropout);
-    draw(layout.layers[layer].recurrent_offset, 4 * batch * config.units[layer], config.recurrent_dropout);
-  }
+  std::size_t e = 0;
+  for (const auto& [size, rate] : MaskLayout(config, batch).parts)
+    for (const std::size_t end = e + size; e < end; ++e) masks[e] = random.uniform_at(e) >= rate ? 1 / (1 - rate) : 0;
 }
 
 }  // namespace genretree::reference

@@ -1,4 +1,4 @@
-// A batch of clips, copied out of the data set frame by frame.
+// A batch of windows of clips, copied out of the data set frame by frame, and what they are to be called.
 #pragma once
 
 #include <span>
@@ -7,9 +7,11 @@
 
 namespace genretree::reference {
 
-/// x[t, b, :] = features[clips[b], t, :] and y[b] = labels[clips[b]] for b < rows; the other rows of x become 0.
-///   features [N, T, F];  labels [N];  clips [B];  x [T, B, F];  y [B]
+/// Backend::gather of one run.
+///   features [N, T', F];  labels [N];  batch_rows [B];  constants [2, F] or empty;  x [T, B, F];  y [B];
+///   targets [B, C] or empty, of which the run has `classes`
 void gather(std::size_t rows, View<const float, 3> features, View<const std::int32_t, 1> labels,
-            View<const std::int32_t, 1> clips, View<float, 3> x, View<std::int32_t, 1> y);
+            std::span<const BatchRow> batch_rows, std::span<const float> constants, double smoothing,
+            std::size_t classes, View<float, 3> x, View<std::int32_t, 1> y, View<float, 2> targets);
 
 }  // namespace genretree::reference

@@ -18,7 +18,7 @@ struct LayerTensors {
 
 template <class T>
 LayerTensors<T> layer_tensors(const StackConfig& config, std::size_t layer, std::span<T> parameters) {
-  const auto [kernel, recurrent, bias] = ParameterLayout(config, 0).layers[layer];
+  const auto [kernel, recurrent, bias] = ParameterLayout(config).layers[layer];
   T* const data = parameters.data();
   return {kernel.rows, recurrent.rows, view_of(data + kernel.offset, kernel.rows, kernel.columns),
           view_of(data + recurrent.offset, recurrent.rows, recurrent.columns), data + bias.offset};
@@ -121,10 +121,10 @@ std::vector<double> layer_backward(const LayerTensors<const double>& w, const La
 
 }  // namespace
 
-std::span<const double> StackTrace::output() const {
+std::span<const double> StackTrace::outputs(bool sequences) const {
   const std::vector<double>& outputs = layers.back().outputs;
-  const std::size_t size = outputs.size() / (frames + 1);
-  return std::span(outputs).last(size);
+  const std::size_t frame = outputs.size() / (frames + 1);
+  return std::span(outputs).last(sequences ? frames * frame : frame);
 }
 
 StackTrace stack_forward(const StackConfig& config, std::span<const double> parameters, View<const double, 3> x,
@@ -142,16 +142,18 @@ StackTrace stack_forward(const StackConfig& config, std::span<const double> para
   return trace;
 }
 
-void stack_backward(const StackConfig& config, std::span<const double> parameters, std::span<const double> masks,
-                    const StackTrace& trace, std::span<const double> dh, std::span<double> gradients) {
-  const std::size_t last = config.layers() - 1;
-  std::fill_n(gradients.begin(), ParameterLayout(config, 0).dense_kernel.offset, 0.0);
+std::vector<double> stack_backward(const StackConfig& config, std::span<const double> parameters,
+                                   std::span<const double> masks, const StackTrace& trace, std::span<const double> dh,
+                                   std::span<double> gradients) {
+  const std::size_t last = config.layers() - 1, first_parameter = config.first_parameter;
+  std::ranges::fill(gradients.subspan(first_parameter, ParameterLayout(config).size - first_parameter), 0.0);
   std::vector<double> doutputs(trace.frames * trace.batch * config.units[last]);
   std::copy(dh.begin(), dh.end(), doutputs.end() - static_cast<std::ptrdiff_t>(dh.size()));
   for (std::size_t layer = last + 1; layer-- > 0;)
     doutputs = layer_backward(layer_tensors(config, layer, parameters), LayerMasks(config, layer, trace.batch, masks),
                               config.gate, trace.frames, trace.batch, trace.layers[layer], std::move(doutputs),
                               layer_tensors(config, layer, gradients));
+  return doutputs;
 }
 
 }  // namespace genretree::reference

@@ -21,20 +21,21 @@ struct StackTrace {
   std::size_t frames = 0, batch = 0;
   std::vector<LayerTrace> layers;
 
-  /// [B, H] of the last layer after the last frame.
-  std::span<const double> output() const;
+  /// Of the last layer: [T, B, H] after each frame, or [B, H] after the last.
+  std::span<const double> outputs(bool sequences) const;
 };
 
 /// c_t = f·c_{t-1} + i·g and h_t = o·tanh(c_t), with z_q = (x_t ⊙ m_q)·W_q + (h_{t-1} ⊙ r_q)·U_q + b_q for each gate q.
 /// Source: Keras, LSTMCell.call.
-///   parameters  [P];  x [T, B, F];  masks [D] or empty
+///   parameters  [P];  x [T, B, F];  masks [D] in MaskLayout of B rows, or empty
 StackTrace stack_forward(const StackConfig& config, std::span<const double> parameters, View<const double, 3> x,
                          std::span<const double> masks);
 
-/// The gradient of the loss with respect to the stack's part of the parameters.
-///   dh         [B, H] gradient with respect to output()
+/// The gradient of the loss with respect to the stack's part of the parameters. Returns that with respect to x.
+///   dh         [T, B, H] or [B, H]: gradient with respect to outputs()
 ///   gradients  [P] the stack's part is overwritten
-void stack_backward(const StackConfig& config, std::span<const double> parameters, std::span<const double> masks,
-                    const StackTrace& trace, std::span<const double> dh, std::span<double> gradients);
+std::vector<double> stack_backward(const StackConfig& config, std::span<const double> parameters,
+                                   std::span<const double> masks, const StackTrace& trace, std::span<const double> dh,
+                                   std::span<double> gradients);
 
 }  // namespace genretree::reference

@@ -97,6 +97,30 @@ TEST_CASE("the layers of the paper's network, with Keras's counts of parameters"
   CHECK(parameters_of(layers) == classifier.parameter_count());
 }
 
+TEST_CASE("the layers of a network of two directions, with constants, a window and a readout", "[figures]") {
+  ClassifierConfig classifier;
+  NetworkConfig& stack = classifier.stack;
+  stack.inputs = 13;
+  stack.units = {128, 32};
+  classifier.classes = 6;
+  classifier.window = 256;
+  stack.bidirectional = stack.standardise = true;
+  stack.readout = Readout::mean_max;
+  std::vector<NetworkLayer> layers = network_layers(classifier, 1293);
+  // 2 · (13 + 128 + 1) · 4 · 128, 2 · (256 + 32 + 1) · 4 · 32, (4 · 32 + 1) · 6
+  CHECK(texts_of(layers) == std::vector<std::string>{"input | 256 × 13 | 0", "standardise, not trained | 256 × 13 | 26",
+                                                     "bidirectional LSTM 128 | 256 × 256 | 145408",
+                                                     "bidirectional LSTM 32 | 256 × 64 | 73984",
+                                                     "mean and maximum over time | 128 | 0",
+                                                     "dense, softmax | 6 | 774"});
+  CHECK(parameters_of(layers) == classifier.parameter_count());
+  stack.readout = Readout::last;
+  layers = network_layers(classifier, 100);  // fewer than the window
+  CHECK(texts_of(layers)[2] == "bidirectional LSTM 128 | 100 × 256 | 145408");
+  CHECK(texts_of(layers)[3] == "bidirectional LSTM 32 | 64 | 73984");
+  CHECK(parameters_of(layers) == classifier.parameter_count());
+}
+
 TEST_CASE("the layers of a CNN: shapes after pooling with what is padded, counts of 4 × 4 kernels and biases",
           "[figures]") {
   ClassifierConfig classifier;

@@ -56,6 +56,16 @@ TEST_CASE("a result survives its line bit for bit") {
   CHECK_THAT(line, Catch::Contains("[0.1,0.9,0.33333334,0.6666667]"));  // no digits that a float does not have
 }
 
+TEST_CASE("a line says which epoch was selected; one of an earlier version, the last") {
+  Result result = sample();
+  result.selected_epoch = 1;
+  const std::string line = to_json_line(result), key = "\"selected_epoch\":1,";
+  CHECK(result_from_json_line(line)->selected_epoch == 1);
+  const std::size_t at = line.find(key);
+  REQUIRE(at != std::string::npos);
+  CHECK(result_from_json_line(std::string(line).erase(at, key.size()))->selected_epoch == 2);
+}
+
 TEST_CASE("every float of an answer survives its line, small ones and neighbours too; what is no number stays so") {
   Result result = sample();
   std::vector<float>& answers = result.answers.probabilities;

@@ -15,7 +15,7 @@ namespace {
 Spec paper_grid(GridSpec::Mode mode = GridSpec::Mode::independent) {
   Spec spec;
   spec.features.coefficients = 13;
-  spec.stack = {.inputs = 13, .units = {128, 32}};
+  spec.stack = StackConfig{.inputs = 13, .units = {128, 32}};
   spec.grid.mode = mode;
   return spec;
 }

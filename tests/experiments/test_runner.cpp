@@ -459,6 +459,62 @@ TEST_CASE("a model file that was removed is made again from a checkpoint at just
                                    "epochs, not at 3"));
 }
 
+/// Runs that end when two epochs have brought no better one, long before their 40 are done.
+void make_impatient(Experiment& experiment, GridSpec::Mode mode) {
+  experiment.spec.training.optimiser.learning_rate = 0.1;
+  experiment.spec.training.select = TrainingConfig::Select::best_validation;
+  experiment.spec.training.patience = 2;
+  experiment.spec.dataset.window = 4;
+  experiment.spec.grid.epochs = {39, 40};
+  experiment.spec.grid.mode = mode;
+}
+
+TEST_CASE("a run that ends early is recorded at its grid points, with the epoch that it selected") {
+  Experiment experiment;
+  make_impatient(experiment, GENERATE(GridSpec::Mode::independent, GridSpec::Mode::snapshots));
+  CHECK(experiment.run("run").missing == 0);
+  const std::vector<Result> results = experiment.results("run");
+  REQUIRE(results.size() == 4);
+  CHECK(missing_cells(experiment.spec, results).empty());
+  for (const Result& result : results) {
+    CHECK((result.epochs == 39 || result.epochs == 40));
+    REQUIRE(result.history.size() < 39);
+    CHECK(result.history.size() == result.selected_epoch + 2);
+    const EpochScores& selected = result.history.at(result.selected_epoch - 1);
+    CHECK(result.validation.accuracy == selected.validation.accuracy);
+    CHECK(result.test.loss == selected.test.loss);
+    CHECK(result.train.loss == selected.train.loss);
+    unsigned right = 0;
+    for (std::size_t genre = 0; genre < 3; ++genre) right += result.confusion[4 * genre];
+    CHECK(right / 6.0 == Approx(selected.test.accuracy));
+  }
+  CHECK(experiment.run("group", false, {}, {.jobs = 3, .slots = 3}).missing == 0);
+  CHECK(test::metrics(experiment.results("group")) == test::metrics(results));
+
+  SECTION("there is nothing left to do") { CHECK(experiment.run("run", true).finished == 0); }
+  SECTION("a line that is lost comes from the checkpoint") {
+    const fs::path ledger = ledger_path(experiment.path("run"), 0);
+    std::vector<std::string> lines = lines_of(ledger);
+    lines.pop_back();
+    write_lines(ledger, lines);
+    CHECK(experiment.run("run", true).finished == 1);
+    CHECK(test::metrics(experiment.results("run")) == test::metrics(results));
+  }
+  SECTION("a model that is removed is made again, with the weights of the selected epoch") {
+    for (const fs::directory_entry& model : fs::directory_iterator(experiment.path("group") / "models")) {
+      const std::string before = read_text(model.path());
+      fs::remove(model.path());
+      CHECK(experiment.run("group", true).finished == 0);
+      REQUIRE(fs::exists(model.path()));
+      const bool is_same = read_text(model.path()) == before;
+      CHECK(is_same);
+    }
+    const std::string run = results.back().run;
+    CHECK(read_model(experiment.path("run") / "models" / (run + ".h5")).parameters !=
+          read_model(experiment.path("run") / "checkpoints" / (run + ".h5")).parameters);
+  }
+}
+
 TEST_CASE("a folder takes one experiment only, but the grid may grow") {
   Experiment experiment;
   experiment.run("run");

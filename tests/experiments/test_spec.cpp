@@ -38,6 +38,15 @@ grid: {epochs: [30, 1, 7], trials: 9, mode: snapshots}
 backend: {device: cpu, lstm: interleaved, precision: fp32, target: avx2}
 )";
 
+const char* const every_option = R"(
+dataset: {window: 256}
+features: {clip_mean: remove, deltas: 2, normalize: train-set}
+model: {readout: mean_max, bidirectional: true, layer_dropout: 0.4}
+training:
+  {weight_decay: 1e-4, clip_norm: 2.5, schedule: cosine, warmup: 3, select: best-validation, patience: 9,
+   label_smoothing: 0.1, mixup: 0.2, time_masks: [2, 30], feature_masks: [1, 5]}
+)";
+
 TEST_CASE("an empty file is the paper's experiment on GTZAN", "[spec]") {
   const Spec spec = spec_of("");
   CHECK(spec.experiment == "sweep");
@@ -83,9 +92,44 @@ TEST_CASE("every kind of key arrives where it belongs", "[spec]") {
   CHECK((gpu.device == "cuda" && gpu.lstm == "cudnn:standard" && gpu.precision == "tf32"));
 }
 
+TEST_CASE("every option of a strong classifier arrives where it belongs, and is off by default", "[spec]") {
+  const Spec spec = spec_of(every_option), plain = spec_of("");
+  CHECK(spec.dataset.window == 256);
+  CHECK(spec.features.clip_mean == ClipMean::remove);
+  CHECK(spec.features.deltas == 2);
+  CHECK(spec.stack.inputs == 39);
+  CHECK(spec.stack.standardise);
+  CHECK(spec.stack.readout == Readout::mean_max);
+  CHECK(spec.stack.bidirectional);
+  CHECK(spec.stack.layer_dropout == 0.4);
+  CHECK(spec.training.optimiser.weight_decay == 1e-4);
+  CHECK(spec.training.optimiser.clip_norm == 2.5);
+  CHECK(spec.training.schedule == TrainingConfig::Schedule::cosine);
+  CHECK(spec.training.warmup == 3);
+  CHECK(spec.training.select == TrainingConfig::Select::best_validation);
+  CHECK(spec.training.patience == 9);
+  CHECK(spec.training.label_smoothing == 0.1);
+  const Augmentation& augmentation = spec.training.augmentation;
+  CHECK(augmentation.mixup == 0.2);
+  CHECK((augmentation.time_masks == 2 && augmentation.longest_time_mask == 30));
+  CHECK((augmentation.feature_masks == 1 && augmentation.widest_feature_mask == 5));
+
+  CHECK(plain.dataset.window == 0);
+  CHECK(plain.stack.dense_inputs() == 32);
+  CHECK(plain.stack.constants() == 0);
+  CHECK_FALSE(plain.stack.has_any_dropout());
+  CHECK(rate_factor(plain.training, 399, 400) == 1);
+  CHECK(plain.training.select == TrainingConfig::Select::last);
+  CHECK(plain.training.augmentation.mixup == 0);
+  CHECK(plain.training.augmentation.time_masks == 0);
+  CHECK(spec_of("training: {time_masks: [0, 7]}").training.augmentation.longest_time_mask == 0);
+}
+
 TEST_CASE("what is written reads back to the same experiment, with and without documentation", "[spec]") {
   const std::string inputs[] = {"",
                                 every_kind_of_key,
+                                every_option,
+                                "model: {readout: max}\ntraining: {schedule: linear, feature_masks: [2, 1]}",
                                 "dataset: built-in",
                                 "training: {optimizer: sgd, momentum: 0.9}",
                                 "dataset: {split: {kind: lists, train: a.txt, test: sub/b.txt}}",
@@ -146,13 +190,14 @@ TEST_CASE("errors name file, line and column, the key's path, the value, what is
       // unknown keys: at the key
       {"experiment: x\ntraining:\n  batch: 3\n  lerning_rate: 2\n",
        "sweep.yaml:4:3: unknown key 'training.lerning_rate' (did you mean 'learning_rate'?); known here: optimizer, "
-       "learning_rate, beta1, beta2, epsilon, batch, loss, shuffle"},
+       "learning_rate, beta1, beta2, epsilon, weight_decay, clip_norm, batch, loss, shuffle, schedule, warmup, select, "
+       "patience, label_smoothing, mixup, time_masks, feature_masks"},
       {"grid: {trials: 2}\ntrials: 3\n",
        "sweep.yaml:2:1: unknown key 'trials'; known here: experiment, seed, dataset, features, model, training, tree, "
        "grid, backend"},
       {"features: {fames: 3}",
        "sweep.yaml:1:12: unknown key 'features.fames' (did you mean 'frames'?); known here: "
-       "kind, coefficients, frames, pad, compat, sample_rate, n_fft, hop, mels"},
+       "kind, coefficients, frames, pad, compat, sample_rate, n_fft, hop, mels, clip_mean, deltas, normalize"},
       {"features: {kind: mel, coefficients: [0, 13]}",
        "sweep.yaml:1:23: features.coefficients is only for features.kind: mfcc; remove it"},
       // wrong words, numbers and types: at the value
@@ -233,6 +278,47 @@ TEST_CASE("errors name file, line and column, the key's path, the value, what is
        "fraction"},
       {"dataset: {split: {kind: lists, train: a}}",
        "sweep.yaml:1:18: dataset.split.test: kind: lists needs a file of test tracks"},
+      // options of a strong classifier
+      {"training:\n  schedule: cosin",
+       "sweep.yaml:2:13: training.schedule cannot be 'cosin': allowed is constant | linear | cosine (did you mean "
+       "'cosine'?)"},
+      {"model: {readout: median}",
+       "sweep.yaml:1:18: model.readout cannot be 'median': allowed is last | mean | max | mean_max (did you mean "
+       "'mean'?)"},
+      {"model: {bidirectional: yes}", "sweep.yaml:1:24: model.bidirectional cannot be 'yes': allowed is true | false"},
+      {"training: {label_smoothing: 1}",
+       "sweep.yaml:1:29: training.label_smoothing cannot be '1': allowed is a number at least 0 and below 1"},
+      {"training: {mixup: 1.5}",
+       "sweep.yaml:1:19: training.mixup cannot be '1.5': allowed is a number at least 0 and at most 1"},
+      {"training:\n  time_masks: [3, 10]",
+       "sweep.yaml:2:16: training.time_masks cannot hold '3': allowed is [count, longest]: 0 to 2 masks of at most 1 "
+       "to 100000 each; [0, 0]: none"},
+      {"training:\n  feature_masks: [1, 0]",
+       "sweep.yaml:2:22: training.feature_masks cannot hold '0': allowed is [count, longest]: 0 to 2 masks of at most "
+       "1 to 100000 each; [0, 0]: none"},
+      {"training: {time_masks: 2}",
+       "sweep.yaml:1:24: training.time_masks cannot be '2': allowed is [count, longest]: 0 to 2 masks of at most 1 to "
+       "100000 each; [0, 0]: none"},
+      {"features: {normalize: yes}",
+       "sweep.yaml:1:23: features.normalize cannot be 'yes': allowed is none | train-set"},
+      {"training: {patience: 5}",
+       "sweep.yaml:1:22: training.patience: patience waits for a better epoch: give select: best-validation, or 0"},
+      {"features: {frames: 100}\ndataset: {window: 101}",
+       "sweep.yaml:2:10: dataset: window is 101 frames, but features.frames is 100: give a window of at most that, or "
+       "0"},
+      {"dataset: {split: {train: 5, test: 2}}\ntraining:\n  select: best-validation",
+       "sweep.yaml:3:3: training: select: best-validation needs validation clips, but dataset.split (by-index 5 / 0 / "
+       "2 "
+       "of each genre) has none. Give it some, or select: last"},
+      {"model: {layers: [{conv: 3, pool: 2}, {dense: 5}, {dense: softmax}]}\nfeatures: {kind: log-mel, normalize: "
+       "train-set}",
+       "sweep.yaml:2:11: features: normalize is for an LSTM; a CNN has model.standardise"},
+      {"model: {layers: [{conv: 3, pool: 2}, {dense: 5}, {dense: softmax}]}\nfeatures: {kind: log-mel}\ndataset: "
+       "{window: 5}",
+       "sweep.yaml:3:10: dataset: window is for an LSTM; a CNN takes all of features.frames"},
+      {"model: {layers: [{conv: 3, pool: 2}, {dense: 5}, {dense: softmax}]}\nfeatures: {kind: log-mel}\ntraining: "
+       "{mixup: 0.5}",
+       "sweep.yaml:3:12: training.mixup is only for an LSTM, not layers of conv; remove it"},
       // features, which are checked in their own folder
       {"features:\n  hop: x", "sweep.yaml:2:8: features.hop is 'x', but must be a whole number from 1 to 65536"},
       {"features: {n_fft: 1000}", "sweep.yaml:1:11: features: n_fft is 1000, but must be a power of two, such as 2048"},
@@ -335,20 +421,51 @@ TEST_CASE("the hash changes with all that changes a result, and with nothing els
   const auto hash = [](const std::string& text) { return spec_hash(spec_of(text)); };
   const std::string plain = hash("");
   for (const char* same :
-       {"experiment: other", "grid: {epochs: [1, 2], trials: 9}", "backend: {device: cpu, target: avx2}",
+       {"dataset: {window: 0}\nfeatures: {clip_mean: keep, deltas: 0, normalize: none}\nmodel: {readout: last, "
+        "bidirectional: false, layer_dropout: 0}\ntraining: {weight_decay: 0, clip_norm: 0, schedule: constant, "
+        "warmup: 0, select: last, patience: 0, label_smoothing: 0, mixup: 0, time_masks: [0, 0], feature_masks: [0, "
+        "0]}",
+        "experiment: other", "grid: {epochs: [1, 2], trials: 9}", "backend: {device: cpu, target: avx2}",
         "dataset: {path: /elsewhere}", "dataset: {split: {train: 70, validation: 20, test: 10}}",
         "training: {optimizer: adam, beta1: 0.9}",
         "model: {preset: keras2018, gate: sigmoid, dropout: 0, recurrent_dropout: 0}"})
     CHECK(hash(same) == plain);
 
   std::vector<std::string> hashes = {plain};
-  for (const char* different :
-       {"seed: 1", "dataset: {genres: [jazz, rock]}", "dataset: {genres: [rock, jazz]}", "dataset: built-in",
-        "dataset: {name: built-in, seconds: 3}", "dataset: {split: random-420-120-60}",
-        "dataset: {split: {train: 60, validation: 20, test: 10}}", "features: {frames: 5}",
-        "features: {compat: librosa-0.6}", "model: {preset: keras2018}",
-        "model: {layers: [{lstm: 5}, {dense: softmax}]}", "training: {batch: 3}", "training: {optimizer: sgd}",
-        "training: {loss: logits}", "grid: {mode: snapshots}", "grid: {mode: snapshots, epochs: [5]}"})
+  for (const char* different : {"seed: 1",
+                                "dataset: {genres: [jazz, rock]}",
+                                "dataset: {genres: [rock, jazz]}",
+                                "dataset: built-in",
+                                "dataset: {name: built-in, seconds: 3}",
+                                "dataset: {split: random-420-120-60}",
+                                "dataset: {split: {train: 60, validation: 20, test: 10}}",
+                                "features: {frames: 5}",
+                                "features: {compat: librosa-0.6}",
+                                "model: {preset: keras2018}",
+                                "model: {layers: [{lstm: 5}, {dense: softmax}]}",
+                                "training: {batch: 3}",
+                                "training: {optimizer: sgd}",
+                                "training: {loss: logits}",
+                                "dataset: {window: 5}",
+                                "features: {clip_mean: remove}",
+                                "features: {deltas: 1}",
+                                "features: {normalize: train-set}",
+                                "model: {readout: mean}",
+                                "model: {bidirectional: true}",
+                                "model: {layer_dropout: 0.5}",
+                                "training: {weight_decay: 1}",
+                                "training: {clip_norm: 1}",
+                                "training: {schedule: linear}",
+                                "training: {warmup: 1}",
+                                "training: {select: best-validation}",
+                                "training: {select: best-validation, patience: 1}",
+                                "training: {label_smoothing: 0.1}",
+                                "training: {mixup: 1}",
+                                "training: {time_masks: [1, 5]}",
+                                "training: {time_masks: [1, 6]}",
+                                "training: {feature_masks: [1, 5]}",
+                                "grid: {mode: snapshots}",
+                                "grid: {mode: snapshots, epochs: [5]}"})
     hashes.push_back(hash(different));
   std::sort(hashes.begin(), hashes.end());
   CHECK(std::adjacent_find(hashes.begin(), hashes.end()) == hashes.end());

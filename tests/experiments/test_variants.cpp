@@ -377,5 +377,28 @@ TEST_CASE("the comparisons that come with the program are read", "[variants]") {
   CHECK(names("quick_comparison") == "flat, paper, learned");
 }
 
+TEST_CASE("every experiment file that comes with the program can be read") {
+  std::size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(GENRETREE_SOURCE) / "experiments"))
+    if (entry.path().extension() == ".yaml") {
+      INFO(entry.path().string());
+      CHECK_NOTHROW(load_experiment(entry.path(), {}, ""));
+      ++files;
+    }
+  CHECK(files >= 19);
+}
+
+TEST_CASE("the files of the strong recipe have one and the same recipe") {
+  const auto recipe = [](const char* file) {
+    const ExperimentFile read = load_experiment(std::filesystem::path(GENRETREE_SOURCE) / "experiments" / file, {}, "");
+    const Spec& spec = read.variants.empty() ? read.spec : read.variants.front().spec;
+    const std::string text = to_yaml(spec, false);
+    const std::size_t features = text.find("\nfeatures:");
+    return fmt::format("window {}{}", spec.dataset.window, text.substr(features, text.find("\ntree:") - features));
+  };
+  CHECK(recipe("strong_tree.yaml") == recipe("strong_lstm.yaml"));
+  CHECK(recipe("strong_without.yaml") == recipe("strong_lstm.yaml"));
+}
+
 }  // namespace
 }  // namespace genretree

@@ -10,6 +10,7 @@
 #include "core/interrupt.hpp"
 #include "core/random.hpp"
 #include "features/corpus.hpp"
+#include "features/deltas.hpp"
 #include "features/extract.hpp"
 #include "kernels/backends.hpp"
 #include "tests/support/support.hpp"
@@ -108,6 +109,42 @@ TEST_CASE("a long clip is cut, a short one filled with its last frame or with ze
     CHECK(edge.view()(11, 19, k) == whole.view()(11, 19, k));  // clip 11 has 27, and its own maximum
     CHECK(zero.view()(11, 26, k) == whole.view()(11, 26, k));
   }
+}
+
+TEST_CASE("means and differences are those of a clip's own frames, before it is cut or filled") {
+  const test::TemporaryFolder folder;
+  FeatureConfig config = small_config();
+  config.frames = 27;
+  extract(some_clips(), folder / "plain.h5", {}, config);
+  config.frames = 20;
+  config.clip_mean = ClipMean::remove, config.deltas = 2;
+  extract(some_clips(), folder / "both.h5", {}, config);
+  const FeatureStore plain = read_store(folder / "plain.h5"), both = read_store(folder / "both.h5");
+  CHECK(both.config == config);
+  CHECK(both.lengths == plain.lengths);
+  REQUIRE(both.features.size() == 12 * 20 * 9);
+  for (std::size_t clip = 0; clip < 12; ++clip) {  // of 16 to 27 frames
+    const auto frames = static_cast<std::size_t>(plain.lengths[clip]);
+    const auto own = plain.view()[clip].flat().first(frames * 3);
+    std::vector<float> expected(own.begin(), own.end());
+    remove_mean(expected, 3);
+    expected = with_deltas(expected, 3, 2);
+    for (std::size_t t = 0; t < 20; ++t) {
+      const auto frame = std::span(expected).subspan(std::min(t, frames - 1) * 9, 9);
+      CHECK(std::ranges::equal(both.view()[clip][t].flat(), frame));
+    }
+  }
+}
+
+TEST_CASE("a clip too short for differences is left out, and one that is just long enough is not") {
+  const test::TemporaryFolder folder;
+  FeatureConfig config = small_config();
+  config.deltas = 1;
+  const ExtractSummary summary =
+      extract({noise_clip("rock", 1, 799), noise_clip("rock", 2, 800)}, folder / "features.h5", {}, config);
+  CHECK(summary.clips == 1);
+  REQUIRE(summary.bad.size() == 1);
+  CHECK(summary.bad[0].reason == "rock.1 has 8 frames, but differences over time need 9. Use deltas 0, or remove it");
 }
 
 TEST_CASE("bad clips are left out with their reason, and only they") {

@@ -134,6 +134,34 @@ TEST_CASE("a configuration survives its JSON text") {
   CHECK_THROWS_AS(feature_config_from_json("5"), InputError);
 }
 
+TEST_CASE(
+    "differences and a mean that is removed are in the width and in the JSON, which is older stores' without them") {
+  const FeatureConfig plain;
+  FeatureConfig config;
+  set_feature(config, "clip_mean", yaml("remove"));
+  set_feature(config, "deltas", yaml("2"));
+  CHECK(config.clip_mean == ClipMean::remove);
+  CHECK(config.spectral_width() == 13);
+  CHECK(config.width() == 39);
+  CHECK(make_spectral_tables(config).width() == 13);
+  CHECK_THAT(to_json(config), Catch::EndsWith(R"("mels":128,"clip_mean":"remove","deltas":2})"));
+  CHECK_THAT(to_json(plain), Catch::EndsWith(R"("mels":128})"));
+  CHECK(feature_config_from_json(to_json(config)) == config);
+  CHECK(differing_features(config, plain) == "clip_mean is remove there and keep here, deltas is 2 there and 0 here");
+  CHECK(differing_features(plain, config) == "clip_mean is keep there and remove here, deltas is 0 there and 2 here");
+  FeatureConfig one = config;
+  one.deltas = 1;
+  CHECK(differing_features(one, config) == "deltas is 1 there and 2 here");
+  CHECK(differing_features(config, config).empty());
+  CHECK(describe_frame(config) == "MFCC 0 to 12 less the clip's mean with first and second differences");
+  CHECK(describe_frame(one) == "MFCC 0 to 12 less the clip's mean with first differences");
+  CHECK_THROWS_WITH(set_feature(config, "deltas", yaml("3")),
+                    "test.yaml:1:1: features.deltas is '3', but must be a whole number from 0 to 2");
+  CHECK_THROWS_WITH(set_feature(config, "clip_mean", yaml("removed")),
+                    "test.yaml:1:1: features.clip_mean is 'removed', but must be one of: keep, remove (did you mean "
+                    "'remove'?)");
+}
+
 TEST_CASE("wrong keys, types and values are named, with what is allowed") {
   FeatureConfig config;
   const auto message = [&](const std::string& key, const std::string& value) -> std::string {
@@ -146,7 +174,7 @@ TEST_CASE("wrong keys, types and values are named, with what is allowed") {
   };
   CHECK(message("frame", "5") ==
         "test.yaml:1:1: features has no key 'frame' (did you mean 'frames'?). Keys: kind, coefficients, "
-        "frames, pad, compat, sample_rate, n_fft, hop, mels");
+        "frames, pad, compat, sample_rate, n_fft, hop, mels, clip_mean, deltas");
   CHECK(message("frames", "0") ==
         "test.yaml:1:1: features.frames is '0', but must be a whole number from 1 to 1000000");
   CHECK(message("frames", "-5") ==

@@ -49,12 +49,12 @@ void for_each_backend(const std::string& precision, const StackConfig& stack,
   });
 }
 
-std::vector<float> counted_rows(const std::vector<float>& values, const Group& group) {
+std::vector<float> counted_rows(const std::vector<float>& values, const Group& group, std::size_t frames) {
   std::vector<float> counted;
-  const std::size_t width = values.size() / (group.runs * group.batch);
-  for (std::size_t r = 0; r < group.runs; ++r) {
-    const auto run = values.begin() + static_cast<std::ptrdiff_t>(r * group.batch * width);
-    counted.insert(counted.end(), run, run + static_cast<std::ptrdiff_t>(group.rows[r] * width));
+  const std::size_t frame = values.size() / (group.runs * frames), width = frame / group.batch;
+  for (std::size_t f = 0; f < group.runs * frames; ++f) {
+    const auto first = values.begin() + static_cast<std::ptrdiff_t>(f * frame);
+    counted.insert(counted.end(), first, first + static_cast<std::ptrdiff_t>(group.rows[f / frames] * width));
   }
   return counted;
 }
@@ -67,7 +67,7 @@ Problem::Problem(const StackConfig& config, std::size_t runs, std::size_t batch,
   group.class_counts.assign(runs, static_cast<std::uint32_t>(classes));
   parameters = normal_numbers(runs * parameter_count(), 1, 0.3);
   x = normal_numbers(runs * frames * batch * config.inputs, 2);
-  dh = normal_numbers(runs * batch * config.outputs(), 3);
+  dh = normal_numbers(runs * output_frames() * batch * config.outputs(), 3);
   Random random({.seed = 4});
   for (std::size_t row = 0; row < runs * batch; ++row)
     labels.push_back(static_cast<std::int32_t>(random.below(static_cast<std::uint32_t>(classes))));
@@ -102,7 +102,10 @@ struct ProblemOnDevice {
   View<const float, 2> parameters_view() { return parameters.view(p.group.runs, p.parameter_count()); }
   View<const float, 4> x_view() { return x.view(p.group.runs, p.group.frames, p.group.batch, p.stack.inputs); }
   View<const float, 2> masks_view() { return masks.view(p.group.runs, p.masks.size() / p.group.runs); }
-  View<const float, 3> dh_view() { return dh.view(p.group.runs, p.group.batch, p.stack.outputs()); }
+  /// Of dh, and of what is like it.
+  View<float, 4> output_view(OnDevice<float>& outputs) {
+    return outputs.view(p.group.runs, p.output_frames(), p.group.batch, p.stack.outputs());
+  }
 };
 
 }  // namespace
@@ -113,7 +116,7 @@ std::vector<float> run_forward(Backend& backend, const Problem& p, StackState& s
   OnDevice<float> h(*queue, p.dh.size(), untouched);
   backend.stack_forward(p.stack, p.group, on_device.parameters_view(), on_device.x_view(),
                         mode == Mode::training ? on_device.masks_view() : View<const float, 2>(), mode, state,
-                        h.view(p.group.runs, p.group.batch, p.stack.outputs()), *queue);
+                        on_device.output_view(h), *queue);
   return h.host();
 }
 
@@ -125,15 +128,19 @@ StackResult run_stack(Backend& backend, const Problem& p) {
   const auto queue = backend.device().make_queue();
   const auto state = backend.make_stack_state(p.stack, p.group, Mode::training);
   ProblemOnDevice on_device(*queue, p);
-  OnDevice<float> h(*queue, p.dh.size(), untouched), gradients(*queue, p.parameters.size(), untouched);
+  OnDevice<float> h(*queue, p.dh.size(), untouched), gradients(*queue, p.parameters.size(), untouched),
+      dx(*queue, p.stack.input_gradient ? p.x.size() : 0, untouched);
   const auto parameters = on_device.parameters_view();
   const auto x = on_device.x_view();
   const auto masks = on_device.masks_view();
-  backend.stack_forward(p.stack, p.group, parameters, x, masks, Mode::training, *state,
-                        h.view(p.group.runs, p.group.batch, p.stack.outputs()), *queue);
-  backend.stack_backward(p.stack, p.group, parameters, x, masks, on_device.dh_view(), *state,
-                         gradients.view(p.group.runs, p.parameter_count()), *queue);
-  return {h.host(), gradients.host()};
+  backend.stack_forward(p.stack, p.group, parameters, x, masks, Mode::training, *state, on_device.output_view(h),
+                        *queue);
+  backend.stack_backward(
+      p.stack, p.group, parameters, x, masks, on_device.output_view(on_device.dh), *state,
+      gradients.view(p.group.runs, p.parameter_count()),
+      p.stack.input_gradient ? dx.view(p.group.runs, p.group.frames, p.group.batch, p.stack.inputs) : View<float, 4>(),
+      *queue);
+  return {h.host(), gradients.host(), dx.host()};
 }
 
 }  // namespace genretree::test

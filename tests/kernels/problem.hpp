@@ -63,31 +63,34 @@ class OnDevice {
   Buffer<T> buffer_;
 };
 
-/// What stands in the rows that count, of [R, B, …].
-std::vector<float> counted_rows(const std::vector<float>& values, const Group& group);
+/// What stands in the rows that count, of [R, frames, B, …].
+std::vector<float> counted_rows(const std::vector<float>& values, const Group& group, std::size_t frames = 1);
 
 using genretree::normal_numbers;
 
-/// Inputs of one batch of a group.
+/// Inputs of one pass over a batch of a group. A dense layer's parameters follow the pass's own.
 struct Problem {
   StackConfig stack;
   Group group;
-  std::vector<float> parameters, x, dh;  ///< [R, P], [R, T, B, F], [R, B, H]
+  std::vector<float> parameters, x, dh;  ///< [R, P], [R, T, B, F], [R, T or 1, B, H]
   std::vector<float> masks;              ///< [R, D] or empty
   std::vector<std::int32_t> labels;      ///< [R, B]
 
   /// Random content. All rows count and all classes are in use until the group is changed.
   Problem(const StackConfig& config, std::size_t runs, std::size_t batch, std::size_t frames, std::size_t classes);
 
-  std::size_t parameter_count() const { return ParameterLayout(stack, group.classes).size; }
+  std::size_t parameter_count() const { return ParameterLayout(stack).size + (stack.outputs() + 1) * group.classes; }
+  /// Frames that have an output.
+  std::size_t output_frames() const { return stack.sequences ? group.frames : 1; }
   /// Run r alone, in a group of its own.
   Problem alone(std::size_t r) const;
 };
 
 /// What stack_forward and stack_backward make of a problem.
 struct StackResult {
-  std::vector<float> h;          ///< [R, B, H]
+  std::vector<float> h;          ///< [R, T or 1, B, H]
   std::vector<float> gradients;  ///< [R, P]; what nothing writes is `untouched`
+  std::vector<float> dx;         ///< [R, T, B, F] or empty
 };
 constexpr float untouched = 7777;
 

@@ -10,7 +10,7 @@ using namespace genretree;
 
 namespace {
 
-std::vector<float> masks_of(Backend& backend, const StackConfig& stack, std::size_t batch,
+std::vector<float> masks_of(Backend& backend, const NetworkConfig& stack, std::size_t batch,
                             std::span<const RandomKey> keys, const std::vector<std::uint32_t>& rows) {
   const auto queue = backend.device().make_queue();
   const Group group{keys.size(), batch, 1, 2, rows, {}};
@@ -46,8 +46,37 @@ TEST_CASE("every backend draws the definition's masks, at the rates asked for") 
   test::for_each_backend([&](Backend& backend) { CHECK(masks_of(backend, stack, batch, keys, {1, 1}) == expected); });
 }
 
+TEST_CASE("the outputs of a network's layers have masks too, with and without those of the cells") {
+  NetworkConfig network(StackConfig{.inputs = 50, .units = {61, 21}});
+  network.layer_dropout = 0.4, network.bidirectional = true, network.readout = Readout::mean_max;
+  const std::vector<RandomKey> keys{{.seed = 1, .batch = 3, .use = RandomUse::dropout},
+                                    {.seed = 2, .use = RandomUse::dropout}};
+  constexpr std::size_t batch = 9;
+  constexpr std::size_t outputs = 9 * 2 * 61, read = 9 * 4 * 21;  // of the first layer, and of the readout
+  const std::size_t padded = outputs + 2 + read;                  // to multiples of 4
+  const auto definition = reference::make_backend();
+  for (const double dropout : {0.0, 0.3}) {
+    network.dropout = dropout;
+    const MaskLayout layout(network, batch);
+    const std::size_t cells = dropout > 0 ? 2 * 4 * batch * (50 + 61 + 122 + 21) : 0;
+    CHECK(layout.size == cells + padded);
+    CHECK(layout.layer_outputs == std::vector<std::size_t>{cells, cells + outputs + 2});
+    const std::vector<float> expected = masks_of(*definition, network, batch, keys, {1, 1});
+    double dropped = 0;
+    for (std::size_t e = cells; e < layout.size; ++e) {
+      CHECK((expected[e] == 0 || expected[e] == static_cast<float>(1 / (1 - 0.4))));
+      dropped += expected[e] == 0;
+    }
+    CHECK(std::abs(dropped / padded - 0.4) < 4 * std::sqrt(0.4 * 0.6 / padded));
+    test::for_each_backend([&](Backend& backend) {
+      CHECK(masks_of(backend, network, batch, keys, {1, 1}) == expected);
+    });
+  }
+}
+
 TEST_CASE("a run's masks are the same in a group and alone, and those of a run without rows are left alone") {
-  const StackConfig stack{.inputs = 13, .units = {20, 7}, .dropout = 0.25, .recurrent_dropout = 0.5};
+  NetworkConfig stack(StackConfig{.inputs = 13, .units = {20, 7}, .dropout = 0.25, .recurrent_dropout = 0.5});
+  stack.layer_dropout = GENERATE(0.0, 0.1);
   const std::vector<RandomKey> keys{{.seed = 1, .epoch = 7, .use = RandomUse::dropout},
                                     {.seed = 1, .trial = 2, .epoch = 7, .use = RandomUse::dropout},
                                     {.seed = 3, .node = 4, .batch = 9, .use = RandomUse::dropout}};

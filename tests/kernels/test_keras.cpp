@@ -138,16 +138,16 @@ Computed<double> compute(const KerasCase& c, const Doubles& weights, Loss kind) 
   const reference::StackTrace trace =
       reference::stack_forward(c.stack, weights, view_of(c.x.data(), c.frames, c.batch, c.stack.inputs), c.masks);
   const reference::Classification result = reference::classify_loss(
-      kind, view_of(trace.output().data(), c.batch, c.stack.outputs()),
+      kind, view_of(trace.outputs(false).data(), c.batch, c.stack.outputs()),
       view_of(weights.data() + layout.dense_kernel.offset, layout.dense_kernel.rows, c.classes),
-      std::span(weights).subspan(layout.dense_bias.offset), c.labels);
+      std::span(weights).subspan(layout.dense_bias.offset), c.labels, {});
   Doubles gradient(layout.size);
   reference::stack_backward(c.stack, weights, c.masks, trace, result.dh, gradient);
   std::copy(result.dkernel.begin(), result.dkernel.end(),
             gradient.begin() + static_cast<std::ptrdiff_t>(layout.dense_kernel.offset));
   std::copy(result.dbias.begin(), result.dbias.end(),
             gradient.begin() + static_cast<std::ptrdiff_t>(layout.dense_bias.offset));
-  return {{trace.output().begin(), trace.output().end()},
+  return {{trace.outputs(false).begin(), trace.outputs(false).end()},
           result.probabilities,
           gradient,
           result.loss / static_cast<double>(c.batch)};
@@ -169,13 +169,13 @@ Computed<float> compute(const KerasCase& c, Backend& backend, const std::vector<
   const auto parameter_view = parameters.view(1, weights.size());
   const auto x_view = x.view(1, c.frames, c.batch, c.stack.inputs);
   const auto mask_view = masks.view(1, c.masks.size());
-  const auto h_view = h.view(1, c.batch, c.stack.outputs()), dh_view = dh.view(1, c.batch, c.stack.outputs());
+  const auto h_view = h.view(1, 1, c.batch, c.stack.outputs()), dh_view = dh.view(1, 1, c.batch, c.stack.outputs());
   const auto gradient_view = gradient.view(1, weights.size());
   backend.stack_forward(c.stack, group, parameter_view, x_view, mask_view, Mode::training, *state, h_view, *queue);
-  backend.classify_loss(c.stack, group, kind, parameter_view, h_view, labels.view(1, c.batch),
-                        probabilities.view(1, c.batch, c.classes), loss.view(1), correct.view(1), dh_view,
+  backend.classify_loss(c.stack, group, kind, parameter_view, h_view[0], labels.view(1, c.batch), {},
+                        probabilities.view(1, c.batch, c.classes), loss.view(1), correct.view(1), dh_view[0],
                         gradient_view, *queue);
-  backend.stack_backward(c.stack, group, parameter_view, x_view, mask_view, dh_view, *state, gradient_view, *queue);
+  backend.stack_backward(c.stack, group, parameter_view, x_view, mask_view, dh_view, *state, gradient_view, {}, *queue);
   return {h.host(), probabilities.host(), gradient.host(), loss.host()[0] / static_cast<double>(c.batch)};
 }
 
@@ -211,7 +211,7 @@ void check_reference(const KerasCase& c, double tolerance) {
       const std::int64_t step = static_cast<std::int64_t>(s + 1);
       Optimiser optimiser = steps.optimiser;
       optimiser.learning_rate = keras_rate(optimiser, step);
-      reference::update(optimiser, step, weights, compute(c, weights, Loss::clipped).gradient, m, v);
+      reference::update(optimiser, 1, step, weights, compute(c, weights, Loss::clipped).gradient, m, v);
       INFO("optimiser " << static_cast<int>(steps.optimiser.kind) << ", ε " << steps.optimiser.epsilon << ", step "
                         << s + 1);
       if (!steps.weights[s].empty()) check_tensors<double>(c, weights, steps.weights[s], tolerance);
@@ -233,9 +233,9 @@ void check_backends(const KerasCase& c, double tolerance, bool with_steps) {
       test::OnDevice<std::int64_t> done(*queue, 1, 0);
       for (std::size_t s = 0; s < steps.weights.size(); ++s) {
         test::OnDevice<float> gradient(*queue, compute(c, backend, weights.host(), Loss::clipped).gradient);
-        backend.update(steps.optimiser, {1, c.batch, c.frames, c.classes, {1}, {3}}, done.view(1),
+        backend.update(steps.optimiser, {1, c.batch, c.frames, c.classes, {1}, {3}}, {}, done.view(1),
                        weights.view(1, start.size()), gradient.view(1, start.size()), moments.view(1, 2, start.size()),
-                       *queue);
+                       {}, *queue);
         INFO("optimiser " << static_cast<int>(steps.optimiser.kind) << ", step " << s + 1);
         if (!steps.weights[s].empty()) check_tensors<float>(c, weights.host(), steps.weights[s], tolerance);
       }
@@ -266,7 +266,9 @@ TEST_CASE("the losses of saturated rows are Keras's") {
     const Doubles gradient = file.read<double>(group + "/gradient").values;
     double loss = 0;
     for (std::size_t b = 0; b < 4; ++b) {
-      const auto row = reference::row_loss(kind, std::span(z).subspan(3 * b, 3), static_cast<std::size_t>(labels[b]));
+      Doubles target(3);
+      target[static_cast<std::size_t>(labels[b])] = 1;
+      const auto row = reference::row_loss(kind, std::span(z).subspan(3 * b, 3), target);
       loss += row.loss / 4;
       for (std::size_t c = 0; c < 3; ++c) CHECK(row.dlogits[c] / 4 == Approx(gradient[3 * b + c]).margin(1e-15));
     }

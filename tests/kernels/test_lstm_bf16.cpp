@@ -32,9 +32,9 @@ struct RoundedLayer {
   const Ties ties;
   std::size_t inputs, units, batch, frames;
   const ParameterLayout::Layer place;
-  const float* masks[2] = {};                // recurrent, input
-  std::vector<double> operands;              // [T + 1, B, units + inputs]
-  std::vector<double> gates, cells, output;  // [T, B, 4, units], [T + 1, B, units], [B, units]
+  const float* masks[2] = {};                 // recurrent, input
+  std::vector<double> operands;               // [T + 1, B, units + inputs]
+  std::vector<double> gates, cells, outputs;  // [T, B, 4, units], [T + 1, B, units], [T, B, units]
 
   RoundedLayer(const Problem& problem, std::size_t layer, Ties to)
       : p(problem),
@@ -43,11 +43,11 @@ struct RoundedLayer {
         units(p.stack.units[layer]),
         batch(p.group.batch),
         frames(p.group.frames),
-        place(ParameterLayout(p.stack, p.group.classes).layers[layer]),
+        place(ParameterLayout(p.stack).layers[layer]),
         operands((frames + 1) * batch * (units + inputs)),
         gates(frames * batch * 4 * units),
         cells((frames + 1) * batch * units),
-        output(batch * units) {
+        outputs(frames * batch * units) {
     if (p.masks.empty()) return;
     const MaskLayout::Layer offsets = MaskLayout(p.stack, batch).layers[layer];
     masks[0] = p.masks.data() + offsets.recurrent_offset, masks[1] = p.masks.data() + offsets.input_offset;
@@ -84,8 +84,9 @@ struct RoundedLayer {
           double& cell = c[b * units + u];
           cell = gate[1] * cell + gate[0] * gate[2];
           cells[((t + 1) * batch + b) * units + u] = bf16(cell);
-          output[b * units + u] = gate[3] * std::tanh(cell);
-          operand(t + 1, b, u) = bf16(output[b * units + u]);
+          double& output = outputs[(t * batch + b) * units + u];
+          output = gate[3] * std::tanh(cell);
+          operand(t + 1, b, u) = bf16(output);
         }
       }
   }
@@ -124,9 +125,9 @@ struct RoundedLayer {
   }
 };
 
-/// h and gradients of the whole stack.
+/// h, gradients and dx of the whole stack.
 struct Rounded {
-  std::vector<double> h, gradients;
+  std::vector<double> h, gradients, dx;
 
   Rounded(const Problem& p, Ties ties) : gradients(p.parameters.size()) {
     std::vector<RoundedLayer> layers;
@@ -136,10 +137,11 @@ struct Rounded {
         return l == 0 ? static_cast<double>(p.x[(t * p.group.batch + b) * p.stack.inputs + i])
                       : layers[l - 1].operand(t + 1, b, i);
       });
-    h = layers.back().output;
-    std::vector<double> dh(p.group.frames * h.size());
-    std::copy(p.dh.begin(), p.dh.end(), dh.end() - static_cast<std::ptrdiff_t>(h.size()));
-    for (std::size_t l = layers.size(); l-- > 0;) dh = layers[l].backward(dh, gradients);
+    const std::vector<double>& outputs = layers.back().outputs;
+    h.assign(outputs.end() - std::ssize(p.dh), outputs.end());
+    dx.resize(outputs.size());
+    std::copy(p.dh.begin(), p.dh.end(), dx.end() - std::ssize(p.dh));
+    for (std::size_t l = layers.size(); l-- > 0;) dx = layers[l].backward(dx, gradients);
   }
 };
 
@@ -173,17 +175,29 @@ TEST_CASE("in bf16 the stack is the definition with operands, kept gates and cel
   for (std::size_t l = 0; l < 2; ++l)
     std::fill_n(&keeping.parameters[ParameterLayout(keeping.stack, 2).layers[l].bias.offset + keeping.stack.units[l]],
                 keeping.stack.units[l], 6.0f);
+  // a pass of a network
+  for (const std::vector<std::size_t>& units : {std::vector<std::size_t>{20, 9}, {32}, {48, 16}})
+    for (const double dropout : {0.0, 0.3})
+      problems.push_back(Problem({.inputs = 40,
+                                  .units = units,
+                                  .dropout = dropout,
+                                  .first_parameter = 12,
+                                  .first_mask = 8,
+                                  .sequences = true,
+                                  .input_gradient = true},
+                                 1, 9, 6, 2));
   for (const Problem& p : problems) {
     const Rounded away(p, Ties::away), even(p, Ties::even);
-    const std::size_t stack_size = ParameterLayout(p.stack, p.group.classes).dense_kernel.offset;
+    const std::size_t first = p.stack.first_parameter, count = ParameterLayout(p.stack).size - first;
     test::for_each_backend("bf16", p.stack, [&](Backend& backend) {
       const test::StackResult result = test::run_stack(backend, p);
       const Rounded& expected = backend.info().backend == "cpu" ? away : even;
       INFO("gate " << static_cast<int>(p.stack.gate) << ", dropout " << p.stack.dropout);
       CHECK(distance(result.h, expected.h) <= 5e-4);
       const double tolerance = p.group.frames > 100 ? 5e-3 : 1e-3;  // what was rounded otherwise adds up
-      CHECK(distance(std::span(result.gradients).first(stack_size), std::span(expected.gradients).first(stack_size)) <=
-            tolerance);
+      CHECK(distance(std::span(result.gradients).subspan(first, count),
+                     std::span(expected.gradients).subspan(first, count)) <= tolerance);
+      if (p.stack.input_gradient) CHECK(distance(result.dx, expected.dx) <= tolerance);
     });
   }
 }

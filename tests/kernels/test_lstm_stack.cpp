@@ -14,16 +14,23 @@ using test::Problem;
 
 namespace {
 
-/// max |a - b| / max |b| of each of the stack's tensors is at most `tolerance`.
-void check_tensors(const Problem& p, std::span<const float> a, std::span<const float> b, double tolerance) {
-  const ParameterLayout layout(p.stack, p.group.classes);
-  for (std::size_t r = 0; r < p.group.runs; ++r)
+/// max |a - b| / max |b| of each of the stack's tensors is at most `tolerance`; what lies before and after them in the
+/// runs' parameters is untouched.
+void check_gradients(const Problem& p, std::span<const float> a, std::span<const float> b, double tolerance) {
+  const ParameterLayout layout(p.stack);
+  for (std::size_t r = 0; r < p.group.runs; ++r) {
+    const std::span<const float> run = a.subspan(r * p.parameter_count(), p.parameter_count());
+    const auto is_untouched = [](std::span<const float> part) {
+      return std::ranges::all_of(part, [](float value) { return value == test::untouched; });
+    };
+    CHECK(is_untouched(run.first(p.stack.first_parameter)));
+    CHECK(is_untouched(run.subspan(layout.size)));
     for (const ParameterLayout::Layer& layer : layout.layers)
-      for (const ParameterLayout::Tensor& tensor : {layer.kernel, layer.recurrent, layer.bias}) {
-        const std::size_t offset = r * layout.size + tensor.offset;
-        CHECK(test::relative_difference(a.subspan(offset, tensor.size()), b.subspan(offset, tensor.size())) <=
+      for (const ParameterLayout::Tensor& tensor : {layer.kernel, layer.recurrent, layer.bias})
+        CHECK(test::relative_difference(run.subspan(tensor.offset, tensor.size()),
+                                        b.subspan(r * p.parameter_count() + tensor.offset, tensor.size())) <=
               tolerance);
-      }
+  }
 }
 
 /// What the precision of a backend may cost, of h and of gradients. In bf16 an operand is off by 2^-8 of itself at
@@ -40,14 +47,21 @@ struct Tolerance {
 void check_against_reference(const Problem& problem) {
   const auto definition = reference::make_backend();
   const test::StackResult expected = test::run_stack(*definition, problem);
-  const auto counted = [&](const std::vector<float>& h) { return test::counted_rows(h, problem.group); };
+  const auto counted = [&](const std::vector<float>& h) {
+    return test::counted_rows(h, problem.group, problem.output_frames());
+  };
   test::for_each_backend(problem.stack, [&](Backend& backend) {
     const test::StackResult result = test::run_stack(backend, problem);
     const Tolerance tolerance(backend);
     CHECK(test::relative_difference<float, float>(counted(result.h), counted(expected.h)) <= tolerance.h);
-    check_tensors(problem, result.gradients, expected.gradients, tolerance.gradients);
-    const std::size_t dense = ParameterLayout(problem.stack, problem.group.classes).dense_kernel.offset;
-    CHECK(result.gradients[dense] == test::untouched);
+    check_gradients(problem, result.gradients, expected.gradients, tolerance.gradients);
+    if (problem.stack.input_gradient) {
+      const auto counted_inputs = [&](const std::vector<float>& dx) {
+        return test::counted_rows(dx, problem.group, problem.group.frames);
+      };
+      CHECK(test::relative_difference<float, float>(counted_inputs(result.dx), counted_inputs(expected.dx)) <=
+            tolerance.gradients);
+    }
     if (!problem.masks.empty()) return;
     // of our own kernels inference has the same bits; cuDNN may take others
     const std::vector<float> inferred = counted(test::run_inference(backend, problem));
@@ -71,34 +85,49 @@ Problem one_gate(std::size_t q, std::span<const float> z, std::span<const float>
 
 }  // namespace
 
-TEST_CASE("the definition's gradient is the slope of its output, for every parameter, gate and with masks") {
+TEST_CASE("the definition's gradient is the slope of its outputs, for every parameter and input, gate and masks") {
   for (const Gate gate : {Gate::sigmoid, Gate::hard_sigmoid, Gate::hard_sigmoid_keras3})
-    for (const double dropout : {0.0, 0.3}) {
-      const Problem p({.inputs = 2, .units = {3, 2}, .gate = gate, .dropout = dropout, .recurrent_dropout = dropout}, 1,
-                      2, 4, 2);
-      const std::vector<double> x(p.x.begin(), p.x.end()), masks(p.masks.begin(), p.masks.end());
+    for (const auto& [dropout, sequences] : {std::pair{0.0, false}, {0.3, false}, {0.0, true}, {0.3, true}}) {
+      const Problem p({.inputs = 2,
+                       .units = {3, 2},
+                       .gate = gate,
+                       .dropout = dropout,
+                       .recurrent_dropout = dropout,
+                       .first_parameter = sequences ? 5u : 0u,
+                       .first_mask = sequences ? 3u : 0u,
+                       .sequences = sequences,
+                       .input_gradient = true},
+                      1, 2, 4, 2);
+      std::vector<double> x(p.x.begin(), p.x.end());
+      const std::vector<double> masks(p.masks.begin(), p.masks.end());
       std::vector<double> parameters(p.parameters.begin(), p.parameters.end()), gradient(parameters.size());
       const std::vector<double> dh(p.dh.begin(), p.dh.end());
-      const auto inputs = view_of(x.data(), 4, 2, 2);
+      const View<const double, 3> inputs = view_of(x.data(), 4, 2, 2);
       // the loss is Σ h · dh
       const auto loss = [&] {
         const reference::StackTrace trace = reference::stack_forward(p.stack, parameters, inputs, masks);
         double sum = 0;
-        for (std::size_t e = 0; e < dh.size(); ++e) sum += trace.output()[e] * dh[e];
+        for (std::size_t e = 0; e < dh.size(); ++e) sum += trace.outputs(sequences)[e] * dh[e];
         return sum;
       };
-      reference::stack_backward(p.stack, parameters, masks,
-                                reference::stack_forward(p.stack, parameters, inputs, masks), dh, gradient);
-      const std::size_t stack_size = ParameterLayout(p.stack, 2).dense_kernel.offset;
-      for (std::size_t k = 0; k < stack_size; ++k) {
-        const double saved = parameters[k], step = 1e-5;
-        parameters[k] = saved + step;
+      const auto check_slope = [&](double& value, double expected) {
+        const double saved = value, step = 1e-5;
+        value = saved + step;
         const double above = loss();
-        parameters[k] = saved - step;
+        value = saved - step;
         const double slope = (above - loss()) / (2 * step);
-        parameters[k] = saved;
+        value = saved;
+        CHECK(expected == Approx(slope).margin(1e-8).epsilon(1e-6));
+      };
+      const std::vector<double> dx = reference::stack_backward(
+          p.stack, parameters, masks, reference::stack_forward(p.stack, parameters, inputs, masks), dh, gradient);
+      for (std::size_t k = 0; k < ParameterLayout(p.stack).size; ++k) {
         INFO("gate " << static_cast<int>(gate) << ", dropout " << dropout << ", parameter " << k);
-        CHECK(gradient[k] == Approx(slope).margin(1e-8).epsilon(1e-6));
+        check_slope(parameters[k], gradient[k]);
+      }
+      for (std::size_t e = 0; e < x.size(); ++e) {
+        INFO("gate " << static_cast<int>(gate) << ", dropout " << dropout << ", input " << e);
+        check_slope(x[e], dx[e]);
       }
     }
 }
@@ -168,25 +197,72 @@ TEST_CASE("every backend has all gates and dropout") {
         Problem({.inputs = 6, .units = {20, 5, 16}, .dropout = 0.1, .recurrent_dropout = 0.3}, 1, batch, 5, 3));
 }
 
+/// A pass in the midst of a network: outputs of every frame, the gradient of its inputs, and others' parameters and
+/// masks before its own.
+StackConfig midst(StackConfig pass) {
+  pass.first_parameter = 37, pass.first_mask = 8;
+  pass.sequences = pass.input_gradient = true;
+  return pass;
+}
+
+TEST_CASE("every backend runs a pass of a network as the definition does") {
+  const auto check_tame = [](Problem p) {
+    for (float& parameter : p.parameters) parameter *= 0.4f;  // else roundings grow from step to step
+    check_against_reference(p);
+  };
+  for (const std::vector<std::size_t>& units : {std::vector<std::size_t>{9}, {20, 7}, {32}, {48, 32}, {128}})
+    for (const std::size_t inputs : {5, 40})
+      for (const double dropout : {0.0, 0.3}) {
+        INFO(units.size() << " layers, the first of " << units[0] << ", " << inputs << " inputs, dropout " << dropout);
+        Problem p(midst({.inputs = inputs, .units = units, .dropout = dropout, .recurrent_dropout = dropout}), 2, 9, 11,
+                  3);
+        p.group.rows = {9, 4};
+        check_tame(p);
+      }
+  // each by itself
+  StackConfig sequences{.inputs = 13, .units = {32, 16}, .sequences = true};
+  check_tame(Problem(sequences, 1, 35, 20, 3));
+  StackConfig with_input_gradient{.inputs = 64, .units = {32}, .input_gradient = true};
+  check_tame(Problem(with_input_gradient, 1, 35, 20, 3));
+}
+
+TEST_CASE("the last of a sequence of outputs is the output, bit for bit, and so are gradients of its gradient alone") {
+  const auto units = GENERATE(std::vector<std::size_t>{12, 6}, std::vector<std::size_t>{32, 16});
+  Problem last({.inputs = 4, .units = units}, 1, 9, 5, 2), all = last;
+  all.stack.sequences = true;
+  all.dh.insert(all.dh.begin(), 4 * last.dh.size(), 0.0f);
+  test::for_each_backend(last.stack, [&](Backend& backend) {
+    const test::StackResult expected = test::run_stack(backend, last), result = test::run_stack(backend, all);
+    CHECK(std::equal(expected.h.begin(), expected.h.end(), result.h.end() - std::ssize(expected.h)));
+    CHECK(result.gradients == expected.gradients);
+  });
+}
+
 TEST_CASE("the runs of a group do not see each other, and a run without rows is left alone") {
   const auto units = GENERATE(std::vector<std::size_t>{12, 6}, std::vector<std::size_t>{32, 16});
+  const bool in_midst = GENERATE(false, true);
   for (const double dropout : {0.0, 0.3}) {
-    Problem p({.inputs = 4, .units = units, .dropout = dropout}, 3, 9, 5, 5);
+    const StackConfig stack{.inputs = 4, .units = units, .dropout = dropout};
+    Problem p(in_midst ? midst(stack) : stack, 3, 9, 5, 5);
     p.group.rows = {9, 0, 4};
     p.group.class_counts = {5, 3, 2};
     test::for_each_backend(p.stack, [&](Backend& backend) {
       const test::StackResult together = test::run_stack(backend, p);
       const std::size_t gradient_size = together.gradients.size() / 3;
-      std::vector<float> h;
+      std::vector<float> h, dx;
       for (std::size_t r = 0; r < 3; ++r) {
         const Problem one = p.alone(r);
         const test::StackResult alone = test::run_stack(backend, one);
-        const std::vector<float> counted = test::counted_rows(alone.h, one.group);
-        h.insert(h.end(), counted.begin(), counted.end());
+        const auto append = [&](const std::vector<float>& values, std::size_t frames, std::vector<float>& all) {
+          const std::vector<float> counted = test::counted_rows(values, one.group, frames);
+          all.insert(all.end(), counted.begin(), counted.end());
+        };
+        append(alone.h, p.output_frames(), h), append(alone.dx, p.group.frames, dx);
         CHECK(std::equal(alone.gradients.begin(), alone.gradients.end(),
                          together.gradients.begin() + static_cast<std::ptrdiff_t>(r * gradient_size)));
       }
-      CHECK(h == test::counted_rows(together.h, p.group));
+      CHECK(h == test::counted_rows(together.h, p.group, p.output_frames()));
+      CHECK(dx == test::counted_rows(together.dx, p.group, p.group.frames));
       CHECK(together.gradients[gradient_size] == test::untouched);
     });
   }

@@ -13,7 +13,9 @@ namespace {
 Model tiny_model() {
   Model model;
   model.classifier = {
-      .stack = {.inputs = 1, .units = {3, 1}, .gate = Gate::hard_sigmoid, .dropout = 0.05, .recurrent_dropout = 0.35},
+      .stack =
+          StackConfig{
+              .inputs = 1, .units = {3, 1}, .gate = Gate::hard_sigmoid, .dropout = 0.05, .recurrent_dropout = 0.35},
       .classes = 2};
   model.features = FeatureConfig{};
   model.features->coefficients = 1;
@@ -54,6 +56,31 @@ TEST_CASE("a checkpoint is read back bit for bit") {
   CHECK(std::isnan(read.state.history[1].validation.loss));
   CHECK(read.state.history[1].test.loss == 1 / 3.0);
   CHECK(read.state.history[0].test.accuracy == 0.25);
+}
+
+TEST_CASE("the best epoch's weights are in a checkpoint that selects them, beside those that training goes on with") {
+  const test::TemporaryFolder folder;
+  Model model = tiny_model();
+  model.classifier.stack.bidirectional = model.classifier.stack.standardise = true;
+  model.classifier.stack.readout = Readout::max;
+  model.classifier.window = 4;
+  Checkpoint written = tiny_checkpoint(model);
+  write_checkpoint(folder / "run.h5", model, written);
+  Checkpoint read = read_checkpoint(folder / "run.h5", model);
+  CHECK(read.state.best_epoch == 0);
+  CHECK(read.state.best.empty());
+  CHECK(read.state.selected() == written.state.parameters);
+
+  written.state.best_epoch = 1;
+  for (const float value : written.state.parameters) written.state.best.push_back(value / 7);
+  write_checkpoint(folder / "run.h5", model, written);
+  read = read_checkpoint(folder / "run.h5", model);
+  CHECK(read.state.best_epoch == 1);
+  CHECK(read.state.best == written.state.best);
+  CHECK(read.state.parameters == written.state.parameters);
+  CHECK(read.state.selected() == written.state.best);
+  model.classifier.stack.bidirectional = false;
+  CHECK_THROWS_WITH(read_checkpoint(folder / "run.h5", model), Catch::Contains("belongs to another network"));
 }
 
 TEST_CASE("a checkpoint is a model that says everything about itself") {

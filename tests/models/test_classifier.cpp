@@ -6,7 +6,7 @@
 namespace genretree {
 namespace {
 
-ClassifierConfig paper_network() { return {.stack = {.inputs = 13, .units = {128, 32}}, .classes = 6}; }
+ClassifierConfig paper_network() { return {.stack = StackConfig{.inputs = 13, .units = {128, 32}}, .classes = 6}; }
 
 std::span<const float> part(const std::vector<float>& parameters, const ParameterLayout::Tensor& tensor) {
   return std::span(parameters).subspan(tensor.offset, tensor.size());
@@ -63,7 +63,7 @@ TEST_CASE("recurrent kernels have orthonormal rows, gate blocks alone do not") {
 // makes Q' unique. A is drawn again here, after the numbers of the kernel, and R' = Q'ᵀA must be upper triangular with
 // a positive diagonal.
 TEST_CASE("the recurrent kernel is the Q of the drawn matrix, with the signs of Keras") {
-  const ClassifierConfig config{.stack = {.inputs = 3, .units = {5}}, .classes = 2};
+  const ClassifierConfig config{.stack = StackConfig{.inputs = 3, .units = {5}}, .classes = 2};
   const RandomKey key{.seed = 9, .point = 5, .trial = 1};
   const ParameterLayout layout(config.stack, config.classes);
   const std::vector<float> parameters = initial_parameters(config, key);
@@ -97,7 +97,7 @@ TEST_CASE("biases start at zero, the forget gate's at one") {
 }
 
 TEST_CASE("initial weights are a function of the run's key alone") {
-  const ClassifierConfig config{.stack = {.inputs = 3, .units = {4, 2}}, .classes = 3};
+  const ClassifierConfig config{.stack = StackConfig{.inputs = 3, .units = {4, 2}}, .classes = 3};
   const RandomKey key{.seed = 2018, .point = 50, .trial = 2};
   const std::vector<float> parameters = initial_parameters(config, key);
   CHECK(parameters == initial_parameters(config, key));

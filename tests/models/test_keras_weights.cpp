@@ -131,9 +131,24 @@ TEST_CASE("another gate than the right one gives other probabilities") {  // so 
   CHECK(difference(expected.ours(keras), expected.probabilities) > 100 * parity);
 }
 
+TEST_CASE("a network that Keras's file has no place for is not written, whatever it has more") {
+  const test::TemporaryFolder folder;
+  const auto refused = [&](auto change, const std::string& what) {
+    ClassifierConfig classifier{StackConfig{.inputs = 2, .units = {3}}, 2};
+    change(classifier);
+    CHECK_THROWS_WITH(write_keras(folder / "out.weights.h5", classifier, initial_parameters(classifier, {.seed = 3})),
+                      Catch::Contains("the model has " + what + "; to Keras go plain LSTM networks only"));
+    CHECK_FALSE(std::filesystem::exists(folder / "out.weights.h5"));
+  };
+  refused([](ClassifierConfig& classifier) { classifier.stack.bidirectional = true; }, "bidirectional layers");
+  refused([](ClassifierConfig& classifier) { classifier.stack.readout = Readout::mean; }, "a readout over time");
+  refused([](ClassifierConfig& classifier) { classifier.stack.standardise = true; }, "normalised inputs");
+  refused([](ClassifierConfig& classifier) { classifier.window = 4; }, "a window");
+}
+
 TEST_CASE("what is written for Keras is read back bit for bit, in the order of many layers") {
   const test::TemporaryFolder folder;
-  ClassifierConfig classifier{{.inputs = 2, .units = std::vector<std::size_t>(12, 3)}, 4};
+  ClassifierConfig classifier{StackConfig{.inputs = 2, .units = std::vector<std::size_t>(12, 3)}, 4};
   classifier.stack.units[10] = 5;  // lstm_10 sorts before lstm_2 as a text
   const std::vector<float> parameters = initial_parameters(classifier, {.seed = 3});
   write_keras(folder / "out.weights.h5", classifier, parameters);

@@ -25,7 +25,8 @@ Curve learn(const std::string& precision, std::uint32_t trial) {
   Split split;
   for (std::uint32_t clip = 0; clip < store.clips(); ++clip)
     (clip % 3 == 0 ? split.validation : split.train).push_back(clip);
-  Trainer trainer(*backend, *queue, dataset, split, {.stack = {.inputs = 5, .units = {24, 16}}, .classes = 3},
+  Trainer trainer(*backend, *queue, dataset, split,
+                  {.stack = StackConfig{.inputs = 5, .units = {24, 16}}, .classes = 3},
                   {.optimiser = {.learning_rate = 0.005}, .batch = 16}, {.seed = 5, .trial = trial});
   Curve curve;
   for (std::size_t epoch = 0; epoch < epochs; ++epoch) {

@@ -32,7 +32,8 @@ TEST_CASE("predictions count as an evaluation counts them, in one batch or in se
   const FeatureStore store = test::tiny_store({.clips_per_genre = 50});  // 150 clips: two full batches and a part
   const std::unique_ptr<Backend> backend = make_backend({.device = "cpu"});
   const std::unique_ptr<Queue> queue = backend->device().make_queue();
-  const ClassifierConfig classifier{{.inputs = store.config.coefficients, .units = {5, 4}}, store.genres.size()};
+  const ClassifierConfig classifier{StackConfig{.inputs = store.config.coefficients, .units = {5, 4}},
+                                    store.genres.size()};
   const DeviceDataset dataset(store, *backend);
   Split split;
   for (std::uint32_t clip = 0; clip < store.clips(); ++clip) (clip % 5 ? split.train : split.test).push_back(clip);

@@ -29,11 +29,11 @@ struct Bench {
       (clip % 10 == 0 ? split.test : clip % 10 == 1 ? split.validation : split.train).push_back(clip);
   }
   ClassifierConfig network() const {
-    return {.stack = {.inputs = store.config.coefficients, .units = {6, 4}}, .classes = store.genres.size()};
+    return {.stack = StackConfig{.inputs = store.config.coefficients, .units = {6, 4}}, .classes = store.genres.size()};
   }
   Trainer trainer(const ClassifierConfig& classifier, const TrainingConfig& training,
-                  const RandomKey& key = {.seed = 3}) {
-    return Trainer(*backend, *queue, dataset, split, classifier, training, key);
+                  const RandomKey& key = {.seed = 3}, std::size_t epochs = Trainer::no_end) {
+    return Trainer(*backend, *queue, dataset, split, classifier, training, key, epochs);
   }
 };
 
@@ -78,6 +78,54 @@ TEST_CASE("a restored trainer goes on bit for bit") {
     CHECK(got.history[epoch].train.loss == expected.history[epoch].train.loss);
     CHECK(got.history[epoch].validation.loss == expected.history[epoch].validation.loss);
     CHECK(got.history[epoch].test.accuracy == expected.history[epoch].test.accuracy);
+  }
+}
+
+TEST_CASE("a restored trainer goes on bit for bit with every option at once") {
+  Bench bench(test::tiny_store({.shortest = 3}));
+  ClassifierConfig classifier = bench.network();
+  NetworkConfig& network = classifier.stack;
+  network.dropout = 0.1, network.recurrent_dropout = 0.3, network.layer_dropout = 0.2;
+  network.bidirectional = network.standardise = true;
+  network.readout = Readout::mean_max;
+  classifier.window = 4;
+  const TrainingConfig training{.optimiser = {.learning_rate = 0.05, .weight_decay = 0.1, .clip_norm = 0.5},
+                                .batch = 7,
+                                .label_smoothing = 0.1,
+                                .augmentation = {.mixup = 0.3,
+                                                 .time_masks = 2,
+                                                 .longest_time_mask = 2,
+                                                 .feature_masks = 1,
+                                                 .widest_feature_mask = 2},
+                                .schedule = TrainingConfig::Schedule::cosine,
+                                .warmup = 2,
+                                .select = TrainingConfig::Select::best_validation,
+                                .patience = 5};
+  constexpr std::size_t epochs = 8, before = 5;
+  Trainer whole = bench.trainer(classifier, training, {.seed = 3}, epochs),
+          first = bench.trainer(classifier, training, {.seed = 3}, epochs),
+          second = bench.trainer(classifier, training, {.seed = 3}, epochs);
+  while (whole.epochs_done() < epochs) whole.train_epoch();
+  while (first.epochs_done() < before) first.train_epoch();
+  const TrainerState saved = first.state();
+  REQUIRE(saved.best_epoch > 0);
+  REQUIRE(saved.best_epoch < before);  // two sets of weights are taken over
+  second.restore(saved);
+  CHECK(second.state().best == saved.best);
+  CHECK(second.selected_epoch() == saved.best_epoch);
+  CHECK(second.probabilities(bench.split.test) == first.probabilities(bench.split.test));
+  while (second.epochs_done() < epochs) second.train_epoch();
+
+  const TrainerState expected = whole.state(), got = second.state();
+  CHECK(got.step == expected.step);
+  CHECK(got.parameters == expected.parameters);
+  CHECK(got.moments == expected.moments);
+  CHECK(got.best_epoch == expected.best_epoch);
+  CHECK(got.best == expected.best);
+  CHECK(second.is_done() == whole.is_done());
+  for (std::size_t epoch = 0; epoch < epochs; ++epoch) {
+    CHECK(got.history[epoch].train.loss == expected.history[epoch].train.loss);
+    CHECK(got.history[epoch].validation.loss == expected.history[epoch].validation.loss);
   }
 }
 
@@ -159,6 +207,35 @@ TEST_CASE("the order of the training set changes with each epoch, and only with 
   CHECK(shuffled.train_epoch().train.loss != in_order.train_epoch().train.loss);
 }
 
+TEST_CASE("each clip of each epoch has a window of its own") {
+  FeatureStore store = test::tiny_store();
+  const std::size_t clip_size = store.config.frames * store.config.width();
+  for (std::size_t e = clip_size; e < store.features.size(); ++e) store.features[e] = store.features[e - clip_size];
+  std::ranges::fill(store.labels, 0);  // all clips are the same one
+  Bench bench(store);
+  ClassifierConfig classifier = bench.network();
+  classifier.window = 3;  // begins at one of 0 … 3
+  TrainingConfig frozen = quick();
+  frozen.optimiser.learning_rate = 0;
+  Trainer trainer = bench.trainer(classifier, frozen);
+  const double first = trainer.train_epoch().train.loss, second = trainer.train_epoch().train.loss;
+  CHECK(std::abs(first - second) > 1e-6);
+  // the loss of one window: of a store whose clips are that window alone
+  for (std::size_t start = 0; start < 4; ++start) {
+    FeatureStore window = store;
+    window.config.frames = 3;
+    window.features.clear();
+    const auto frames = store.view()[0].flat().subspan(start * store.config.width(), 3 * store.config.width());
+    for (std::size_t clip = 0; clip < store.clips(); ++clip) {
+      window.features.insert(window.features.end(), frames.begin(), frames.end());
+      window.lengths[clip] = 3;
+    }
+    Bench alone(window);
+    const double loss = alone.trainer(classifier, frozen).train_epoch().train.loss;
+    CHECK(std::abs(first - loss) > 1e-4);
+  }
+}
+
 TEST_CASE("dropout changes training and leaves evaluation alone") {
   Bench bench;
   ClassifierConfig with_dropout = bench.network();
@@ -216,6 +293,167 @@ TEST_CASE("the state of another network is refused") {
   CHECK_THROWS_AS(other.restore(one.state()), InputError);
 }
 
+// ----------------------------------------------------------------------------------------- the epoch that is selected
+
+/// Noisy enough that validation goes up and down.
+TrainingConfig restless(TrainingConfig::Select select, std::size_t patience = 0) {
+  TrainingConfig training = quick();
+  training.optimiser.learning_rate = 0.1;
+  training.select = select, training.patience = patience;
+  return training;
+}
+
+TEST_CASE("the best validation epoch is kept: a run answers as one that was stopped there") {
+  using Select = TrainingConfig::Select;
+  Bench bench(test::tiny_store({.separation = 0.3}));
+  constexpr std::size_t epochs = 12;
+  Trainer best = bench.trainer(bench.network(), restless(Select::best_validation)),
+          last = bench.trainer(bench.network(), restless(Select::last));
+  CHECK(best.selected_epoch() == 0);
+  while (best.epochs_done() < epochs) best.train_epoch();
+  std::size_t expected = 0;
+  for (std::size_t epoch = 0; epoch < epochs; ++epoch) {
+    const Score &score = best.history()[epoch].validation, &so_far = best.history()[expected].validation;
+    if (std::pair(score.accuracy, -score.loss) > std::pair(so_far.accuracy, -so_far.loss)) expected = epoch;
+  }
+  ++expected;  // from 1
+  REQUIRE(expected > 1);
+  REQUIRE(expected < epochs);
+  CHECK(best.selected_epoch() == expected);
+
+  while (last.epochs_done() < expected) last.train_epoch();
+  CHECK(last.selected_epoch() == expected);
+  CHECK(best.probabilities(bench.split.test) == last.probabilities(bench.split.test));
+  CHECK(best.evaluate(bench.split.test).score.loss == best.history()[expected - 1].test.loss);
+  CHECK(best.state().selected() == last.state().parameters);
+  CHECK(last.state().selected() == last.state().parameters);
+  while (last.epochs_done() < epochs) last.train_epoch();
+  CHECK(best.state().parameters == last.state().parameters);  // what it goes on with are those of the last one
+  CHECK(best.probabilities(bench.split.test) != last.probabilities(bench.split.test));
+}
+
+TEST_CASE("a run ends after its epochs, or when its patience is at an end") {
+  using Select = TrainingConfig::Select;
+  Bench bench(test::tiny_store({.separation = 0.3}));
+  const auto ends_after = [&](const TrainingConfig& training, std::size_t epochs) {
+    Trainer trainer = bench.trainer(bench.network(), training, {.seed = 3}, epochs);
+    CHECK_FALSE(trainer.is_done());
+    while (!trainer.is_done()) trainer.train_epoch();
+    return std::pair(trainer.epochs_done(), trainer.selected_epoch());
+  };
+  CHECK(ends_after(restless(Select::last), 4) == std::pair<std::size_t, std::size_t>(4, 4));
+  const auto [all, best] = ends_after(restless(Select::best_validation), 20);
+  CHECK(all == 20);
+  const auto [patient, selected] = ends_after(restless(Select::best_validation, 3), 20);
+  CHECK(patient < 20);
+  CHECK(patient == selected + 3);
+  CHECK(ends_after(restless(Select::best_validation, 3), 2).first == 2);
+}
+
+TEST_CASE("without validation clips no epoch can be selected by them") {
+  Bench bench;
+  bench.split.validation.clear();
+  CHECK_THROWS_WITH(bench.trainer(bench.network(), restless(TrainingConfig::Select::best_validation)),
+                    Catch::Contains("the best epoch is selected by validation clips, but there are none"));
+}
+
+TEST_CASE("a state whose best epoch is damaged is refused") {
+  Bench bench;
+  Trainer trainer = bench.trainer(bench.network(), restless(TrainingConfig::Select::best_validation));
+  trainer.train_epoch();
+  TrainerState late = trainer.state(), cut = trainer.state();
+  late.best_epoch = 2, cut.best.pop_back();
+  for (const TrainerState& state : {late, cut})
+    CHECK_THROWS_WITH(trainer.restore(state), Catch::Contains("the saved state's best epoch is"));
+}
+
+// ------------------------------------------------------------------------------------- learning rate, targets, inputs
+
+TEST_CASE("the learning rate goes up over the warm-up and down along the schedule, worked by hand") {
+  using Schedule = TrainingConfig::Schedule;
+  const auto factors = [](Schedule schedule, std::size_t warmup) {
+    std::vector<double> all;
+    for (std::size_t epoch = 0; epoch < 7; ++epoch)
+      all.push_back(rate_factor({.schedule = schedule, .warmup = warmup}, epoch, 7));
+    return all;
+  };
+  const double root = std::sqrt(0.5);
+  CHECK(factors(Schedule::constant, 0) == std::vector<double>(7, 1.0));
+  CHECK(factors(Schedule::constant, 3) == std::vector<double>{0.25, 0.5, 0.75, 1, 1, 1, 1});
+  CHECK(factors(Schedule::linear, 3) == std::vector<double>{0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25});
+  const std::vector<double> cosine{0.25, 0.5, 0.75, 1, 0.5 + root / 2, 0.5, 0.5 - root / 2};
+  CHECK(test::max_difference<double, double>(factors(Schedule::cosine, 3), cosine) < 1e-12);
+}
+
+TEST_CASE("an epoch at half the rate is one of a run with half the learning rate") {
+  Bench bench;
+  TrainingConfig training = quick(Optimiser::Kind::sgd);
+  training.schedule = TrainingConfig::Schedule::linear;
+  Trainer scheduled = bench.trainer(bench.network(), training, {.seed = 3}, 2);
+  scheduled.train_epoch();
+  training.schedule = TrainingConfig::Schedule::constant;
+  training.optimiser.learning_rate /= 2;
+  Trainer slow = bench.trainer(bench.network(), training);
+  slow.restore(scheduled.state());
+  scheduled.train_epoch(), slow.train_epoch();
+  const double difference =
+      test::relative_difference<float, float>(scheduled.state().parameters, slow.state().parameters);
+  CHECK(difference < 1e-6);
+}
+
+TEST_CASE("with label smoothing the loss is that against the smoothed targets, and evaluation is left alone") {
+  Bench bench;
+  TrainingConfig training = quick();
+  training.optimiser = {.kind = Optimiser::Kind::sgd, .learning_rate = 0, .beta1 = 0};  // frozen weights
+  Trainer hard = bench.trainer(bench.network(), training);
+  training.label_smoothing = 0.3;
+  Trainer smooth = bench.trainer(bench.network(), training);
+  const EpochScores a = hard.train_epoch(), b = smooth.train_epoch();
+  CHECK(a.test.loss == b.test.loss);
+  // 0.7 of the label's loss, and 0.3 of the mean over the classes
+  const std::vector<float> probabilities = hard.probabilities(bench.split.train);
+  double mean = 0;
+  for (const float p : probabilities)
+    mean -= std::log(static_cast<double>(p)) / static_cast<double>(probabilities.size());
+  CHECK(b.train.loss == Approx(0.7 * a.train.loss + 0.3 * mean).epsilon(1e-5));
+}
+
+TEST_CASE("normalised inputs: shifted and scaled features give the same training, and padding does not count") {
+  const FeatureStore store = test::tiny_store({.shortest = 3});
+  FeatureStore other = store;
+  const std::size_t width = store.config.width(), clip_size = store.config.frames * width;
+  for (std::size_t e = 0; e < other.features.size(); ++e) {
+    float& value = other.features[e];
+    value = value * static_cast<float>(1 + e % width) + 10 * static_cast<float>(e % width);
+    const std::size_t clip = e / clip_size, frame = e % clip_size / width;
+    if (frame >= static_cast<std::size_t>(other.lengths[clip]) && clip % 10 > 1) value = 1e4f;  // padding of training
+  }
+  Bench bench(store), shifted(other);
+  ClassifierConfig classifier = bench.network();
+  classifier.stack.standardise = true;
+  classifier.window = 3;  // all are sound
+  TrainingConfig training = quick();
+  training.optimiser.weight_decay = 0.5;
+  Trainer a = bench.trainer(classifier, training), b = shifted.trainer(classifier, training);
+  const std::vector<float> before = b.state().parameters;
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    const EpochScores expected = a.train_epoch(), got = b.train_epoch();
+    CHECK(got.train.loss == Approx(expected.train.loss).epsilon(1e-4));
+    CHECK(got.test.loss == Approx(expected.test.loss).epsilon(1e-4));
+  }
+  const std::vector<float> after = b.state().parameters;
+  CHECK(std::equal(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(2 * width), after.begin()));
+  CHECK(before != after);
+  for (std::size_t c = 0; c < width; ++c) {
+    const auto plain = a.state().parameters;
+    CHECK(after[c] == Approx(plain[c] * static_cast<float>(1 + c) + 10 * static_cast<float>(c)).epsilon(1e-4));
+    CHECK(after[width + c] == Approx(plain[width + c] / static_cast<float>(1 + c)).epsilon(1e-4));
+  }
+  classifier.stack.standardise = false;
+  Trainer without = shifted.trainer(classifier, training);
+  CHECK(std::abs(without.train_epoch().train.loss - a.history()[0].train.loss) > 0.01);
+}
+
 // Keras's own fit(shuffle=False): 11 clips in batches of 4, 4 and 3, validation on 6, four epochs of Adam.
 TEST_CASE("the history of a training is that of Keras") {
   const Hdf5File file = Hdf5File::open(test::golden("keras_fit.h5"));
@@ -230,7 +468,7 @@ TEST_CASE("the history of a training is that of Keras") {
   for (std::uint32_t clip = 0; clip < store.clips(); ++clip)
     (clip < 11 ? split.train : split.validation).push_back(clip);
   split.test = split.validation;
-  const ClassifierConfig network{.stack = {.inputs = 5, .units = {6, 4}}, .classes = 3};
+  const ClassifierConfig network{.stack = StackConfig{.inputs = 5, .units = {6, 4}}, .classes = 3};
   const TrainingConfig training{
       .optimiser = {.learning_rate = 0.02}, .batch = 4, .loss = Loss::clipped, .shuffle = false};
 

@@ -18,11 +18,12 @@ struct Learner {
   Split split;
   std::size_t classes;
   RandomKey key;
+  std::size_t epochs = Trainer::no_end;
 };
 
 /// Four genres, and runs that ask different things of different numbers of clips in batches of 7.
 struct Bench {
-  FeatureStore store = test::tiny_store({.genres = 4, .frames = frames, .coefficients = coefficients});
+  FeatureStore store = test::tiny_store({.genres = 4, .frames = frames, .coefficients = coefficients, .shortest = 3});
   std::unique_ptr<Backend> backend = make_backend({.device = "cpu"});
   DeviceDataset clips{store, *backend};
   std::unique_ptr<Queue> queue = backend->device().make_queue();
@@ -45,22 +46,23 @@ struct Bench {
     }
     return {DeviceDataset(clips, labels, *backend), split, classes, {.seed = 3, .trial = trial}};
   }
-  GroupSize size(std::size_t slots) const { return {slots, 7, 8, 4}; }
+  GroupSize size(std::size_t slots) const { return {slots, 7, 8 * window_count(frames, network.window), 4}; }
   TrainingGroup group(std::size_t slots, Queue* on = nullptr) {
     return TrainingGroup(*backend, on ? *on : *queue, clips, network, training, size(slots));
   }
   std::unique_ptr<Trainer> alone(const Learner& run) {
     ClassifierConfig own = network;
     own.classes = run.classes;
-    return std::make_unique<Trainer>(*backend, *queue, run.dataset, run.split, own, training, run.key);
+    return std::make_unique<Trainer>(*backend, *queue, run.dataset, run.split, own, training, run.key, run.epochs);
   }
   static std::unique_ptr<Trainer> in(TrainingGroup& group, const Learner& run) {
-    return std::make_unique<Trainer>(group, run.dataset, run.split, run.classes, run.key);
+    return std::make_unique<Trainer>(group, run.dataset, run.split, run.classes, run.key, run.epochs);
   }
 };
 
 ClassifierConfig lstm(double dropout) {
-  return {.stack = {.inputs = coefficients, .units = {6, 4}, .dropout = dropout / 2, .recurrent_dropout = dropout}};
+  return {.stack = StackConfig{
+              .inputs = coefficients, .units = {6, 4}, .dropout = dropout / 2, .recurrent_dropout = dropout}};
 }
 ClassifierConfig cnn() {
   return {.cnn = CnnConfig{.frames = frames,
@@ -71,9 +73,29 @@ ClassifierConfig cnn() {
                            .standardise = true}};
 }
 
+/// Every option at once.
+ClassifierConfig everything() {
+  NetworkConfig network = lstm(0.1).stack;
+  network.bidirectional = network.standardise = true;
+  network.readout = Readout::mean_max, network.layer_dropout = 0.3;
+  return {.stack = network, .window = 4};
+}
+TrainingConfig every_option() {
+  return {.optimiser = {.weight_decay = 0.1, .clip_norm = 0.5},
+          .batch = 7,
+          .label_smoothing = 0.1,
+          .augmentation =
+              {.mixup = 0.3, .time_masks = 2, .longest_time_mask = 2, .feature_masks = 1, .widest_feature_mask = 2},
+          .schedule = TrainingConfig::Schedule::cosine,
+          .warmup = 1,
+          .select = TrainingConfig::Select::best_validation};
+}
+
 void check_same(const Trainer& got, const Trainer& expected) {
   const TrainerState a = got.state(), b = expected.state();
   CHECK(a.step == b.step);
+  CHECK(a.best_epoch == b.best_epoch);
+  CHECK(a.best == b.best);
   CHECK(a.parameters == b.parameters);
   CHECK(a.moments == b.moments);
   REQUIRE(a.history.size() == b.history.size());
@@ -94,12 +116,15 @@ void check_same_answers(Trainer& got, Trainer& expected, const std::vector<std::
 }
 
 TEST_CASE("runs of unequal classes, sets and lengths that come and go in a group are those that train alone") {
-  Bench bench(GENERATE(lstm(0), lstm(0.3), cnn()));
+  Bench bench(GENERATE(lstm(0), lstm(0.3), cnn(), everything()));
+  if (bench.network.window > 0) bench.training = every_option();
+  bench.training.optimiser.learning_rate = 0.02;
   bench.training.optimiser.kind = GENERATE(Optimiser::Kind::adam, Optimiser::Kind::rmsprop, Optimiser::Kind::sgd);
   // 4 × 7 training clips: 4 batches of 7; 2 × 7: two; 3 × 5: two of 7 and one of 1; 2 × 5: one of 7, one of 3
-  const Learner runs[] = {bench.learner(4, 4, 0, 0), bench.learner(2, 2, 0, 1), bench.learner(3, 3, 2, 2),
-                          bench.learner(2, 2, 2, 3)};
+  Learner runs[] = {bench.learner(4, 4, 0, 0), bench.learner(2, 2, 0, 1), bench.learner(3, 3, 2, 2),
+                    bench.learner(2, 2, 2, 3)};
   constexpr int length[] = {6, 2, 5, 3};
+  for (std::size_t run = 0; run < 4; ++run) runs[run].epochs = static_cast<std::size_t>(length[run]);
   std::unique_ptr<Trainer> alone[4];
   for (std::size_t run = 0; run < 4; ++run) {
     alone[run] = bench.alone(runs[run]);

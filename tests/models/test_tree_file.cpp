@@ -14,7 +14,7 @@ SavedNetworks tiny_tree() {
   saved.tree = GenreTree({{"top", 3, {"loud", "jazz"}}, {"loud", 5, {"rock", "metal"}}}, {"metal", "jazz", "rock"});
   for (std::size_t node = 0; node < 2; ++node) {
     SavedModel network;
-    network.model.classifier = {{.inputs = 13, .units = {4, 3}}, 2};
+    network.model.classifier = {StackConfig{.inputs = 13, .units = {4, 3}}, 2};
     network.model.features = FeatureConfig{};
     network.model.genres = saved.tree.nodes()[node].children;
     network.model.node = saved.tree.nodes()[node].name;

@@ -18,7 +18,9 @@ FeatureStore tiny_store(const TinyStoreConfig& config) {
     for (std::size_t clip = 0; clip < config.clips_per_genre; ++clip) {
       store.tracks.push_back(fmt::format("{}.{:05}", store.genres.back(), clip));
       store.labels.push_back(static_cast<std::int32_t>(genre));
-      store.lengths.push_back(static_cast<std::int32_t>(config.frames));
+      const std::size_t padding =
+          config.shortest == 0 ? 0 : config.frames - config.shortest - clip % (config.frames - config.shortest + 1);
+      store.lengths.push_back(static_cast<std::int32_t>(config.frames - padding));
       store.checksums.push_back(store.checksums.size() + 1);
       for (std::size_t frame = 0; frame < config.frames; ++frame)
         for (std::size_t c = 0; c < config.coefficients; ++c)

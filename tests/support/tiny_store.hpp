@@ -10,7 +10,8 @@ namespace genretree::test {
 
 struct TinyStoreConfig {
   std::size_t genres = 3, clips_per_genre = 10, frames = 6, coefficients = 4;
-  double separation = 1.0;  ///< distance of the genres' means in standard deviations of the noise
+  double separation = 1.0;   ///< distance of the genres' means in standard deviations of the noise
+  std::size_t shortest = 0;  ///< clips have so many to all frames of sound, in turn; 0: all
 };
 
 /// Genres "a", "b", …; tracks "a.00000" …; features are normal noise around a mean of each genre. The same on every

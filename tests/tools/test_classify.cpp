@@ -58,7 +58,7 @@ SavedModel small_model() {
   saved.model.features = FeatureConfig{};
   saved.model.features->frames = 5;
   saved.model.features->sample_rate = 8000;
-  saved.model.classifier = {{.inputs = 13, .units = {4}}, 2};
+  saved.model.classifier = {StackConfig{.inputs = 13, .units = {4}}, 2};
   saved.model.genres = {"calm", "loud"};
   saved.parameters = initial_parameters(saved.model.classifier, {.seed = 1});
   saved.origin = "made by a test";

@@ -78,8 +78,8 @@ void CnnTraining::gradients() {
 void CnnTraining::repeat_step() {
   queue_->repeat(recording_, [this] {
     gradients();
-    backend_.update({}, group_, steps_.view(1), row_view(parameters_), row_view(gradients_),
-                    moments_.view(1, 2, parameters_.size()), *queue_);
+    backend_.update({}, group_, {}, steps_.view(1), row_view(parameters_), row_view(gradients_),
+                    moments_.view(1, 2, parameters_.size()), {}, *queue_);
   });
 }
 

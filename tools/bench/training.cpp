@@ -62,26 +62,26 @@ Buffer<float> Training::zeros(std::size_t size) {
 }
 
 void Training::forward() {
-  backend_.stack_forward(shape_.stack, group_, row_view(parameters_), x_view(), {}, mode_, *state_, output_view(h_),
+  backend_.stack_forward(shape_.stack, group_, row_view(parameters_), x_view(), {}, mode_, *state_, frame_view(h_),
                          *queue_);
 }
 
 void Training::classify() {
   const View<float, 3> dh = mode_ == Mode::training ? output_view(dh_) : View<float, 3>{};
   backend_.classify_loss(shape_.stack, group_, Loss::clipped, row_view(parameters_), output_view(h_),
-                         std::as_const(labels_).view(group_.runs, shape_.batch),
+                         std::as_const(labels_).view(group_.runs, shape_.batch), {},
                          probabilities_.view(group_.runs, shape_.batch, paper_classes), loss_.view(group_.runs),
                          correct_.view(group_.runs), dh, row_view(gradients_), *queue_);
 }
 
 void Training::update() {
-  backend_.update({}, group_, steps_.view(group_.runs), row_view(parameters_), row_view(gradients_),
-                  moments_.view(group_.runs, 2, parameters_.size() / group_.runs), *queue_);
+  backend_.update({}, group_, {}, steps_.view(group_.runs), row_view(parameters_), row_view(gradients_),
+                  moments_.view(group_.runs, 2, parameters_.size() / group_.runs), {}, *queue_);
 }
 
 void Training::backward() {
-  backend_.stack_backward(shape_.stack, group_, row_view(parameters_), x_view(), {}, output_view(dh_), *state_,
-                          row_view(gradients_), *queue_);
+  backend_.stack_backward(shape_.stack, group_, row_view(parameters_), x_view(), {}, frame_view(dh_), *state_,
+                          row_view(gradients_), {}, *queue_);
 }
 
 void Training::step() {

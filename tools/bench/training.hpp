@@ -73,6 +73,8 @@ class Training {
   Buffer<float> zeros(std::size_t size);
   View<float, 2> row_view(Buffer<float>& values) { return values.view(group_.runs, values.size() / group_.runs); }
   View<float, 3> output_view(Buffer<float>& h) { return h.view(group_.runs, shape_.batch, shape_.stack.outputs()); }
+  /// The same as outputs of one frame.
+  View<float, 4> frame_view(Buffer<float>& h) { return h.view(group_.runs, 1, shape_.batch, shape_.stack.outputs()); }
   View<const float, 4> x_view() const { return x_.view(group_.runs, shape_.frames, shape_.batch, shape_.stack.inputs); }
 
   Backend& backend_;

@@ -7,6 +7,7 @@
 #include "core/io/hdf5.hpp"
 #include "core/worker_pool.hpp"
 #include "features/extract.hpp"
+#include "features/statistics.hpp"
 #include "models/predict.hpp"
 #include "tools/classify/answers.hpp"
 
@@ -46,9 +47,13 @@ std::vector<Answer> classify_store(const fs::path& path, const SavedNetworks& mo
   std::vector<Answer> answers;
   for (std::size_t clip = 0; clip < store.clips(); ++clip)
     answers.push_back({path, store.tracks[clip], store.genres[static_cast<std::size_t>(store.labels[clip])], {}});
+  std::vector<std::size_t> lengths;
+  if (!store.lengths.empty())
+    for (std::size_t clip = 0; clip < store.clips(); ++clip) lengths.push_back(real_frames(store, clip));
   for (const SavedModel& network : model.networks) {
     const std::size_t classes = network.model.classifier.classes;
-    const std::vector<float> rows = predict(network.model.classifier, network.parameters, store.view(), backend, queue);
+    const std::vector<float> rows =
+        predict(network.model.classifier, network.parameters, store.view(), lengths, backend, queue);
     for (std::size_t clip = 0; clip < store.clips(); ++clip) {
       const std::span<const float> row = std::span(rows).subspan(clip * classes, classes);
       answers[clip].networks.emplace_back(row.begin(), row.end());
@@ -75,14 +80,17 @@ Answer classify_audio(const fs::path& path, const SavedNetworks& model, const Sp
     reject("{} is a folder. Name its files, or make a feature store of it with extract_features", path.string());
   const FeatureConfig& config = *first_of(model).features;
   const Audio audio = load_audio(path, config.sample_rate);
-  const std::vector<float> windows =
-      windows_of(clip_features(audio, path.string(), config, tables, backend, queue), config);
+  std::vector<float> features = clip_features(audio, path.string(), config, tables, backend, queue);
+  const std::size_t length = std::min(features.size() / config.width(), config.frames);
+  const std::vector<float> windows = windows_of(std::move(features), config);
   Answer answer{path, "", "", {}};
   answer.windows = windows.size() / (config.frames * config.width());
   const View<const float, 3> view = view_of(windows.data(), answer.windows, config.frames, config.width());
+  const std::vector<std::size_t> lengths(answer.windows, length);
   for (const SavedModel& network : model.networks) {
-    const std::vector<double> mean = mean_probabilities(
-        predict(network.model.classifier, network.parameters, view, backend, queue), network.model.classifier.classes);
+    const std::vector<double> mean =
+        mean_probabilities(predict(network.model.classifier, network.parameters, view, lengths, backend, queue),
+                           network.model.classifier.classes);
     answer.networks.emplace_back(mean.begin(), mean.end());
   }
   return answer;

@@ -212,8 +212,8 @@ Output train(Backend& backend, std::size_t rows, const std::vector<float>& featu
     backend.cnn_step(config, group, Loss::logits, parameters.view(1, size), x.view(1, group.frames, rows, config.bands),
                      labels.view(1, rows), {}, *state, probabilities.view(1, rows, classes), loss.view(1),
                      correct.view(1), gradients.view(1, size), *queue);
-    backend.update({}, group, counted.view(1), parameters.view(1, size), gradients.view(1, size),
-                   moments.view(1, 2, size), *queue);
+    backend.update({}, group, {}, counted.view(1), parameters.view(1, size), gradients.view(1, size),
+                   moments.view(1, 2, size), {}, *queue);
   };
   for (std::size_t s = 0; s < steps; ++s) {
     if (recorded)

@@ -278,8 +278,8 @@ TEST_CASE("auto says why there is no GPU, and does not hide that one fails", "[e
 }
 
 TEST_CASE("auto takes the GPU for what it can do, and else says why not", "[experiment]") {
-  const StackConfig able{.inputs = 4, .units = {5}};
-  StackConfig unable = able;
+  const NetworkConfig able = StackConfig{.inputs = 4, .units = {5}};
+  NetworkConfig unable = able;
   unable.gate = Gate::hard_sigmoid;
   const auto device = [](const BackendChoice& choice) { return choice.backend->info().backend; };
 
@@ -292,7 +292,7 @@ TEST_CASE("auto takes the GPU for what it can do, and else says why not", "[expe
   const BackendChoice precision = choose_backend({.precision = "bf16"}, {&able, 1});
   CHECK(device(precision) == "cpu");
   CHECK_THAT(precision.why_no_gpu, Contains("16, 32 … 256 units"));
-  const StackConfig fused{.inputs = 4, .units = {16}, .gate = Gate::hard_sigmoid};
+  const NetworkConfig fused = StackConfig{.inputs = 4, .units = {16}, .gate = Gate::hard_sigmoid};
   CHECK(device(choose_backend({.precision = "bf16"}, {&fused, 1})) == "cuda");
   CHECK(device(choose_backend({.lstm = "interleaved"}, {&able, 1})) == "cpu");
   CHECK(device(choose_backend({.precision = "tf32"}, {&able, 1})) == "cuda");

@@ -2,6 +2,7 @@
 // not, batches that do not fill their blocks of rows, groups, and long sequences. What it computes is held to the
 // definition; how bf16 rounds, in tests/kernels/test_lstm_bf16.cpp.
 #include <cmath>
+#include <limits>
 
 #include "core/error.hpp"
 #include "kernels/cuda/backend.hpp"
@@ -150,8 +151,40 @@ TEST_CASE("fused LSTM: a run has the same bits in a group, whatever lies beside 
   }
 }
 
+TEST_CASE("fused LSTM: what stands in rows that do not count reaches nothing, also where all frames have a gradient",
+          "[fused]") {
+  const double dropout = GENERATE(0.0, 0.3);
+  Problem p({.inputs = 5,
+             .units = {32, 16},
+             .dropout = dropout,
+             .recurrent_dropout = dropout,
+             .sequences = true,
+             .input_gradient = true},
+            2, 19, 5, 2);
+  p.group.rows = {10, 3};
+  const auto results_of = [&](const std::string& precision) {
+    const test::StackResult result = test::run_stack(*fused(precision), p);
+    return std::vector{test::counted_rows(result.h, p.group, 5), test::counted_rows(result.dx, p.group, 5),
+                       result.gradients};
+  };
+  cuda::emulate(emulator::Order::random, 1);
+  for (const Precision& precision : precisions) {
+    INFO(precision.name << ", dropout " << dropout);
+    const Problem before = p;
+    const auto expected = results_of(precision.name);
+    const auto spoil = [&](std::vector<float>& values, std::size_t width) {
+      for (std::size_t e = 0; e < values.size(); ++e)
+        if (e / width % 19 >= p.group.rows[e / (values.size() / 2)])
+          values[e] = std::numeric_limits<float>::quiet_NaN();
+    };
+    spoil(p.x, 5), spoil(p.dh, 16);
+    CHECK(results_of(precision.name) == expected);
+    p = before;
+  }
+}
+
 TEST_CASE("fused LSTM: gradients are sums over all chunks of frames, of every run", "[fused]") {
-  if (emulator::checks_accesses()) return;  // minutes; shorter sequences run there
+  if (emulator::checks_accesses()) return;                     // minutes; shorter sequences run there
   Problem p({.inputs = 40, .units = {48, 32}}, 2, 9, 262, 2);  // the third chunk has six
   // forget gates that keep the cells over all frames, so that every chunk has its part in the gradient; weights small
   // enough that small differences do not grow
@@ -184,6 +217,12 @@ TEST_CASE("fused LSTM: as many runs advance together as fill the multiprocessors
   const auto together = [&](std::size_t batch, const std::string& lstm) {
     return cuda::make_backend({.device = "cuda", .lstm = lstm})->runs_together(stack, {1, batch, 8, 2, {1}, {2}});
   };
+  NetworkConfig network = stack;
+  network.bidirectional = true;
+  const auto backend = cuda::make_backend({.device = "cuda"});
+  CHECK(backend->runs_together(network, {1, 25, 8, 2, {1}, {2}}) == 3);
+  network.units = {128, 24};  // all by cuDNN
+  CHECK(backend->runs_together(network, {1, 25, 8, 2, {1}, {2}}) == 1);
   CHECK(together(25, "auto") == 3);  // the emulated GPU has twelve
   CHECK(together(32, "fused") == 3);
   CHECK(together(35, "fused") == 2);
@@ -215,6 +254,11 @@ TEST_CASE("fused LSTM: what it has no kernels for is refused, naming what can", 
              !Contains("cudnn") && Contains("device: cpu"));
   CHECK_THAT(refusal("fp32", {.inputs = 2000, .units = {16}}), Contains("2000") && Contains("1024"));
   CHECK(refusal("fp32", {.inputs = 1000, .units = {64}}) == "");
+  NetworkConfig network = StackConfig{.inputs = 13, .units = {128, 32}};
+  network.bidirectional = true, network.readout = Readout::mean_max, network.layer_dropout = 0.4;
+  CHECK(fused("bf16")->refusal(network) == "");
+  network.units = {32, 24};
+  CHECK_THAT(fused("bf16")->refusal(network), Contains("16, 32 … 256") && Contains("24"));
   CHECK_THAT(refusal("fp32", {.inputs = 1000, .units = {64}, .dropout = 0.1}),
              Contains("shared memory") && Contains("1000"));
   CHECK_THAT(test::error_of([] { fused("tf32"); }), Contains("'tf32'") && Contains("cudnn"));

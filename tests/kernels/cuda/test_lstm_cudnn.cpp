@@ -53,27 +53,32 @@ TEST_CASE("each algorithm of cuDNN's computes the definition's stack, also wider
 }
 
 TEST_CASE("what stands in rows that do not count reaches no gradient by cuDNN") {
-  Problem p({.inputs = 4, .units = {10, 6}}, 1, 12, 7, 2);
+  const bool in_midst = GENERATE(false, true);
+  Problem p({.inputs = 4, .units = {10, 6}, .sequences = in_midst, .input_gradient = in_midst}, 1, 12, 7, 2);
   p.group.rows = {5};
   const auto backend = make_cuda();
-  const std::vector<float> expected = test::run_stack(*backend, p).gradients;
-  std::fill(p.dh.begin() + 5 * 6, p.dh.end(), std::numeric_limits<float>::quiet_NaN());
+  const test::StackResult expected = test::run_stack(*backend, p);
+  for (std::size_t e = 0; e < p.dh.size(); ++e)
+    if (e / 6 % 12 >= 5) p.dh[e] = std::numeric_limits<float>::quiet_NaN();
   for (const float other : {0.0f, 1e6f}) {  // gather leaves 0 there
     for (std::size_t e = 0; e < p.x.size(); ++e)
       if (e / 4 % 12 >= 5) p.x[e] = other;
-    CHECK(test::run_stack(*backend, p).gradients == expected);
+    const test::StackResult result = test::run_stack(*backend, p);
+    CHECK(result.gradients == expected.gradients);
+    CHECK(test::counted_rows(result.dx, p.group, 7) == test::counted_rows(expected.dx, p.group, 7));
   }
 }
 
 TEST_CASE("a training step by cuDNN can be recorded, and what is recorded reads the next batch") {
-  const Problem p({.inputs = 5, .units = {9, 4}}, 2, 6, 4, 3);
+  const Problem p({.inputs = 5, .units = {9, 4}, .sequences = true, .input_gradient = true}, 2, 6, 4, 3);
   Problem next = p;
   next.x = test::normal_numbers(p.x.size(), 9);
   const auto backend = make_cuda();
   const auto queue = backend->device().make_queue();
   const auto state = backend->make_stack_state(p.stack, p.group, Mode::training);
   test::OnDevice<float> parameters(*queue, p.parameters), dh(*queue, p.dh);
-  test::OnDevice<float> h(*queue, p.dh.size(), 0), gradients(*queue, p.parameters.size(), test::untouched);
+  test::OnDevice<float> h(*queue, p.dh.size(), 0), gradients(*queue, p.parameters.size(), test::untouched),
+      dx(*queue, p.x.size(), 0);
   Buffer<float> x(backend->device(), p.x.size());
   std::unique_ptr<Recording> recording;
   const auto check_step = [&](const Problem& batch) {
@@ -81,14 +86,15 @@ TEST_CASE("a training step by cuDNN can be recorded, and what is recorded reads 
     const auto parameter_view = parameters.view(2, p.parameter_count());
     const View<const float, 4> x_view = std::as_const(x).view(2, 4, 6, 5);
     queue->repeat(recording, [&] {
-      backend->stack_forward(p.stack, p.group, parameter_view, x_view, {}, Mode::training, *state, h.view(2, 6, 4),
+      backend->stack_forward(p.stack, p.group, parameter_view, x_view, {}, Mode::training, *state, h.view(2, 4, 6, 4),
                              *queue);
-      backend->stack_backward(p.stack, p.group, parameter_view, x_view, {}, dh.view(2, 6, 4), *state,
-                              gradients.view(2, p.parameter_count()), *queue);
+      backend->stack_backward(p.stack, p.group, parameter_view, x_view, {}, dh.view(2, 4, 6, 4), *state,
+                              gradients.view(2, p.parameter_count()), dx.view(2, 4, 6, 5), *queue);
     });
     const test::StackResult expected = test::run_stack(*backend, batch);
     CHECK(h.host() == expected.h);
     CHECK(gradients.host() == expected.gradients);
+    CHECK(dx.host() == expected.dx);
   };
   check_step(p), check_step(p), check_step(p), check_step(next), check_step(p);
 }
@@ -138,6 +144,11 @@ TEST_CASE("what cuDNN cannot compute is refused with what can") {
   refused({.inputs = 3, .units = {4}, .gate = Gate::hard_sigmoid_keras3}, "hard sigmoid");
   refused({.inputs = 3, .units = {4}, .dropout = 0.1}, "dropout");
   refused({.inputs = 3, .units = {4}, .recurrent_dropout = 0.1}, "recurrent dropout");
+  NetworkConfig network = StackConfig{.inputs = 3, .units = {4, 5}};
+  network.bidirectional = true, network.readout = Readout::mean_max, network.layer_dropout = 0.4;
+  CHECK(backend->refusal(network).empty());  // all that is between the passes
+  network.recurrent_dropout = 0.1;
+  CHECK_THAT(backend->refusal(network), Catch::Contains("recurrent dropout"));
 }
 
 TEST_CASE("lstm: names an algorithm of the cuda backend, and what it does not know is an error with the names") {
@@ -174,6 +185,10 @@ TEST_CASE("the algorithm is chosen among those that cuDNN has got") {
   check_against_definition(small, chosen);
   backend->choose_algorithm(wide.stack, training(wide));
   CHECK(backend->info().algorithm == "cudnn:standard");
+  NetworkConfig network = StackConfig{.inputs = 3, .units = {8, 129}};
+  network.bidirectional = true, network.readout = Readout::mean;
+  backend->choose_algorithm(network, training(small));  // the twin has another for the first layer only
+  CHECK(backend->info().algorithm == "cudnn:standard");
 }
 
 namespace {
@@ -181,52 +196,60 @@ namespace {
 /// What is special about a state that leaves all work to cuDNN's standard algorithm.
 struct Traits {
   std::size_t work = 1;  ///< times that a forward pass is done
-  bool wrong_gradients = false, wrong_h = false;
+  bool wrong_gradients = false, wrong_h = false, wrong_dx = false;
 };
 
 class Variant final : public cuda::LstmState {
  public:
-  Variant(std::unique_ptr<cuda::LstmState> state, const Traits& traits)
-      : LstmState(state->mode()), state_(std::move(state)), traits_(traits) {}
+  Variant(std::unique_ptr<cuda::LstmState> state, const StackConfig& pass, const Traits& traits)
+      : LstmState(state->mode()), state_(std::move(state)), first_parameter_(pass.first_parameter), traits_(traits) {}
   std::size_t bytes() const override { return state_->bytes(); }
   void forward(const Group& group, View<const float, 2> parameters, View<const float, 4> x, View<const float, 2> masks,
-               Mode mode, View<float, 3> h, Queue& queue) override {
+               Mode mode, View<float, 4> h, Queue& queue) override {
     for (std::size_t i = 0; i < traits_.work; ++i) state_->forward(group, parameters, x, masks, mode, h, queue);
     if (traits_.wrong_h) queue.zero(h.data, sizeof(float));
   }
-  void backward(const Group& group, View<const float, 4> x, View<const float, 3> dh, View<float, 2> gradients,
-                Queue& queue) override {
-    state_->backward(group, x, dh, gradients, queue);
-    if (traits_.wrong_gradients) queue.zero(gradients.data, sizeof(float));
+  void backward(const Group& group, View<const float, 4> x, View<const float, 4> dh, View<float, 2> gradients,
+                View<float, 4> dx, Queue& queue) override {
+    state_->backward(group, x, dh, gradients, dx, queue);
+    if (traits_.wrong_gradients) queue.zero(gradients.data + first_parameter_, sizeof(float));
+    if (traits_.wrong_dx) queue.zero(dx.data, sizeof(float));
   }
 
  private:
   std::unique_ptr<cuda::LstmState> state_;
+  std::size_t first_parameter_;
   Traits traits_;
 };
 
-/// A device on which candidates for one stack are compared.
+/// A device on which candidates for one network are compared.
 struct Comparison {
-  Problem p{{.inputs = 6, .units = {8}}, 1, 4, 6, 2};
+  NetworkConfig network = StackConfig{.inputs = 6, .units = {8}};
+  Group group{1, 4, 6, 2, {4}, {2}};
   Group few{1, 1, 6, 2, {1}, {2}}, evaluated{1, 7, 6, 2, {7}, {2}};
   std::unique_ptr<Device> device = cuda::make_device();
   std::unique_ptr<Queue> queue = device->make_queue();
 
-  /// traits_of: of the states for each shape and mode; may throw what make would.
-  cuda::LstmCandidate candidate(const std::string& name, std::function<Traits(const Group&, Mode)> traits_of) {
-    return {name, [this, traits_of](const Group& group, Mode mode) {
-              const Traits traits = traits_of(group, mode);
-              auto state = cuda::make_lstm_state("cudnn:standard", "fp32", p.stack, group, mode, *queue);
+  using TraitsOfPass = std::function<Traits(const StackConfig&, const Group&, Mode)>;
+  /// traits_of: of the states for each pass, shape and mode; may throw what make would.
+  cuda::LstmCandidate candidate(const std::string& name, TraitsOfPass traits_of) {
+    return {name, [this, traits_of](const StackConfig& pass, const Group& shape, Mode mode) {
+              const Traits traits = traits_of(pass, shape, mode);
+              auto state = cuda::make_lstm_state("cudnn:standard", "fp32", pass, shape, mode, *queue);
               queue->synchronize();
-              return std::make_unique<Variant>(std::move(state), traits);
+              return std::make_unique<Variant>(std::move(state), pass, traits);
             }};
+  }
+  cuda::LstmCandidate candidate(const std::string& name, std::function<Traits(const Group&, Mode)> traits_of) {
+    return candidate(name,
+                     [traits_of](const StackConfig&, const Group& shape, Mode mode) { return traits_of(shape, mode); });
   }
   cuda::LstmCandidate candidate(const std::string& name, const Traits& traits) {
     return candidate(name, [traits](const Group&, Mode) { return traits; });
   }
   std::string fastest(const std::vector<cuda::LstmCandidate>& candidates, std::size_t side_by_side = 1) {
-    const StackWork work{{p.group, few}, {evaluated}, side_by_side};
-    return cuda::fastest(candidates, p.stack, work, cuda::fp32_tolerance, *device);
+    const StackWork work{{group, few}, {evaluated}, side_by_side};
+    return cuda::fastest(candidates, network, work, cuda::fp32_tolerance, *device);
   }
 };
 
@@ -264,6 +287,41 @@ TEST_CASE("a candidate is chosen only if it can do every shape of batch that wil
   CHECK(chosen_with([&](const Group&, Mode mode) -> Traits { return {.wrong_h = evaluates(mode)}; }) == "slow");
   CHECK(chosen_with([](const Group& group, Mode) -> Traits { return {.wrong_gradients = group.batch == 1}; }) ==
         "slow");
+}
+
+TEST_CASE("a candidate is chosen for what it makes of all passes of a network") {
+  Comparison c;
+  c.network.units = {8, 5}, c.network.bidirectional = true;
+  // it is a little slower in the first layer and far quicker in the second
+  const auto chosen_with = [&](const Comparison::TraitsOfPass& traits_of) {
+    const auto first = c.candidate("first", [](const StackConfig& pass, const Group&, Mode) -> Traits {
+      return {.work = pass.input_gradient ? 60u : 1u};
+    });
+    return c.fastest({first, c.candidate("other", traits_of)});
+  };
+  std::vector<std::size_t> parameters;
+  CHECK(chosen_with([&](const StackConfig& pass, const Group& group, Mode mode) -> Traits {
+          if (mode == Mode::training && group.batch == 4) parameters.push_back(pass.first_parameter);
+          return {.work = pass.input_gradient ? 1u : 3u};
+        }) == "other");
+  std::vector<std::size_t> expected;  // compared, then timed
+  for (int turn = 0; turn < 2; ++turn)
+    for (const StackConfig& pass : c.network.passes()) expected.push_back(pass.first_parameter);
+  CHECK(parameters == expected);
+
+  const auto is_last = [&](const StackConfig& pass) {
+    return pass.first_parameter == c.network.passes().back().first_parameter;
+  };
+  CHECK(chosen_with([&](const StackConfig& pass, const Group&, Mode) -> Traits {
+          if (is_last(pass)) reject("it has not got this one");
+          return quick;
+        }) == "first");
+  CHECK(chosen_with([&](const StackConfig& pass, const Group&, Mode) -> Traits {
+          return {.wrong_gradients = is_last(pass)};
+        }) == "first");
+  CHECK(chosen_with([&](const StackConfig& pass, const Group&, Mode) -> Traits {
+          return {.wrong_dx = is_last(pass)};
+        }) == "first");
 }
 
 TEST_CASE("as many trainings are timed together as will be, up to seven") {

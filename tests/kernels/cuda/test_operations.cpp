@@ -8,6 +8,7 @@
 #include "kernels/cuda/group_rows.hpp"
 #include "kernels/cuda/libraries/device.hpp"
 #include "kernels/cuda/random.hpp"
+#include "kernels/reference/backend.hpp"
 #include "kernels/reference/classify_loss.hpp"
 #include "tests/kernels/problem.hpp"
 #include "tests/support/support.hpp"
@@ -39,13 +40,22 @@ struct Rows {
   std::size_t rows, units = 70, columns = 41, classes = 37;
   std::vector<float> h, kernel, bias;
   std::vector<std::int32_t> labels;
+  std::vector<float> targets;  ///< [rows, columns], or empty; in columns beyond the classes NaN
 
-  explicit Rows(std::size_t count)
+  Rows(std::size_t count, bool has_targets)
       : rows(count),
         h(test::normal_numbers(count * units, 1)),
         kernel(test::normal_numbers(units * columns, 2, 0.3)),
         bias(test::normal_numbers(columns, 3)) {
     for (std::size_t b = 0; b < rows; ++b) labels.push_back(static_cast<std::int32_t>(7 * b % classes));
+    for (std::size_t e = 0; has_targets && e < rows * columns; ++e) {
+      const std::size_t c = e % columns, label = static_cast<std::size_t>(labels[e / columns]);
+      const double spread = 0.3 / static_cast<double>(classes);
+      targets.push_back(c < classes ? static_cast<float>(spread + (c == label ? 0.5
+                                                                   : c == 36  ? 0.2
+                                                                              : 0))
+                                    : std::numeric_limits<float>::quiet_NaN());
+    }
   }
 };
 
@@ -58,7 +68,7 @@ struct Classified {
 /// The rows in one call, or one by one.
 Classified classify(Backend& backend, const Rows& p, bool one_by_one) {
   const auto queue = backend.device().make_queue();
-  OnDevice<float> h(*queue, p.h), kernel(*queue, p.kernel), bias(*queue, p.bias);
+  OnDevice<float> h(*queue, p.h), kernel(*queue, p.kernel), bias(*queue, p.bias), targets(*queue, p.targets);
   OnDevice<std::int32_t> labels(*queue, p.labels);
   OnDevice<float> probabilities(*queue, p.rows * p.columns, 7), dh(*queue, p.h.size(), 7),
       dkernel(*queue, p.kernel.size(), 7), dbias(*queue, p.columns, 7);
@@ -70,24 +80,28 @@ Classified classify(Backend& backend, const Rows& p, bool one_by_one) {
                                  p.units};
   const std::size_t step = one_by_one ? 1 : p.rows;
   for (std::size_t b = 0; b < p.rows; b += step)
-    cuda::classify_rows(run, layer, Loss::logits,
-                        {b, step, h.view(1).data + b * p.units, labels.view(1).data + b,
-                         probabilities.view(1).data + b * p.columns, dh.view(1).data + b * p.units},
-                        loss.view(1).data, correct.view(1).data, *queue);
+    cuda::classify_rows(
+        run, layer, Loss::clipped,
+        {b, step, h.view(1).data + b * p.units, labels.view(1).data + b, probabilities.view(1).data + b * p.columns,
+         dh.view(1).data + b * p.units, p.targets.empty() ? nullptr : targets.view(1).data + b * p.columns},
+        loss.view(1).data, correct.view(1).data, *queue);
   return {probabilities.host(), dh.host(), dkernel.host(), dbias.host(), loss.host()[0], correct.host()[0]};
 }
 
 }  // namespace
 
 TEST_CASE("the classifier's rows have the same bits alone and together, and agree with the definition") {
-  const Rows p(9);
+  const Rows p(9, GENERATE(false, true));
+  std::vector<double> targets;
+  for (std::size_t b = 0; b < p.rows && !p.targets.empty(); ++b)
+    for (std::size_t c = 0; c < p.classes; ++c) targets.push_back(p.targets[b * p.columns + c]);
   std::vector<double> kernel, bias(p.bias.begin(), p.bias.begin() + static_cast<std::ptrdiff_t>(p.classes));
   for (std::size_t u = 0; u < p.units; ++u)
     for (std::size_t c = 0; c < p.classes; ++c) kernel.push_back(p.kernel[u * p.columns + c]);
   const std::vector<double> h(p.h.begin(), p.h.end());
-  const reference::Classification expected =
-      reference::classify_loss(Loss::logits, view_of(h.data(), p.rows, p.units),
-                               view_of<const double>(kernel.data(), p.units, p.classes), bias, p.labels);
+  const reference::Classification expected = reference::classify_loss(
+      Loss::clipped, view_of(h.data(), p.rows, p.units), view_of<const double>(kernel.data(), p.units, p.classes), bias,
+      p.labels, view_of<const double>(targets.empty() ? nullptr : targets.data(), p.rows, p.classes));
   test::for_each_backend("fp32", [&](Backend& backend) {
     const Classified together = classify(backend, p, false), apart = classify(backend, p, true);
     CHECK(together.probabilities == apart.probabilities);
@@ -120,15 +134,18 @@ TEST_CASE("NaN in rows that do not count reaches neither loss, hits nor gradient
   std::vector<float> h = test::normal_numbers(2 * 5 * 33, 1);
   std::fill(h.begin() + 3 * 33, h.end(), std::numeric_limits<float>::quiet_NaN());
   const std::vector<std::int32_t> labels{0, 2, 1, -1, -1, -1, -1, -1, -1, -1};
+  std::vector<float> targets(2 * 5 * 3, std::numeric_limits<float>::quiet_NaN());
+  std::fill_n(targets.begin(), 3 * 3, 1.0f / 3);
   test::for_each_backend("fp32", [&](Backend& backend) {
     const auto queue = backend.device().make_queue();
-    OnDevice<float> parameters(*queue, test::normal_numbers(2 * layout.size, 2)), inputs(*queue, h);
+    OnDevice<float> parameters(*queue, test::normal_numbers(2 * layout.size, 2)), inputs(*queue, h),
+        soft(*queue, targets);
     OnDevice<std::int32_t> y(*queue, labels), correct(*queue, 2, 9);
     OnDevice<float> probabilities(*queue, 2 * 5 * 3, 7), dh(*queue, h.size(), 7), gradients(*queue, 2 * layout.size, 7);
     OnDevice<double> loss(*queue, 2, 9);
     backend.classify_loss(stack, group, Loss::clipped, parameters.view(2, layout.size), inputs.view(2, 5, 33),
-                          y.view(2, 5), probabilities.view(2, 5, 3), loss.view(2), correct.view(2), dh.view(2, 5, 33),
-                          gradients.view(2, layout.size), *queue);
+                          y.view(2, 5), soft.view(2, 5, 3), probabilities.view(2, 5, 3), loss.view(2), correct.view(2),
+                          dh.view(2, 5, 33), gradients.view(2, layout.size), *queue);
     const std::vector<float> gradient = gradients.host(), hidden = dh.host();
     const std::size_t dense = layout.dense_kernel.offset;
     for (std::size_t e = 0; e < layout.size; ++e) {
@@ -143,12 +160,13 @@ TEST_CASE("NaN in rows that do not count reaches neither loss, hits nor gradient
   });
 }
 
-TEST_CASE("a recorded step gathers what the clips now say, classifies, updates and counts as one that is not") {
-  constexpr std::size_t batch = 4, frames = 1, inputs = 6, classes = 3, clips = 9, steps = 5;
+TEST_CASE("a recorded step gathers what the rows now say, classifies, updates by its rate and counts as another") {
+  constexpr std::size_t batch = 4, frames = 2, inputs = 6, classes = 3, clips = 9, steps = 5;
   const StackConfig stack{.inputs = inputs, .units = {inputs}};
   const Group group{1, batch, frames, classes, {3}, {classes}};
   const std::size_t size = ParameterLayout(stack, classes).size;
-  const std::vector<float> features = test::normal_numbers(clips * inputs, 1), start = test::normal_numbers(size, 2);
+  const std::vector<float> features = test::normal_numbers(clips * (frames + 1) * inputs, 1),
+                           start = test::normal_numbers(size, 2);
   std::vector<std::int32_t> genres(clips);
   for (std::size_t c = 0; c < clips; ++c) genres[c] = static_cast<std::int32_t>(c % classes);
 
@@ -161,27 +179,38 @@ TEST_CASE("a recorded step gathers what the clips now say, classifies, updates a
     const auto train = [&](bool recorded) {
       const auto queue = backend.device().make_queue();
       OnDevice<float> data(*queue, features), parameters(*queue, start), moments(*queue, 2 * size, 0),
-          gradients(*queue, size, 0), x(*queue, batch * inputs, 7), dh(*queue, batch * inputs, 7),
+          gradients(*queue, size, 0), x(*queue, frames * batch * inputs, 7), dh(*queue, batch * inputs, 7),
           probabilities(*queue, batch * classes, 7);
       OnDevice<std::int32_t> all_labels(*queue, genres), y(*queue, batch, 0), correct(*queue, 1, 0);
-      Buffer<std::int32_t> chosen(queue->device(), batch);
+      Buffer<BatchRow> chosen(queue->device(), batch);
+      Buffer<float> rates(queue->device(), 1);
       OnDevice<std::int64_t> counted(*queue, 1, 0);
       OnDevice<double> loss(*queue, 1, 0);
+      OnDevice<float> targets(*queue, batch * classes, 7), h(*queue, batch * inputs, 7), norms(*queue, 1, 7);
       const auto step = [&] {
-        backend.gather(group, data.view(clips, frames, inputs), all_labels.view(1, clips), chosen.view(1, batch),
-                       x.view(1, frames, batch, inputs), y.view(1, batch), *queue);
-        backend.classify_loss(stack, group, Loss::logits, parameters.view(1, size), x.view(1, batch, inputs),
-                              y.view(1, batch), probabilities.view(1, batch, classes), loss.view(1), correct.view(1),
-                              dh.view(1, batch, inputs), gradients.view(1, size), *queue);
-        backend.update({}, group, counted.view(1), parameters.view(1, size), gradients.view(1, size),
-                       moments.view(1, 2, size), *queue);
+        backend.gather(group, data.view(clips, frames + 1, inputs), all_labels.view(1, clips),
+                       std::as_const(chosen).view(1, batch), {}, 0.1, x.view(1, frames, batch, inputs),
+                       y.view(1, batch), targets.view(1, batch, classes), *queue);
+        backend.readout(Readout::max, group, x.view(1, frames, batch, inputs), {}, 0, h.view(1, batch, inputs), *queue);
+        backend.classify_loss(stack, group, Loss::logits, parameters.view(1, size), h.view(1, batch, inputs),
+                              y.view(1, batch), targets.view(1, batch, classes), probabilities.view(1, batch, classes),
+                              loss.view(1), correct.view(1), dh.view(1, batch, inputs), gradients.view(1, size),
+                              *queue);
+        backend.update({.weight_decay = 0.1, .clip_norm = 0.2}, group, std::as_const(rates).view(1), counted.view(1),
+                       parameters.view(1, size), gradients.view(1, size), moments.view(1, 2, size), norms.view(1),
+                       *queue);
       };
       std::unique_ptr<Recording> recording;
       Result result;
       for (std::size_t s = 0; s < steps; ++s) {
-        std::vector<std::int32_t> next(batch);
-        for (std::size_t b = 0; b < batch; ++b) next[b] = static_cast<std::int32_t>((s + 2 * b) % clips);
+        std::vector<BatchRow> next(batch);
+        for (std::size_t b = 0; b < batch; ++b)
+          next[b] = {.clip = static_cast<std::int32_t>((s + 2 * b) % clips),
+                     .first_frame = static_cast<std::int32_t>(s % 2),
+                     .share = b == 1 ? 0.7f : 1.0f,
+                     .partner = static_cast<std::int32_t>(s)};
         chosen.copy_in(next, *queue);
+        rates.copy_in(std::vector<float>{1 / static_cast<float>(s + 1)}, *queue);
         if (recorded)
           queue->repeat(recording, step);
         else
@@ -197,6 +226,62 @@ TEST_CASE("a recorded step gathers what the clips now say, classifies, updates a
     CHECK(recorded.moments == plain.moments);
     CHECK(recorded.loss == plain.loss);
     CHECK(recorded.counted == std::vector<std::int64_t>{steps});
+  });
+}
+
+TEST_CASE("gradients of more parameters than a block has threads are clipped, in a group as alone") {
+  constexpr std::size_t runs = 3, size = 2500;
+  const Optimiser optimiser{.kind = Optimiser::Kind::sgd, .learning_rate = 1, .beta1 = 0, .clip_norm = 2};
+  const std::vector<float> numbers = test::normal_numbers(runs * size, 1);
+  std::vector<float> small = numbers;
+  std::for_each(small.begin() + size, small.end(), [](float& gradient) { gradient *= 0.01f; });  // norm 0.5
+  const auto step = [&](Backend& backend, std::span<const float> gradients, std::vector<std::uint32_t> rows) {
+    const std::size_t count = rows.size();
+    const auto queue = backend.device().make_queue();
+    OnDevice<float> parameters(*queue, count * size, 0), given(*queue, gradients), norms(*queue, count, 7),
+        moments(*queue, count * 2 * size, 0);
+    OnDevice<std::int64_t> steps(*queue, count, 0);
+    backend.update(optimiser, {count, 1, 1, 2, std::move(rows), std::vector<std::uint32_t>(count, 2)}, {},
+                   steps.view(count), parameters.view(count, size), given.view(count, size),
+                   moments.view(count, 2, size), norms.view(count), *queue);
+    return parameters.host();
+  };
+  const std::vector<float> expected = step(*reference::make_backend(), small, {1, 1, 0});
+  test::for_each_backend("fp32", [&](Backend& backend) {
+    const std::vector<float> together = step(backend, small, {1, 1, 0});
+    CHECK(test::relative_difference<float, float>(together, expected) < 1e-6);
+    CHECK(together[0] != -small[0]);
+    for (std::size_t e = size; e < 2 * size; ++e) REQUIRE(together[e] == -small[e]);
+    CHECK(step(backend, std::span(small).first(size), {1}) == std::vector(together.begin(), together.begin() + size));
+  });
+}
+
+TEST_CASE("readouts and copies do not hear rows that do not count, however many frames and units") {
+  constexpr std::size_t runs = 2, frames = 19, batch = 5, units = 70;
+  const Group group{runs, batch, 1, 2, {3, 5}, {2, 2}};
+  std::vector<float> y = test::normal_numbers(runs * frames * batch * units, 1);
+  std::vector<float> dout = test::normal_numbers(runs * batch * 2 * units, 2);
+  for (std::size_t e = 0; e < y.size() / runs; ++e)
+    if (e / units % batch >= 3) y[e] = std::numeric_limits<float>::quiet_NaN();
+  const auto results = [&](Backend& backend) {
+    const auto queue = backend.device().make_queue();
+    OnDevice<float> from(*queue, y), gradient(*queue, dout), out(*queue, dout.size(), 7), dy(*queue, y.size(), 7),
+        to(*queue, y.size(), 7);
+    backend.readout(Readout::mean_max, group, from.view(runs, frames, batch, units), {}, 0,
+                    out.view(runs, batch, 2 * units), *queue);
+    backend.readout_backward(Readout::mean_max, group, from.view(runs, frames, batch, units), {}, 0,
+                             gradient.view(runs, batch, 2 * units), dy.view(runs, frames, batch, units), *queue);
+    for (const bool adds : {false, true})
+      backend.copy_columns(group, {.columns = units, .reversed = !adds, .adds = adds},
+                           from.view(runs, frames, batch, units), to.view(runs, frames, batch, units), *queue);
+    std::vector<std::vector<float>> all{out.host(), dy.host(), to.host()};
+    return all;
+  };
+  const auto expected = results(*reference::make_backend());
+  test::for_each_backend("fp32", [&](Backend& backend) {
+    const auto result = results(backend);
+    for (std::size_t i = 0; i < result.size(); ++i)
+      CHECK(test::relative_difference<float, float>(result[i], expected[i]) < 1e-6);
   });
 }
 
@@ -220,8 +305,11 @@ class TinyGroup {
         moments_(*queue_, runs * 2 * size_, 0),
         masks_(*queue_, runs * masks_size_, 7),
         probabilities_(*queue_, runs * batch * classes, 7),
+        copies_(*queue_, runs * batch * 2 * units, 7),
+        targets_(*queue_, runs * batch * classes, 7),
+        norms_(*queue_, runs, 7),
+        chosen_(*queue_, std::vector<BatchRow>(runs * batch, {.clip = 1})),
         labels_(*queue_, labels_of(runs)),
-        chosen_(*queue_, runs * batch, 1),
         y_(*queue_, runs * batch, 7),
         correct_(*queue_, runs, 7),
         steps_(*queue_, runs, 0),
@@ -231,19 +319,30 @@ class TinyGroup {
 
   void gather() {
     backend_.gather(group_, features_.view(clips, 1, units), labels_.view(group_.runs, clips),
-                    chosen_.view(group_.runs, batch), x(), y_.view(group_.runs, batch), *queue_);
+                    chosen_.view(group_.runs, batch), {}, 0, x(), y_.view(group_.runs, batch), targets(), *queue_);
   }
   void draw() { backend_.dropout_masks(stack_, group_, keys_, masks_.view(group_.runs, masks_size_), *queue_); }
+  void copy() {
+    backend_.copy_columns(group_, {.to_column = units, .columns = units}, x(),
+                          copies_.view(group_.runs, 1, batch, 2 * units), *queue_);
+  }
+  void read_out() {
+    backend_.readout(Readout::mean_max, group_, x(), {}, 0, copies_.view(group_.runs, batch, 2 * units), *queue_);
+  }
+  void read_out_backward() {
+    backend_.readout_backward(Readout::mean_max, group_, x(), {}, 0, copies_.view(group_.runs, batch, 2 * units),
+                              dh_.view(group_.runs, 1, batch, units), *queue_);
+  }
   void classify() {
     const std::size_t runs = group_.runs;
     backend_.classify_loss(stack_, group_, Loss::logits, parameters_.view(runs, size_), x_.view(runs, batch, units),
-                           y_.view(runs, batch), probabilities_.view(runs, batch, classes), loss_.view(runs),
+                           y_.view(runs, batch), targets(), probabilities_.view(runs, batch, classes), loss_.view(runs),
                            correct_.view(runs), dh_.view(runs, batch, units), gradients_.view(runs, size_), *queue_);
   }
   void update() {
     const std::size_t runs = group_.runs;
-    backend_.update({}, group_, steps_.view(runs), parameters_.view(runs, size_), gradients_.view(runs, size_),
-                    moments_.view(runs, 2, size_), *queue_);
+    backend_.update({.clip_norm = 1}, group_, {}, steps_.view(runs), parameters_.view(runs, size_),
+                    gradients_.view(runs, size_), moments_.view(runs, 2, size_), norms_.view(runs), *queue_);
   }
 
   /// What an operation gives to the queue, without doing it.
@@ -265,6 +364,7 @@ class TinyGroup {
 
  private:
   View<float, 4> x() { return x_.view(group_.runs, 1, batch, units); }
+  View<float, 3> targets() { return targets_.view(group_.runs, batch, classes); }
 
   Backend& backend_;
   std::unique_ptr<Queue> queue_;
@@ -272,14 +372,17 @@ class TinyGroup {
   Group group_;
   std::vector<RandomKey> keys_;
   std::size_t size_, masks_size_;
-  OnDevice<float> features_, x_, dh_, parameters_, gradients_, moments_, masks_, probabilities_;
-  OnDevice<std::int32_t> labels_, chosen_, y_, correct_;
+  OnDevice<float> features_, x_, dh_, parameters_, gradients_, moments_, masks_, probabilities_, copies_, targets_,
+      norms_;
+  OnDevice<BatchRow> chosen_;
+  OnDevice<std::int32_t> labels_, y_, correct_;
   OnDevice<std::int64_t> steps_;
   OnDevice<double> loss_;
 };
 
-constexpr void (TinyGroup::*operations[])() = {&TinyGroup::gather, &TinyGroup::draw, &TinyGroup::classify,
-                                               &TinyGroup::update};
+constexpr void (TinyGroup::*operations[])() = {
+    &TinyGroup::gather,   &TinyGroup::draw,  &TinyGroup::copy, &TinyGroup::read_out, &TinyGroup::read_out_backward,
+    &TinyGroup::classify, &TinyGroup::update};
 
 }  // namespace
 

@@ -24,7 +24,7 @@ Trained train(const std::string& device, Optimiser::Kind kind) {
   Split split;  // of every ten clips the first is for test, the second for validation, the rest for training
   for (std::uint32_t clip = 0; clip < store.clips(); ++clip)
     (clip % 10 == 0 ? split.test : clip % 10 == 1 ? split.validation : split.train).push_back(clip);
-  const ClassifierConfig classifier{.stack = {.inputs = store.config.coefficients, .units = {6, 4}},
+  const ClassifierConfig classifier{.stack = StackConfig{.inputs = store.config.coefficients, .units = {6, 4}},
                                     .classes = store.genres.size()};
   // 24 training clips: 3 batches of 7 and one of 3; each is given as it comes, recorded, and repeated
   Trainer trainer(*backend, *queue, dataset, split, classifier,
@@ -68,13 +68,14 @@ TEST_CASE("runs of unequal classes and sets that share launches on the GPU are t
     (clip % 10 == 0 ? split.test : clip % 10 == 1 ? split.validation : split.train).push_back(clip);
   smaller = split;
   smaller.train.resize(10), smaller.test.resize(1);
-  ClassifierConfig three{.stack = {.inputs = store.config.coefficients, .units = {6, 4}}, .classes = 3}, two = three;
+  ClassifierConfig three{.stack = StackConfig{.inputs = store.config.coefficients, .units = {6, 4}}, .classes = 3},
+      two = three;
   two.classes = 2;
   const TrainingConfig training{.optimiser = {.learning_rate = 0.02}, .batch = 7};
 
   Trainer first(*backend, *queue, dataset, split, three, training, {.seed = 3}),
       second(*backend, *queue, halved, smaller, two, training, {.seed = 4});
-  TrainingGroup group(*backend, *queue, dataset, three, training, {3, 7, evaluation_rows(split), 3});
+  TrainingGroup group(*backend, *queue, dataset, three, training, {3, 7, evaluation_rows(split, 1), 3});
   Trainer first_in_group(group, dataset, split, 3, {.seed = 3});
   auto second_in_group = std::make_unique<Trainer>(group, halved, smaller, 2, RandomKey{.seed = 4});
   const auto check_same = [&](const Trainer& a, const Trainer& b) {
