@@ -114,6 +114,21 @@ class LstmNetwork final : public Network {
     return layer == 0 ? batch.x : View<const float, 4>(of_layer(layer, inputs_[layer].x));
   }
 
+  /// What a pass gives, or the gradient of that: of a plain network it is the dense layer's.
+  View<float, 4> outputs_of(const StackConfig& pass, Buffer<float>& dense, Buffer<float>& own) const {
+    return is_plain() ? dense.view(runs_, std::size_t{1}, batch_, config_.dense_inputs()) : of_pass(pass, own);
+  }
+  /// The way from a pass into the next layer's input, or back.
+  ColumnCopy copy_between(std::size_t layer, std::size_t direction, View<const float, 2> masks, std::size_t from_column,
+                          std::size_t to_column) const {
+    return {.from_column = from_column,
+            .to_column = to_column,
+            .columns = passes_[layer * config_.directions() + direction].config.outputs(),
+            .reversed = direction == 1,
+            .mask = mask_of(layer, masks),
+            .mask_column = first_column(layer, direction)};
+  }
+
   void forward(const Batch& batch, View<const float, 2> masks, Mode mode, Queue& queue) {
     const Phase phase(queue, "forward");
     for (std::size_t layer = 0; layer < layers(); ++layer) {
@@ -123,8 +138,7 @@ class LstmNetwork final : public Network {
                               of_layer(layer, inputs_[layer].reversed), queue);
       for (std::size_t direction = 0; direction < config_.directions(); ++direction) {
         Pass& pass = passes_[layer * config_.directions() + direction];
-        const View<float, 4> y =
-            is_plain() ? h_.view(runs_, std::size_t{1}, batch_, config_.dense_inputs()) : of_pass(pass.config, pass.y);
+        const View<float, 4> y = outputs_of(pass.config, h_, pass.y);
         backend_.stack_forward(pass.config, batch.group, batch.parameters, input_of(batch, layer, direction),
                                cell_masks(masks), mode, *pass.state, y, queue);
         if (is_plain()) return;
@@ -132,13 +146,8 @@ class LstmNetwork final : public Network {
         if (is_last(layer))
           backend_.readout(config_.readout, batch.group, y, mask_of(layer, masks), column, output_view(h_), queue);
         else
-          backend_.copy_columns(batch.group,
-                                {.to_column = column,
-                                 .columns = pass.config.outputs(),
-                                 .reversed = direction == 1,
-                                 .mask = mask_of(layer, masks),
-                                 .mask_column = column},
-                                y, of_layer(layer + 1, inputs_[layer + 1].x), queue);
+          backend_.copy_columns(batch.group, copy_between(layer, direction, masks, 0, column), y,
+                                of_layer(layer + 1, inputs_[layer + 1].x), queue);
       }
     }
   }
@@ -149,18 +158,12 @@ class LstmNetwork final : public Network {
       for (std::size_t direction = 0; direction < config_.directions(); ++direction) {
         Pass& pass = passes_[layer * config_.directions() + direction];
         const std::size_t column = first_column(layer, direction);
-        const View<float, 4> dy = is_plain() ? dh_.view(runs_, std::size_t{1}, batch_, config_.dense_inputs())
-                                             : of_pass(pass.config, pass.dy);
+        const View<float, 4> dy = outputs_of(pass.config, dh_, pass.dy);
         if (!is_plain() && is_last(layer))
           backend_.readout_backward(config_.readout, batch.group, of_pass(pass.config, pass.y), mask_of(layer, masks),
                                     column, output_view(dh_), dy, queue);
         else if (!is_plain())
-          backend_.copy_columns(batch.group,
-                                {.from_column = column,
-                                 .columns = pass.config.outputs(),
-                                 .reversed = direction == 1,
-                                 .mask = mask_of(layer, masks),
-                                 .mask_column = column},
+          backend_.copy_columns(batch.group, copy_between(layer, direction, masks, column, 0),
                                 of_layer(layer + 1, inputs_[layer + 1].dx), dy, queue);
         Inputs& inputs = inputs_[layer];
         const View<float, 4> dx =
